@@ -1,0 +1,49 @@
+# Every target sets up what it needs in $(VENV) first; a second call finds it ready.
+#
+#   make demo     train a classifier on digits, evaluate it, and say how to open the result in MLflow
+#   make test     the whole test suite           make quick    without the slow tests
+#   make lint     ruff and mypy                  make format   let ruff rewrite the files
+#   make clean    remove everything that these targets made
+
+VENV   ?= .venv
+EXTRAS ?= dev,keras
+DEMO   ?= demo
+ARGS   ?=
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+# The first interpreter that really runs and is new enough; PYTHON=... chooses another.
+CHECK  := import sys; sys.exit(sys.version_info < (3, 10))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10 python; do \
+	$$p -c '$(CHECK)' >/dev/null 2>&1 && echo $$p && break; done)
+
+.PHONY: demo test quick lint format clean
+
+demo: $(READY)
+	$(BIN)/python examples/demo.py $(DEMO)
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+quick: $(READY)
+	$(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+$(READY): setup.cfg pyproject.toml
+	@$(or $(PYTHON),false) -c '$(CHECK)' || { \
+		echo "make: Python 3.10 or newer is needed; name one with: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "Installing into $(VENV); this takes a few minutes, once ..."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --editable ".[$(EXTRAS)]"
+	@touch $@

@@ -1,0 +1,735 @@
+"""Coverage study: how often the intervals of mlflow-sensie hold what they should, on data built to be ordinary and to be nasty.
+
+Run `python benchmarks/coverage.py [--quick] [--only WORD] [--data-sets N]`; prints Markdown tables. Seeds are fixed; two processes.
+Every scenario simulates many data sets from a known truth. "Sensie's model" is the pooled Bayesian regression of Jacobs (2020) under
+its own priors, on z and made exact by quadrature; "plain HC2" has no guard and takes no larger variance.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, ndtr
+from scipy.stats import t as student
+
+from mlflow_sensie.inference import (
+    ScoreScale,
+    bin_edges,
+    category_test,
+    perturbation_test,
+    property_span,
+    property_test,
+)
+
+Array = NDArray[np.float64]
+Rng = np.random.Generator
+PROBABILITY, UNBOUNDED = ScoreScale(0, 1, "probability"), ScoreScale(None, None, "target SD")
+LOSS = ScoreScale(None, 0, "target SD")
+U = np.linspace(0, 1, 11)
+SIZE_OF_TRUTH = 400_000
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A way to simulate data sets: `draw(rng, n)` gives one, and `truth` (or a very large data set) what should be found."""
+
+    name: str
+    n: int
+    draw: Callable[[Rng, int], tuple[Array, ...]]
+    scale: ScoreScale = PROBABILITY
+    truth: float | None = None
+    options: dict[str, object] = field(default_factory=dict)
+
+
+# ---------------------------------------------------------------- property
+
+
+def _beta(rng: Rng, mean: Array, size: float = 8.0) -> Array:
+    m = np.clip(mean, 0.01, 0.99)
+    return rng.beta(size * m, size * (1 - m))
+
+
+def _flip(rng: Rng, mean: Array) -> Array:
+    return (rng.random(len(mean)) < mean).astype(float)
+
+
+def normal(rng: Rng, n: int) -> tuple[Array, ...]:
+    """A normal property and normal noise."""
+    p = rng.normal(size=n)
+    return p, 0.5 - 0.1 * p + 0.2 * rng.normal(size=n)
+
+
+def beta_scores(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Probabilities that fall with p."""
+    p = rng.random(n)
+    return p, _beta(rng, 0.8 - 0.2 * p)
+
+
+def zero_one(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Correctness that falls with p."""
+    p = rng.random(n)
+    return p, _flip(rng, 0.85 - 0.2 * p)
+
+
+def zero_one_skewed(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Correctness, a skewed property."""
+    p = rng.gamma(2.0, size=n)
+    return p, _flip(rng, expit(2.0 - 0.3 * p))
+
+
+def noise_grows(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Noise that grows with p."""
+    p = rng.random(n)
+    return p, 0.5 - 0.2 * p + (0.02 + 0.3 * p) * rng.normal(size=n)
+
+
+def noise_middle(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Noise in the middle of p only."""
+    p = rng.random(n)
+    return p, 0.5 - 0.2 * p + 0.3 * (np.abs(p - 0.5) < 0.2) * rng.normal(size=n)
+
+
+def t3_property(rng: Rng, n: int) -> tuple[Array, ...]:
+    """A heavy-tailed property whose noise grows outwards."""
+    p = rng.standard_t(3, size=n)
+    return p, 0.5 - 0.05 * p + 0.1 * (0.5 + np.abs(p)) * rng.normal(size=n)
+
+
+def failures(share: float) -> Callable[[Rng, int], tuple[Array, ...]]:
+    """Give a draw in which this share fails whatever p is."""
+    return lambda rng, n: (rng.random(n), _flip(rng, np.full(n, 1 - share)))
+
+
+def flagged(count: int, scores: str = "zero_one") -> Callable[[Rng, int], tuple[Array, ...]]:
+    """Give a draw with a flag without effect on `count` rows."""
+
+    def draw(rng: Rng, n: int) -> tuple[Array, ...]:
+        p = np.zeros(n)
+        p[: min(count, n - 1)] = 1
+        return p, _flip(rng, np.full(n, 0.9)) if scores == "zero_one" else rng.normal(size=n)
+
+    return draw
+
+
+def ranks(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Discrete scores: 1, 1/2, 1/3, 0."""
+    p = rng.random(n)
+    return p, np.array([1, 0.5, 1 / 3, 0])[np.digitize(rng.random(n), [0.7, 0.85, 0.95])]
+
+
+def ties(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Seven in ten property values are 0."""
+    p = np.where(rng.random(n) < 0.7, 0.0, rng.exponential(size=n))
+    return p, _flip(rng, expit(2.2 - 0.4 * p))
+
+
+def u_shape(rng: Rng, n: int) -> tuple[Array, ...]:
+    """A U-shape, about which the best line still has a slope."""
+    p = rng.random(n)
+    return p, _beta(rng, 0.9 - 1.6 * (p - 0.4) ** 2)
+
+
+def saturated(rng: Rng, n: int) -> tuple[Array, ...]:
+    """A confident model: nearly all probabilities are 1, a few are close to 0."""
+    p = rng.random(n)
+    return p, expit(6 - p + 3 * rng.normal(size=n))
+
+
+def lognormal_property(rng: Rng, n: int) -> tuple[Array, ...]:
+    """A lognormal property with a few far values and no effect."""
+    return np.exp(rng.normal(size=n)), _flip(rng, np.full(n, 0.8))
+
+
+def squared_error(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Negative squared errors, whose tail is long."""
+    p = rng.random(n)
+    return p, -((0.3 + 0.4 * p) * rng.normal(size=n)) ** 2
+
+
+def cliff(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Correct up to the last tenth of p, then half of the time."""
+    p = rng.random(n)
+    return p, _flip(rng, np.where(p > 0.9, 0.5, 0.99))
+
+
+def constant(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Every score is 1."""
+    return rng.random(n), np.ones(n)
+
+
+def calibrated(rng: Rng, n: int) -> tuple[Array, ...]:
+    """A calibrated binary model: it is less sure where p is high and says so."""
+    p = rng.random(n)
+    q = expit((3 - 2.5 * p) * rng.normal(size=n))
+    right = rng.random(n) < q
+    return p, np.where(right, q, 1 - q), q * q + (1 - q) ** 2
+
+
+PROPERTY = [
+    Scenario("normal", 500, normal, UNBOUNDED, -0.1),
+    Scenario("Beta", 500, beta_scores, truth=-0.2),
+    Scenario("0/1", 500, zero_one, truth=-0.2),
+    Scenario("0/1, skewed p", 500, zero_one_skewed),
+    Scenario("noise grows with p", 500, noise_grows, UNBOUNDED, -0.2),
+    Scenario("noise in the middle", 500, noise_middle, UNBOUNDED, -0.2),
+    Scenario("t3 property, heteroscedastic", 500, t3_property, UNBOUNDED, -0.05),
+    *(Scenario("1.5 % failures", n, failures(0.015), truth=0.0) for n in (60, 200, 500, 2000)),
+    *(Scenario(f"flag on {k}, no effect", n, flagged(k), truth=0.0) for k, n in ((5, 500), (25, 500), (20, 2000), (60, 2000))),
+    Scenario("one flagged row, normal", 500, flagged(1, "normal"), UNBOUNDED, 0.0),
+    Scenario("5 % failures", 60, failures(0.05), truth=0.0),
+    Scenario("5 % failures", 200, failures(0.05), truth=0.0),
+    Scenario("10 % failures", 60, failures(0.1), truth=0.0),
+    Scenario("20 % failures", 60, failures(0.2), truth=0.0),
+    Scenario("discrete ranks", 100, ranks, truth=0.0),
+    Scenario("Beta, N = 30", 30, beta_scores, truth=-0.2),
+    Scenario("all scores equal", 100, constant, truth=0.0),
+    Scenario("heavy ties", 200, ties),
+    Scenario("U-shape", 200, u_shape),
+    Scenario("saturated", 100, saturated),
+    Scenario("saturated", 500, saturated),
+    Scenario("lognormal p, 0/1", 200, lognormal_property, truth=0.0),
+    Scenario("squared error", 200, squared_error, LOSS),
+    Scenario("cliff in the last tenth", 200, cliff),
+    Scenario("cliff in the last tenth", 60, cliff),
+]
+UNEXPECTED = [Scenario("calibrated model", n, calibrated, truth=0.0) for n in (60, 500, 4000)]
+
+
+# ---------------------------------------------------------------- perturbation: draws give (N, 11) scores at U
+
+
+def slope_dominated(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Examples differ in their slope."""
+    fall = np.clip(0.3 + 0.15 * rng.normal(size=(n, 1)), 0, 0.8)
+    return (np.clip(0.9 - fall * U + 0.02 * rng.normal(size=(n, 11)), 0, 1),)
+
+
+def intercept_dominated(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Examples differ in their level, and each point has noise."""
+    return (0.6 + 0.2 * rng.normal(size=(n, 1)) - 0.1 * U + 0.05 * rng.normal(size=(n, 11)),)
+
+
+def _thresholds(share: float, low: float, high: float) -> Callable[[Rng, int], tuple[Array, ...]]:
+    def draw(rng: Rng, n: int) -> tuple[Array, ...]:
+        at = np.where(rng.random((n, 1)) < share, rng.random((n, 1)), 2.0)
+        return (np.where(at > U, high, low),)
+
+    return draw
+
+
+def smooth_thresholds(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Each example falls at a distance of its own, within a short way."""
+    at, level = 0.2 + 1.2 * rng.random((n, 1)), rng.beta(9, 1, size=(n, 1))
+    return (level * expit((at - U) / 0.05),)
+
+
+def some_change(count: float) -> Callable[[Rng, int], tuple[Array, ...]]:
+    """Give a draw in which this share of 100 examples falls from 1 to 0, steadily."""
+    return lambda rng, n: (1 - (rng.random((n, 1)) < count / 100) * U,)
+
+
+def some_break(share: float) -> Callable[[Rng, int], tuple[Array, ...]]:
+    """Give a draw in which this share of examples breaks at the first step."""
+    return lambda rng, n: (1 - (rng.random((n, 1)) < share) * (U > 0),)
+
+
+def last_only(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Nothing happens until the last magnitude, where a third fails."""
+    return (np.where(U > 0.95, (rng.random((n, 1)) > 0.33) * 0.95, 0.95 * np.ones((n, 11))),)
+
+
+def dip(rng: Rng, n: int) -> tuple[Array, ...]:
+    """A dip in the middle of the sweep, after which the score recovers."""
+    depth = rng.beta(2, 3, size=(n, 1))
+    return (np.clip(0.9 - depth * np.exp(-(((U - 0.5) / 0.15) ** 2)) + 0.03 * rng.normal(size=(n, 11)), 0, 1),)
+
+
+def flat_noise(rng: Rng, n: int) -> tuple[Array, ...]:
+    """No change at all, only noise: the largest drop is a selected one."""
+    clean = rng.beta(8, 2, size=(n, 1))
+    return (clean + 0.1 * rng.normal(size=(n, 11)),)
+
+
+def still(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Every score is the same."""
+    return (np.full((n, 11), 0.9),)
+
+
+def long_tail(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Losses whose growth is lognormal between examples."""
+    return (-0.2 * rng.exponential(size=(n, 1)) - 0.1 * np.exp(rng.normal(size=(n, 1))) * U,)
+
+
+PERTURBATION = [
+    Scenario("slope-dominated", 200, slope_dominated),
+    Scenario("intercept-dominated", 200, intercept_dominated, UNBOUNDED),
+    Scenario("thresholds", 200, smooth_thresholds),
+    Scenario("0/1 thresholds", 200, _thresholds(0.6, 0.0, 1.0)),
+    *(Scenario(f"{k} of 100 change", 100, some_change(k)) for k in (1, 3, 5, 10)),
+    *(Scenario(f"{k} % change", 400, some_change(k)) for k in (1, 3)),
+    Scenario("5 % break at once", 100, some_break(0.05)),
+    Scenario("20 % break at once", 60, some_break(0.2)),
+    Scenario("10 % change", 60, some_change(10)),
+    Scenario("15 % change", 60, some_change(15)),
+    Scenario("7 % change", 200, some_change(7)),
+    Scenario("slope-dominated", 30, slope_dominated),
+    Scenario("0/1 thresholds", 30, _thresholds(0.6, 0.0, 1.0)),
+    Scenario("0/1 thresholds", 60, _thresholds(0.6, 0.0, 1.0)),
+    Scenario("discrete, 15 % thresholds", 100, _thresholds(0.15, 0.5, 1.0)),
+    Scenario("drop at the last magnitude", 100, last_only),
+    Scenario("dip in the middle", 200, dip),
+    Scenario("no change, noise", 100, flat_noise, UNBOUNDED),
+    Scenario("all scores equal", 100, still),
+    Scenario("long-tailed losses", 200, long_tail, LOSS),
+]
+
+
+def two_sided_null(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Noise on both sides of the neutral."""
+    clean = 0.8 + 0.1 * rng.normal(size=(n, 1))
+    return (np.concatenate([clean, clean + 0.1 * rng.normal(size=(n, 10))], axis=1),)
+
+
+def two_sided_equal(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Both sides fall alike, so that a line across them would cancel."""
+    fall = rng.beta(2, 3, size=(n, 2))
+    u = np.linspace(0.2, 1, 5)
+    below, above = 0.9 - fall[:, :1] * u[::-1], 0.9 - fall[:, 1:] * u
+    return (np.concatenate([np.full((n, 1), 0.9), below, above], axis=1),)
+
+
+def two_sided_uneven(rng: Rng, n: int) -> tuple[Array, ...]:
+    """One side falls a little more than the other."""
+    (scores,) = two_sided_equal(rng, n)
+    scores[:, 6:] += 0.1 * (0.9 - scores[:, 6:])
+    return (scores,)
+
+
+TWO_SIDED = [
+    Scenario("two-sided, no effect", 200, two_sided_null, UNBOUNDED),
+    Scenario("two-sided, equal", 200, two_sided_equal),
+    Scenario("two-sided, uneven", 200, two_sided_uneven),
+]
+TWO_SIDED_MAGNITUDES = [-1, -0.8, -0.6, -0.4, -0.2, 0.2, 0.4, 0.6, 0.8, 1]
+
+
+def holds(draw: Callable[[Rng, int], tuple[Array, ...]], name: str, n: int, drop: float, **more: object) -> Scenario:
+    """Name a holds-until scenario after its allowed drop."""
+    return Scenario(f"{name}, δ = {drop:g}", n, draw, options={"allowed_drop": drop}, **more)  # type: ignore[arg-type]
+
+
+HOLDS = [
+    holds(smooth_thresholds, "thresholds", 200, 0.1),
+    holds(smooth_thresholds, "thresholds", 50, 0.1),
+    holds(_thresholds(0.6, 0.0, 1.0), "0/1 thresholds", 200, 0.1),
+    holds(_thresholds(0.6, 0.0, 1.0), "0/1 thresholds", 50, 0.1),
+    holds(_thresholds(0.6, 0.0, 1.0), "0/1 thresholds", 100, 0.02),
+    holds(_thresholds(0.12, 0.0, 1.0), "12 % thresholds", 200, 0.1),
+    holds(_thresholds(0.12, 0.0, 1.0), "12 % thresholds", 1000, 0.05),
+    holds(some_change(6), "6 % change", 100, 0.05),
+    holds(some_break(0.06), "6 % break at once", 60, 0.05),
+    holds(some_break(0.06), "6 % break at once", 200, 0.05),
+    holds(some_break(0.055), "5.5 % break at once", 400, 0.05),
+    holds(some_break(0.105), "10.5 % break at once", 200, 0.1),
+    holds(some_break(0.055), "5.5 % break at once", 2000, 0.05),
+    holds(some_break(0.11), "11 % break at once", 1000, 0.1),
+    holds(last_only, "drop at the last magnitude", 100, 0.1),
+    holds(dip, "dip in the middle", 200, 0.1),
+    holds(slope_dominated, "slope-dominated", 200, 0.1),
+    holds(slope_dominated, "slope-dominated", 30, 0.1),
+    holds(long_tail, "long-tailed losses", 200, 0.1, scale=LOSS),
+    holds(long_tail, "long-tailed losses", 60, 0.05, scale=LOSS),
+]
+
+
+# ---------------------------------------------------------------- spread
+
+
+def levels(sizes: Sequence[int], score: Callable[[Rng, Array], Array], mean: float, sd: float) -> Scenario:
+    """Give a scenario of levels with these sizes, whose true means have this mean and SD."""
+
+    def draw(rng: Rng, n: int) -> tuple[Array, ...]:
+        truth = np.clip(mean + sd * rng.normal(size=len(sizes)), 0.001, 0.999)
+        level = np.repeat(np.arange(len(sizes)), sizes)
+        return level.astype(float), score(rng, truth[level])
+
+    return Scenario("", sum(sizes), draw, options={"levels": len(sizes)})
+
+
+def named(name: str, scenario: Scenario, scale: ScoreScale = PROBABILITY) -> Scenario:
+    """Name a scenario."""
+    return Scenario(name, scenario.n, scenario.draw, scale, scenario.truth, scenario.options)
+
+
+def _steady(rng: Rng, mean: Array) -> Array:
+    return mean + 0.1 * rng.normal(size=len(mean))
+
+
+def _confident(rng: Rng, mean: Array) -> Array:
+    return _beta(rng, mean, 3.0)
+
+
+GEOMETRIC = [400, 280, 200, 140, 100, 70, 50, 35, 25, 18, 12, 8, 6, 4, 3, 2, 1]
+SPREAD_NULL = [
+    named("0/1, 10 % fail, 10 × 100", levels([100] * 10, _flip, 0.9, 0)),
+    named("0/1, 1 % fail, 10 × 100", levels([100] * 10, _flip, 0.99, 0)),
+    named("0/1, 10 % fail, 50 × 10", levels([10] * 50, _flip, 0.9, 0)),
+    named("0/1, 3 % fail, uneven sizes", levels(GEOMETRIC, _flip, 0.97, 0)),
+    named("Beta, 10 × 50", levels([50] * 10, _confident, 0.8, 0)),
+    named("saturated Beta, uneven sizes", levels(GEOMETRIC, _confident, 0.97, 0)),
+    named("0/1, 20 % fail, 1000 × 5", levels([5] * 1000, _flip, 0.8, 0)),
+    named("0/1, 10 % fail, 2 × 20", levels([20] * 2, _flip, 0.9, 0)),
+    named("0/1, 10 % fail, 2 × 500", levels([500] * 2, _flip, 0.9, 0)),
+    named("0/1, 10 % fail, 2 × 8", levels([8] * 2, _flip, 0.9, 0)),
+    named("0/1, 30 % fail, 2 × 30", levels([30] * 2, _flip, 0.7, 0)),
+    named("0/1, 10 % fail, 3 × 30", levels([30] * 3, _flip, 0.9, 0)),
+    named("0/1, 2 % fail, 200 and 10", levels([200, 10], _flip, 0.98, 0)),
+    named("normal, unbounded, 10 × 20", levels([20] * 10, _steady, 0.5, 0), UNBOUNDED),
+    named("normal, unbounded, uneven", levels(GEOMETRIC, _steady, 0.5, 0), UNBOUNDED),
+    named("normal, unbounded, 100 × 3", levels([3] * 100, _steady, 0.5, 0), UNBOUNDED),
+]
+SPREAD_POWER = [
+    named("0/1, SD .1, 10 × 100", levels([100] * 10, _flip, 0.8, 0.1)),
+    named("0/1, SD .05, 10 × 200", levels([200] * 10, _flip, 0.9, 0.05)),
+    named("Beta, SD .06, 10 × 50", levels([50] * 10, _confident, 0.8, 0.06)),
+    named("Beta, SD .1, 20 × 20", levels([20] * 20, _confident, 0.7, 0.1)),
+    named("normal, SD .05, 10 × 50", levels([50] * 10, _steady, 0.5, 0.05), UNBOUNDED),
+]
+
+
+# ---------------------------------------------------------------- methods
+
+
+def t_interval(loc: float, scale: float, df: float) -> list[float]:
+    """Give lo50, hi50, lo95, hi95 of a Student t."""
+    return [loc + scale * float(student.ppf(q, df)) for q in (0.25, 0.75, 0.025, 0.975)]
+
+
+def sensie_model(z: Array, y: Array) -> list[float]:
+    """Give lo50, hi50, lo95, hi95 of β under Sensie's model, by quadrature over log σ."""
+    n, centred = len(z), z - z.mean()
+    total = float(centred @ centred)
+    slope, level = float(centred @ y) / total, float(y.mean())
+    rest = max(float(((y - level - slope * centred) ** 2).sum()), 1e-12)
+    u = 0.5 * np.log(rest / max(n - 2, 1)) + np.linspace(-1, 1, 121) * 9 / np.sqrt(2 * max(n - 2, 1))
+    s2 = np.exp(2 * u)
+    log = -(n - 2) * u - rest / (2 * s2) - 0.5 * np.log(4 + s2 / n) - level**2 / (2 * (4 + s2 / n))
+    log += -0.5 * np.log(1 + s2 / total) - slope**2 / (2 * (1 + s2 / total)) + u - np.log1p(s2 / 9)
+    weight = np.exp(log - log.max())
+    weight /= weight.sum()
+    precision = total / s2 + 1
+    mean, sd = slope * (total / s2) / precision, 1 / np.sqrt(precision)
+    reach = 8 * float(sd.max())
+    grid = np.linspace(slope - reach, slope + reach, 601)
+    cdf = ndtr((grid[:, None] - mean) / sd) @ weight
+    return [float(np.interp(q, cdf, grid)) for q in (0.25, 0.75, 0.025, 0.975)]
+
+
+def plain_hc2(p: Array, y: Array) -> list[float]:
+    """Give lo50, hi50, lo95, hi95 of the slope under HC2 alone."""
+    c = p - p.mean()
+    total = float(c @ c)
+    rest = y - y.mean() - (c @ y / total) * c
+    room = np.maximum(1 - 1 / len(p) - c * c / total, 1e-9)
+    variance = float((c * c * rest * rest / room).sum()) / total**2
+    df = max(2.0, total**2 / float((c**4).sum()))
+    return t_interval(float(c @ y / total), float(np.sqrt(variance)), df)
+
+
+def property_methods(scenario: Scenario, data: tuple[Array, ...]) -> dict[str, list[float]]:
+    """Give each method's intervals of the slope per unit of p, and whether the guard acted."""
+    p, y = data[:2]
+    span = property_span(p)
+    width = span[1] - span[0]
+    fit = property_test(lambda: [(p, y, None)], scenario.scale, span=span)
+    s = fit.slope
+    return {
+        "robust": [s.lo50, s.hi50, s.lo95, s.hi95, float("few_informative" in fit.flags)],
+        "plain HC2": plain_hc2(p, y),
+        "Sensie's model": [x / width for x in sensie_model((p - p.mean()) / width, y)],
+    }
+
+
+def unexpected_methods(scenario: Scenario, data: tuple[Array, ...]) -> dict[str, list[float]]:
+    """Give the intervals of the unexpected part."""
+    p, y, expected = data
+    fit = property_test(lambda: [(p, y, expected)], scenario.scale, span=property_span(p))
+    found = fit.unexpected
+    assert found is not None
+    return {"robust, unexpected": [found.lo50, found.hi50, found.lo95, found.hi95]}
+
+
+def sweep_methods(scenario: Scenario, data: tuple[Array, ...]) -> dict[str, list[float]]:
+    """Give each method's intervals of the slope, of the mean drop and of the largest drop."""
+    (scores,) = data
+    fit = perturbation_test(lambda: [scores], scenario.scale, magnitudes=U[1:].tolist(), neutral=0.0)
+    s, d, side = fit.slope, fit.mean_drop, fit.sides[0]
+    plain = side.plain.summary()
+    pooled = np.broadcast_to(U, scores.shape)
+    return {
+        "slope, robust": [s.lo50, s.hi50, s.lo95, s.hi95, float(side.few_informative)],
+        "slope, no guard": [plain.lo50, plain.hi50, plain.lo95, plain.hi95],
+        "slope, Sensie's model": sensie_model(pooled.ravel() - 0.5, scores.ravel()),
+        "mean drop": [d.lo50, d.hi50, d.lo95, d.hi95, float(fit.flags[:1] == ("few_informative",))],
+        "max drop, hi95": [-np.inf, fit.max_drop, -np.inf, fit.max_drop_hi95],
+    }
+
+
+def sweep_truths(scores: Array) -> dict[str, float]:
+    """Give the truths of `sweep_methods` from a mean curve (11,)."""
+    u = U - U.mean()
+    slope, drop = float(u @ scores / (u @ u)), float(scores[0] - np.trapezoid(scores, U))
+    return {"slope": slope, "mean": drop, "max": float((scores[0] - scores[1:]).max())}
+
+
+# ---------------------------------------------------------------- the study
+
+
+@dataclass
+class Row:
+    """One line of a table."""
+
+    scenario: str
+    n: int
+    method: str
+    values: list[float]
+
+
+def _rng(scenario: Scenario, k: int) -> Rng:
+    return np.random.default_rng([zlib.crc32(f"{scenario.name} {scenario.n}".encode()), k])
+
+
+def _large(scenario: Scenario) -> tuple[Array, ...]:
+    return scenario.draw(np.random.default_rng(12345), SIZE_OF_TRUTH)
+
+
+def _covered(found: Array, truth: float) -> list[float]:
+    tiny = 1e-9
+    inside50 = (found[:, 0] - tiny <= truth) & (truth <= found[:, 1] + tiny)
+    inside95 = (found[:, 2] - tiny <= truth) & (truth <= found[:, 3] + tiny)
+    guarded = float(found[:, 4].mean()) if found.shape[1] > 4 else float("nan")
+    return [float(inside50.mean()), float(inside95.mean()), float((found[:, 3] - found[:, 2]).mean()), guarded]
+
+
+def study_property(scenario: Scenario, sets: int) -> list[Row]:
+    """Cover the slope of a property."""
+    truth = scenario.truth
+    if truth is None:
+        p, y = _large(scenario)[:2]
+        truth = float(np.cov(p, y)[0, 1] / p.var(ddof=1))
+    return _collect(scenario, sets, property_methods, lambda method: truth)
+
+
+def study_unexpected(scenario: Scenario, sets: int) -> list[Row]:
+    """Cover the unexpected part of a calibrated model, which is 0."""
+    return _collect(scenario, sets, unexpected_methods, lambda method: 0.0)
+
+
+def study_sweep(scenario: Scenario, sets: int) -> list[Row]:
+    """Cover slope, mean drop and largest drop of a sweep."""
+    truths = sweep_truths(_large(scenario)[0].mean(0))
+    return _collect(scenario, sets, sweep_methods, lambda method: truths[method.split(",")[0].split()[0]])
+
+
+def _collect(
+    scenario: Scenario,
+    sets: int,
+    methods: Callable[[Scenario, tuple[Array, ...]], dict[str, list[float]]],
+    truth: Callable[[str], float],
+) -> list[Row]:
+    found = [methods(scenario, scenario.draw(_rng(scenario, k), scenario.n)) for k in range(sets)]
+    return [
+        Row(scenario.name, scenario.n, name, _covered(np.array([one[name] for one in found]), truth(name)))
+        for name in found[0]
+    ]
+
+
+def study_two_sided(scenario: Scenario, sets: int) -> list[Row]:
+    """Cover the true effect of whichever side was found to be worse, and the effect of the side that truly is."""
+    mean = _large(scenario)[0].mean(0)
+    u = np.linspace(0, 1, 6)
+    c = (u - u.mean()) / ((u - u.mean()) ** 2).sum()
+    truth = {"below": float(c @ mean[[0, 5, 4, 3, 2, 1]]), "above": float(c @ mean[[0, 6, 7, 8, 9, 10]])}
+    chosen, worst = [], []
+    for k in range(sets):
+        (scores,) = scenario.draw(_rng(scenario, k), scenario.n)
+        fit = perturbation_test(lambda s=scores: [s], scenario.scale, magnitudes=TWO_SIDED_MAGNITUDES, neutral=0.0)  # type: ignore[misc]
+        e = fit.effect
+        bounds = np.array([e.lo50, e.hi50, e.lo95, e.hi95])
+        chosen.append(bounds - truth[fit.worse])
+        worst.append(bounds - min(truth.values()))
+    return [
+        Row(scenario.name, scenario.n, "chosen side", _covered(np.array(chosen), 0.0)),
+        Row(scenario.name, scenario.n, "truly worse side", _covered(np.array(worst), 0.0)),
+    ]
+
+
+def study_holds(scenario: Scenario, sets: int) -> list[Row]:
+    """Cover holds-until from below."""
+    drop = float(scenario.options["allowed_drop"])  # type: ignore[arg-type]
+    mean = _large(scenario)[0].mean(0)
+    floor = mean[0] * (1 - drop) if scenario.scale.fractional else mean[0] - drop
+    below = np.flatnonzero(mean < floor)
+    truth = 1.0
+    if len(below):
+        k = below[0]
+        truth = float(U[k - 1] + (U[k] - U[k - 1]) * (mean[k - 1] - floor) / (mean[k - 1] - mean[k]))
+    found = []
+    for k in range(sets):
+        (scores,) = scenario.draw(_rng(scenario, k), scenario.n)
+        fit = perturbation_test(
+            lambda s=scores: [s],  # type: ignore[misc]
+            scenario.scale,
+            magnitudes=U[1:].tolist(),
+            neutral=0.0,
+            allowed_drop=drop,
+        )
+        side = fit.sides[0].holds
+        found.append([side.lo95, side.value, side.few_informative])
+    table = np.array(found, float)
+    values = [truth, float((table[:, 0] <= truth + 1e-9).mean()), *table.mean(0).tolist()]
+    return [Row(scenario.name, scenario.n, "holds until", values)]
+
+
+def study_spread(scenario: Scenario, sets: int) -> list[Row]:
+    """Count how often a spread is called sensitive."""
+    k = int(scenario.options["levels"])  # type: ignore[call-overload]
+    names = [str(j) for j in range(k)]
+    found = []
+    for j in range(sets):
+        level, y = scenario.draw(_rng(scenario, j), scenario.n)
+        fit = category_test(lambda a=level, b=y: [(a, b)], scenario.scale, levels=names)  # type: ignore[misc]
+        found.append([fit.decision == "sensitive", fit.spread.value, fit.spread.lo95, fit.spread.hi95])
+    return [Row(scenario.name, scenario.n, "spread", np.array(found, float).mean(0).tolist())]
+
+
+def no_slope(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Scores that do not depend on p, in units of their SD."""
+    return rng.random(n), rng.normal(size=n)
+
+
+DECISIONS = [
+    *(Scenario("property, normal", n, no_slope, UNBOUNDED) for n in (8, 20, 60, 200, 2000)),
+    *(Scenario("property, 5 % fail", n, failures(0.05)) for n in (8, 20, 60, 200, 2000)),
+    *(Scenario("sweep, noise", n, flat_noise, UNBOUNDED) for n in (4, 8, 20, 200)),
+    *(Scenario("sweep, all equal", n, still) for n in (2, 4, 8, 20)),
+]
+
+
+def study_decisions(scenario: Scenario, sets: int) -> list[Row]:
+    """Count how often a test with no effect is called sensitive: by P(|effect| >= rope) alone, and as it is."""
+    found = []
+    for k in range(sets):
+        data = scenario.draw(_rng(scenario, k), scenario.n)
+        if len(data) == 1:
+            fit = perturbation_test(lambda d=data: d, scenario.scale, magnitudes=U[1:].tolist(), neutral=0.0)  # type: ignore[misc]
+        else:
+            fit = property_test(lambda d=data: [(*d, None)], scenario.scale, span=property_span(data[0]))  # type: ignore[assignment,misc]
+        found.append([fit.prob_sensitive >= 0.95, fit.decision == "sensitive", fit.decision == "negligible"])
+    return [Row(scenario.name, scenario.n, "decision", np.array(found, float).mean(0).tolist())]
+
+
+def bent(rng: Rng, n: int) -> tuple[Array, ...]:
+    """A threshold in the middle of p."""
+    p = rng.random(n)
+    return p, _flip(rng, np.where(p > 0.6, 0.6, 0.9))
+
+
+DEPARTURES = [
+    Scenario("property, normal, a line", 500, normal, UNBOUNDED, 0),
+    Scenario("property, 0/1, a line", 500, zero_one, truth=0),
+    Scenario("property, 1.5 % fail, a line", 500, failures(0.015), truth=0),
+    Scenario("property, noise grows, a line", 500, noise_grows, UNBOUNDED, 0),
+    Scenario("property, t3, a line", 500, t3_property, UNBOUNDED, 0),
+    Scenario("property, a step", 1000, bent),
+    Scenario("property, a U", 500, u_shape),
+    Scenario("sweep, a line", 200, intercept_dominated, UNBOUNDED, 0),
+    Scenario("sweep, a line", 30, intercept_dominated, UNBOUNDED, 0),
+    Scenario("sweep, 0/1, a line", 200, _thresholds(1.0, 0.0, 1.0), truth=0),
+    Scenario("sweep, 0/1, 10 % thresholds, a line", 200, _thresholds(0.1, 0.0, 1.0), truth=0),
+    Scenario("sweep, thresholds", 200, smooth_thresholds),
+    Scenario("sweep, dip", 200, dip),
+    Scenario("sweep, last magnitude", 100, last_only),
+]
+
+
+def study_departure(scenario: Scenario, sets: int) -> list[Row]:
+    """Count how often a departure is found, and its mean size."""
+    found = []
+    for k in range(sets):
+        data = scenario.draw(_rng(scenario, k), scenario.n)
+        if len(data) == 1:
+            fit = perturbation_test(lambda d=data: d, scenario.scale, magnitudes=U[1:].tolist(), neutral=0.0)  # type: ignore[misc]
+        else:
+            edges, unique = bin_edges(data[0])
+            fit = property_test(  # type: ignore[assignment]
+                lambda d=data: [(*d, None)],  # type: ignore[misc]
+                scenario.scale,
+                span=property_span(data[0]),
+                edges=edges,
+                unique=unique,
+            )
+        assert fit.departure is not None
+        p = 1.0 if fit.departure.p_value is None else fit.departure.p_value
+        found.append([p < 0.05, fit.departure.size])
+    return [Row(scenario.name, scenario.n, "departure", np.array(found, float).mean(0).tolist())]
+
+
+COVERAGE = ("coverage 50", "coverage 95", "mean width", "guarded")
+TABLES: list[tuple[str, list[Scenario], Callable[[Scenario, int], list[Row]], tuple[str, ...]]] = [
+    ("Property test: slope", PROPERTY, study_property, COVERAGE),
+    ("Unexpected, of a calibrated model", UNEXPECTED, study_unexpected, COVERAGE),
+    ("Perturbation test", PERTURBATION, study_sweep, COVERAGE),
+    ("Two-sided sweeps: effect of the worse side", TWO_SIDED, study_two_sided, COVERAGE),
+    ("Holds until", HOLDS, study_holds, ("truth", "coverage of lo95", "mean lo95", "mean value", "guarded")),
+    ("Spread, no difference: false alarms", SPREAD_NULL, study_spread, ("sensitive", "median", "lo95", "hi95")),
+    ("Decision, no effect: false alarms", DECISIONS, study_decisions, ("P alone", "sensitive", "negligible")),
+    ("Departure from a line", DEPARTURES, study_departure, ("p < .05", "mean size")),
+    ("Spread: power", SPREAD_POWER, study_spread, ("sensitive", "median", "lo95", "hi95")),
+]
+
+
+def _work(job: tuple[int, int, int]) -> list[Row]:
+    table, scenario, sets = job
+    _, scenarios, study, _ = TABLES[table]
+    return study(scenarios[scenario], sets)
+
+
+def main() -> None:
+    """Run the study and print its tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="150 data sets instead of 1000")
+    parser.add_argument("--data-sets", type=int, help="data sets per scenario")
+    parser.add_argument("--only", default="", help="only the tables whose title has this word")
+    options = parser.parse_args()
+    sets = options.data_sets or (150 if options.quick else 1000)
+    start = time.perf_counter()
+    chosen = [k for k, table in enumerate(TABLES) if options.only.lower() in table[0].lower()]
+    jobs = [(k, j, sets) for k in chosen for j in range(len(TABLES[k][1]))]
+    with ProcessPoolExecutor(2) as pool:
+        results = dict(zip([job[:2] for job in jobs], pool.map(_work, jobs), strict=True))
+    for k in chosen:
+        title, scenarios, _, columns = TABLES[k]
+        print(f"\n## {title}\n")
+        print("| scenario | N | method | " + " | ".join(columns) + " |")
+        print("|---" * (3 + len(columns)) + "|")
+        for j in range(len(scenarios)):
+            for row in results[k, j]:
+                cells = ["" if np.isnan(x) else f"{x:.3f}" for x in row.values]
+                print(f"| {row.scenario} | {row.n} | {row.method} | " + " | ".join(cells) + " |")
+    print(f"\n{sets} data sets per row, {time.perf_counter() - start:.0f} s.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""What is my model sensitive to, how sure are we, and is the new model worse?
+
+The shop window: everything is imported when it is asked for, so that ``import mlflow_sensie`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlflow_sensie.probing import probe as probe
+    from mlflow_sensie.recipe import load_recipe as load_recipe
+    from mlflow_sensie.recipe_model import Recipe as Recipe
+    from mlflow_sensie.result import Result as Result
+    from mlflow_sensie.tracking import log_folder as log_folder
+
+_WHERE = {
+    "Recipe": "mlflow_sensie.recipe_model",
+    "Result": "mlflow_sensie.result",
+    "load_recipe": "mlflow_sensie.recipe",
+    "log_folder": "mlflow_sensie.tracking",
+    "probe": "mlflow_sensie.probing",
+}
+__all__ = ["Recipe", "Result", "__version__", "load_recipe", "log_folder", "probe"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("mlflow-sensie")
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

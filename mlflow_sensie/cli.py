@@ -1,0 +1,148 @@
+"""The command line: what there is to test, and a recipe to start from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mlflow-sensie")
+def main() -> None:
+    """What is my model sensitive to, how sure are we, and is the new model worse?"""
+
+
+@main.group(invoke_without_command=True)
+@click.pass_context
+def recipes(context: click.Context) -> None:
+    """List the shipped recipes."""
+    from mlflow_sensie.recipe import shipped_recipes
+
+    if context.invoked_subcommand is None:
+        rows = [(name, _first_comment(path)) for name, path in shipped_recipes().items()]
+        rows.insert(0, ("auto", "chosen from the data and the model; 'mlflow-sensie init' writes it down"))
+        _print_table(("recipe", "what it asks"), rows)
+
+
+@recipes.command("show")
+@click.argument("name")
+def show_recipe(name: str) -> None:
+    """Print the shipped recipe NAME, comments included, to be edited."""
+    from mlflow_sensie.recipe import shipped_recipes
+
+    found = shipped_recipes()
+    if name not in found:
+        raise click.ClickException(f"no recipe {name!r}; shipped are: {', '.join(found)}")
+    click.echo(found[name].read_text(encoding="utf-8"), nl=False)
+
+
+@main.command()
+def perturbations() -> None:
+    """List the perturbations: unit, neutral, and the magnitudes tested by default."""
+    from mlflow_sensie.perturbations import BUILT_IN
+
+    found = _library(BUILT_IN, "mlflow_sensie.perturbations")
+    rows = [(name, made.kind, made.unit, _number(made.neutral), _range(made.default_magnitudes)) for name, made in found]
+    _print_table(("perturbation", "inputs", "unit", "neutral", "default range"), rows)
+
+
+@main.command()
+def properties() -> None:
+    """List the properties: what they are measured on, and their unit."""
+    from mlflow_sensie.properties import BUILT_IN
+
+    found = _library(BUILT_IN, "mlflow_sensie.properties")
+    rows = [(name, getattr(made, "kind", "any"), getattr(made, "unit", ""), _summary(made)) for name, made in found]
+    rows.append(("COLUMN", "any", "", "Any column of the data, or of property_table."))
+    _print_table(("property", "inputs", "unit", "what it is"), rows)
+
+
+@main.command()
+def schema() -> None:
+    """Print the recipe's JSON schema, for editors."""
+    from mlflow_sensie.recipe_model import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=1))
+
+
+@main.command()
+@click.argument("model_uri")
+@click.option("--data", "data", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--targets", required=True, help="The column that holds the right answers.")
+@click.option("--recipe", default="auto", help="A recipe to complete instead of auto: a shipped name or a path.")
+@click.option("--model-type", type=click.Choice(["classifier", "regressor"]), help="Where it cannot be told.")
+@click.option("--allow-code", is_flag=True, help="Trust module:function in a recipe file.")
+def init(
+    model_uri: str, data: Path, targets: str, recipe: str, model_type: str | None, allow_code: bool
+) -> None:
+    """Print the recipe that `auto` would choose for MODEL_URI on a data file.
+
+    Written to a file, it keeps the names of the tests fixed from then on. The data is CSV or Parquet.
+    """
+    from mlflow_sensie.errors import SensieError
+    from mlflow_sensie.probing import settle
+    from mlflow_sensie.recipe import load_recipe
+
+    try:
+        frame = _read(data)
+        if targets not in frame:
+            raise click.ClickException(f"{data} has no column {targets!r}; its columns: {', '.join(map(str, frame))}")
+        wanted = load_recipe(recipe, allow_code=allow_code)
+        settled = settle(model_uri, frame.drop(columns=targets), frame[targets].to_numpy(), wanted, task=model_type)
+    except SensieError as error:
+        raise click.ClickException(str(error)) from error
+    for reason in settled.choices:
+        click.echo(f"# {reason}")
+    click.echo(settled.recipe.to_yaml(), nl=False)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    if path.suffix == ".csv":
+        return pd.read_csv(path)
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path)
+    raise click.ClickException(f"a .csv or .parquet file is read; {path.name} came")
+
+
+def _library(built_in: Mapping[str, Any], group: str) -> list[tuple[str, Any]]:
+    """Built-ins and entry points by name, each loaded."""
+    from importlib.metadata import entry_points
+
+    from mlflow_sensie.plugins import find
+
+    names = [*built_in, *(point.name for point in entry_points(group=group))]
+    return [(name, find(name, built_in, group, "name")) for name in names]
+
+
+def _summary(made: Any) -> str:
+    return (made.__doc__ or "").strip().split("\n")[0]
+
+
+def _first_comment(path: Path) -> str:
+    return path.read_text(encoding="utf-8").split("\n", 1)[0].lstrip("# ").strip()
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
+
+
+def _range(magnitudes: Sequence[float]) -> str:
+    if not magnitudes:
+        return ""
+    low, high = min(magnitudes), max(magnitudes)
+    return f"±{high:g}" if low == -high else f"{low:g}..{high:g}"
+
+
+def _print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    for row in (header, *rows):
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

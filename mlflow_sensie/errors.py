@@ -1,0 +1,46 @@
+"""The exceptions of mlflow-sensie: each message says what came, what is allowed, and where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class SensieError(Exception):
+    """Base of every error that mlflow-sensie raises itself."""
+
+
+class RecipeError(SensieError, ValueError):
+    """The recipe asks for something that cannot be done or is not understood."""
+
+
+class NotBuiltError(RecipeError):
+    """The recipe uses a key that is known but that this version does not build yet."""
+
+
+class DataError(SensieError, ValueError):
+    """The examples, targets or properties do not fit what the recipe asks of them."""
+
+
+class ModelError(SensieError):
+    """The model could not be opened, or its predictions cannot be turned into scores."""
+
+
+class MissingDependencyError(SensieError, ImportError):
+    """An optional package is needed; the message says which extra installs it."""
+
+
+class TestFailure(SensieError):
+    """A single test failed while the others could go on.
+
+    The message names the test, the magnitude and the chunk.
+    """
+
+    __test__ = False  # keeps pytest from collecting it
+
+
+class EvaluationIncomplete(SensieError):
+    """Some tests failed; everything that was computed is in ``result``, and was logged before this was raised."""
+
+    def __init__(self, message: str, result: Any = None) -> None:
+        super().__init__(message)
+        self.result = result

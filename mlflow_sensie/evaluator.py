@@ -1,0 +1,117 @@
+"""The door of ``mlflow.models.evaluate(..., evaluators=["sensie"])``.
+
+Loaded at the first ``evaluate`` of anyone who has this package installed: nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlflow.models.evaluation.base import ModelEvaluator
+
+if TYPE_CHECKING:
+    from mlflow.models.evaluation.base import EvaluationArtifact, EvaluationResult
+
+    from mlflow_sensie.result import Result
+
+# One of these makes a config ours. Keys that other evaluators use as well (pos_label, ...) do not.
+TELLING_KEYS = frozenset(
+    {"recipe", "properties", "property_table", "perturbations", "class_test", "input_shape", "max_examples"}
+)
+
+
+def asked_for(config: dict[str, Any] | None, caller: str) -> bool:
+    """Whether the user asked for this evaluator, judged by the config and by which MLflow function asks.
+
+    With ``evaluators=None`` MLflow asks every installed evaluator from ``resolve_evaluators_and_configs``; yes
+    is the answer there only to a config of ours. Before evaluating it asks once more, from ``_evaluate``: who
+    gets that far was named by the user, or had said yes. Any other caller gets the cautious answer.
+    """
+    if caller == "_evaluate":
+        return True
+    return bool(TELLING_KEYS & set(config or {}))
+
+
+class SensieEvaluator(ModelEvaluator):
+    """MLflow model evaluator ``sensie``: what is the model sensitive to, and how sure are we?"""
+
+    @classmethod
+    def can_evaluate(cls, *, model_type: str | None, evaluator_config: dict[str, Any] | None, **kwargs: Any) -> bool:
+        """Answer MLflow's question whether to run; a config that is wrong is answered in ``evaluate``."""
+        return asked_for(evaluator_config, sys._getframe(1).f_code.co_name)
+
+    def evaluate(
+        self,
+        *,
+        model_type: str | None,
+        dataset: Any,
+        run_id: str,
+        evaluator_config: dict[str, Any] | None = None,
+        model: Any = None,
+        model_id: str | None = None,
+        predictions: str | None = None,
+        **kwargs: Any,
+    ) -> EvaluationResult:
+        """Run the configured recipe on the dataset and log everything on the run.
+
+        Raises:
+            RecipeError, DataError, ModelError: what came cannot be evaluated; nothing was logged.
+            EvaluationIncomplete: some tests failed; everything else is on the run.
+        """
+        from mlflow.models.evaluation.base import EvaluationResult
+
+        from mlflow_sensie import tracking
+        from mlflow_sensie.errors import EvaluationIncomplete
+        from mlflow_sensie.probing import failure_text
+
+        result = _run(model, model_type, dataset, evaluator_config or {}, predictions)
+        model_id = model_id or getattr(model, "model_id", None)
+        where = tracking.Destination(run_id, model_id, **tracking.dataset_of(dataset))
+        artifacts = tracking.log_result(result, where)
+        _warn(result)
+        if result.failed and result.recipe["on_error"] == "raise":
+            raise EvaluationIncomplete(failure_text(result), result)
+        return EvaluationResult(metrics=result.metrics, artifacts=_artifacts(artifacts), run_id=run_id)
+
+
+def _run(model: Any, model_type: str | None, dataset: Any, config: dict[str, Any], predictions: str | None) -> Result:
+    from mlflow_sensie.errors import DataError, ModelError, RecipeError
+    from mlflow_sensie.probing import evaluate
+    from mlflow_sensie.recipe import load_recipe
+
+    recipe = load_recipe({key: value for key, value in config.items() if key != "allow_code"},
+                         allow_code=bool(config.get("allow_code")))  # fmt: skip
+    if model is None:
+        raise ModelError("no model came (model=None): static predictions are not built in this version; pass a model")
+    if model_type not in ("classifier", "regressor", None):
+        raise RecipeError(f"model_type {model_type!r} came; sensie evaluates 'classifier' and 'regressor'")
+    if predictions is not None:
+        raise RecipeError("predictions names an output column, which is not built in this version; leave it out")
+    if not dataset.has_targets:
+        raise DataError("no targets came; sensitivity is measured on the correct answer: pass targets=…")
+    features = dataset.features_data
+    columns = tuple(map(str, dataset.feature_names))
+    return evaluate(model, features, dataset.labels_data, recipe, task=model_type, columns=columns)
+
+
+def _artifacts(uris: dict[str, str]) -> dict[str, EvaluationArtifact]:
+    from mlflow.models.evaluation import artifacts
+
+    kinds: dict[str, Callable[..., EvaluationArtifact]] = {
+        ".png": artifacts.ImageEvaluationArtifact,
+        ".csv": artifacts.CsvEvaluationArtifact,
+        ".json": artifacts.JsonEvaluationArtifact,
+        ".parquet": artifacts.ParquetEvaluationArtifact,
+        ".yaml": artifacts.TextEvaluationArtifact,
+    }
+    return {name: kinds[Path(name).suffix](uri) for name, uri in uris.items()}
+
+
+def _warn(result: Result) -> None:
+    import warnings
+
+    for text in (*result.warnings, *(f"{t.name}: {w}" for t in result.tests.values() for w in t.warnings)):
+        warnings.warn(f"sensie: {text}", UserWarning, stacklevel=4)

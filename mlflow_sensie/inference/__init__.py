@@ -1,0 +1,43 @@
+"""From sums to posteriors: the tests' entry points, and the frozen results they give.
+
+Pure functions that depend on numpy and scipy alone.
+"""
+
+from mlflow_sensie.inference.binning import bin_edges, property_span
+from mlflow_sensie.inference.category import CategoryFit, category_test, merge_rare
+from mlflow_sensie.inference.curve import Curve, Line, distance
+from mlflow_sensie.inference.decision import Decision, Significance, decide, significance
+from mlflow_sensie.inference.departure import Departure
+from mlflow_sensie.inference.holds_until import HoldsUntil
+from mlflow_sensie.inference.perturbation import PerturbationFit, SideFit, perturbation_test
+from mlflow_sensie.inference.posterior import Interval, Posterior
+from mlflow_sensie.inference.property import PropertyFit, property_test
+from mlflow_sensie.inference.scale import ScoreScale
+from mlflow_sensie.inference.spread import Spread, spread_of
+
+__all__ = [
+    "CategoryFit",
+    "Curve",
+    "Decision",
+    "Departure",
+    "HoldsUntil",
+    "Interval",
+    "Line",
+    "PerturbationFit",
+    "Posterior",
+    "PropertyFit",
+    "ScoreScale",
+    "SideFit",
+    "Significance",
+    "Spread",
+    "bin_edges",
+    "category_test",
+    "decide",
+    "distance",
+    "merge_rare",
+    "perturbation_test",
+    "property_span",
+    "property_test",
+    "significance",
+    "spread_of",
+]

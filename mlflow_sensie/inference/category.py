@@ -1,0 +1,117 @@
+"""The test of a category: how unequal the mean scores of its levels are. The class test is this, over the targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mlflow_sensie.inference.curve import Curve, curve_of
+from mlflow_sensie.inference.decision import Decision, Significance, decide, significance
+from mlflow_sensie.inference.posterior import Interval
+from mlflow_sensie.inference.scale import ScoreScale
+from mlflow_sensie.inference.spread import Spread, spread_of
+from mlflow_sensie.moments import Extremes, GroupedMoments, IntArray
+
+RARE_SHARE = 0.01
+SMALL_LEVEL = 5
+
+
+@dataclass(frozen=True)
+class CategoryFit:
+    """What a category test found; `curve` has a point per level, its p the level's index, `missing` one for missing values."""
+
+    n: int
+    n_missing: int
+    n_dropped: int
+    levels: tuple[str, ...]
+    rope: float
+    spread: Interval
+    range: float
+    prob_sensitive: float
+    decision: Decision
+    significance: Significance
+    levels_spread: Spread
+    curve: Curve
+    missing: Curve | None
+    flags: tuple[str, ...]
+
+    def metrics(self) -> dict[str, float]:
+        """Give the scalars under their contract names; all finite."""
+        return {
+            "n": float(self.n),
+            "prob_sensitive": self.prob_sensitive,
+            "spread": self.spread.value,
+            "spread_lo95": self.spread.lo95,
+            "spread_hi95": self.spread.hi95,
+            "range": self.range,
+        }
+
+
+def category_test(
+    blocks: Callable[[], Iterable[tuple[ArrayLike, ArrayLike]]],
+    scale: ScoreScale,
+    *,
+    levels: Sequence[str],
+    rope: float = 0.02,
+) -> CategoryFit:
+    """Estimate the spread of the mean score between the levels of a category.
+
+    `blocks()` yields (level index (n,) with -1 for missing, score (n,)); scores that are not finite are dropped and counted. Raises
+    ValueError where fewer than two levels have a score.
+    """
+    sums, seen, dropped = GroupedMoments.empty(len(levels) + 1), Extremes.empty(), 0
+    for index, score in blocks():
+        y = np.asarray(score, np.float64)
+        kept = np.isfinite(y)
+        group = np.asarray(index, np.int64)[kept]
+        # The last group is that of missing values.
+        group = np.where(group < 0, len(levels), group)
+        sums += GroupedMoments.of(group, y[kept], len(levels) + 1, scale.lower, scale.upper)
+        seen += Extremes.of(y[kept])
+        dropped += int((~kept).sum())
+    named, missing = sums.select(np.arange(len(levels))), sums.select(np.array([len(levels)]))
+    having = [level for level, count in zip(levels, named.n, strict=True) if count > 0]
+    if len(having) < 2:
+        raise ValueError(f"a category test needs at least two levels with a score, not {having!r} of {list(levels)!r}")
+    found = spread_of(named, scale, seen, rope)
+    few = named.n[named.n > 0].min() < SMALL_LEVEL
+    return CategoryFit(
+        n=int(named.n.sum()),
+        n_missing=int(missing.n[0]),
+        n_dropped=dropped,
+        levels=tuple(levels),
+        rope=rope,
+        spread=found.spread,
+        range=found.range,
+        prob_sensitive=found.prob_sensitive,
+        # With few levels the prior alone puts P(spread >= rope) near .95.
+        decision=decide(found.prob_sensitive, chance=found.p_value is None or found.p_value > 0.05),
+        significance=significance(found.spread, rope, spread=True),
+        levels_spread=found,
+        curve=curve_of(named, list(range(len(levels))), levels, scale),
+        missing=curve_of(missing, [None], ["missing"], scale) if missing.n[0] else None,
+        flags=("small_levels",) if few else (),
+    )
+
+
+def merge_rare(
+    levels: Sequence[str], counts: ArrayLike, share: float = RARE_SHARE
+) -> tuple[tuple[str, ...], IntArray]:
+    """Merge levels below a share of the examples into one called "other", or "other (rare)" beside a real "other".
+
+    `counts` (K,) examples per level. Gives the new levels, "other" last, and the new index (K,) of every old level. One rare level
+    keeps its name; where merging would leave fewer than two levels nothing is merged.
+    """
+    n = np.asarray(counts, np.float64)
+    rare = n < share * n.sum()
+    kept = [level for level, few in zip(levels, rare, strict=True) if not few]
+    if rare.sum() < 2 or not kept:
+        return tuple(levels), np.arange(len(levels), dtype=np.int64)
+    other = "other"
+    while other in kept:
+        other += " (rare)"
+    index = np.where(rare, len(kept), np.cumsum(~rare) - 1).astype(np.int64)
+    return (*kept, other), index

@@ -1,0 +1,53 @@
+"""Posteriors of contrasts: one number per example, a fixed combination of its scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlflow_sensie.inference.posterior import Posterior
+from mlflow_sensie.moments import FloatArray, Moments, PowerSums
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A posterior that distrusts a handful of examples: `posterior` is the one to use, `plain` the one without pseudo-examples."""
+
+    posterior: Posterior
+    plain: Posterior
+    few_informative: bool
+
+
+def enough(informative: float, n: float) -> bool:
+    """Tell whether enough examples carry an estimate: n_eff4 of at least min(20, n/10)."""
+    return informative >= min(20.0, n / 10)
+
+
+def contrast_posteriors(
+    contrasts: FloatArray, scores: Moments, influences: PowerSums, reach: tuple[float, float]
+) -> list[Guarded]:
+    """Give the posterior of each contrast of the mean scores.
+
+    `contrasts` (k, q) are fixed combinations of the k columns that `scores` sums; `influences` sums (rows - mean) @ contrasts (n, q).
+    b_i being an example's own contrast, the posterior is t_{n-1}(mean b, var b / n), exact under a normal random-slopes model. Where
+    fewer than min(20, n/10) examples carry the variance, or there is none, two pseudo-examples with the largest possible change, up
+    and down, are added.
+    """
+    estimate = scores.mean @ contrasts
+    largest = (reach[1] - reach[0]) * np.abs(contrasts).sum(0) / 2
+    carried, n = influences.informative(), influences.n
+    found = []
+    for b, most, total, informative in zip(estimate, largest, influences.second, carried, strict=True):
+        plain = Posterior(float(b), float(np.sqrt(total / (n - 1) / n)), float(n - 1))
+        # Rounding of scores that never change leaves variances of about 1e-32.
+        few = total <= n * (1e-12 * most) ** 2 or not enough(float(informative), n)
+        found.append(Guarded(_with_pseudo(float(b), float(total), n, float(most)) if few else plain, plain, bool(few)))
+    return found
+
+
+def _with_pseudo(mean: float, scatter: float, n: int, most: float) -> Posterior:
+    total = n + 2
+    # Chan's rule for joining n examples about `mean` and two about 0.
+    joined = scatter + 2 * most**2 + mean**2 * 2 * n / total
+    return Posterior(mean * n / total, float(np.sqrt(joined / (total - 1) / total)), float(total - 1))

@@ -1,0 +1,138 @@
+"""Holds until: the largest distance up to which the mean score stays within the allowed drop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtr, stdtrit
+
+from mlflow_sensie.moments import FloatArray, Moments
+
+FEW_FAILURES, PSEUDO_BELOW = 20, 100
+AllowedDrop = float | tuple[str, float]
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The floor under the mean score: keep × clean - below, in the score's unit; `drop` is the allowed drop as it was given."""
+
+    keep: float
+    below: float
+    drop: float
+
+    @classmethod
+    def of(cls, allowed_drop: AllowedDrop, fractional: bool) -> Floor:
+        """Read an allowed drop: a fraction of the clean score where the score is fractional, else (or "absolute") in its unit."""
+        kind, drop = ("", allowed_drop) if isinstance(allowed_drop, int | float) else allowed_drop
+        if kind not in ("", "absolute") or not drop >= 0:
+            raise ValueError(f"allowed_drop must be a number of at least 0 or ('absolute', number), not {allowed_drop!r}")
+        return cls(1 - drop, 0.0, float(drop)) if fractional and not kind else cls(1.0, float(drop), float(drop))
+
+
+@dataclass(frozen=True)
+class HoldsUntil:
+    """Where one side of a sweep crosses its floor.
+
+    `value` is the first crossing of the estimated curve and `lo95` a one-sided 95 % bound, both distances; `censored` where it never
+    crosses and `value` is the largest distance tested. `distances`, `margin` (mean score above the floor), `variance` and `covariance`
+    (with the next point) are the K points of the curve, from which `prob_at_least` is made.
+    """
+
+    side: str
+    value: float
+    lo95: float
+    censored: bool
+    few_informative: bool
+    distances: tuple[float, ...]
+    margin: tuple[float, ...]
+    variance: tuple[float, ...]
+    covariance: tuple[float, ...]
+    df: float
+
+    def prob_at_least(self, distance: float) -> float:
+        """Give P(holds until >= distance): the smallest T(margin / se) up to it; 0 beyond the largest distance tested."""
+        if distance > self.distances[-1]:
+            return 0.0
+        grid = np.linspace(self.distances[0], max(distance, self.distances[0]), 65)
+        u = np.concatenate([[x for x in self.distances if x <= distance], grid])
+        margin, variance = self._between(u)
+        sign = np.where(margin >= 0, np.inf, -np.inf)
+        unit = np.where(variance > 0, margin / np.sqrt(np.where(variance > 0, variance, 1.0)), sign)
+        return float(stdtr(self.df, unit.min()))
+
+    def _between(self, u: FloatArray) -> tuple[FloatArray, FloatArray]:
+        x, g, v, c = (np.asarray(of) for of in (self.distances, self.margin, self.variance, self.covariance))
+        if len(x) == 1:
+            return np.full(len(u), g[0]), np.full(len(u), v[0])
+        k = np.clip(np.searchsorted(x, u, side="right") - 1, 0, len(x) - 2)
+        t = (u - x[k]) / (x[k + 1] - x[k])
+        variance = (1 - t) ** 2 * v[k] + 2 * t * (1 - t) * c[k] + t * t * v[k + 1]
+        return (1 - t) * g[k] + t * g[k + 1], np.maximum(variance, 0)
+
+
+def holds_until(
+    side: str, distances: FloatArray, columns: list[int], scores: Moments, floor: Floor, reach: tuple[float, float]
+) -> HoldsUntil:
+    """Find the first crossing of one side.
+
+    `distances` (K,) ascending, `columns` their columns in `scores`, whose column 0 is the clean score; `reach` the score's range.
+    Where N × allowed drop (as a share of the range) is below 100, two pseudo-curves are added, one that never drops and one that drops
+    to the bound at once: so few examples may not hold the failures that would matter. Below 20 that is flagged as well.
+    """
+    allowed = scores.n * (floor.drop / (reach[1] - reach[0]) if floor.below else floor.drop)
+    if allowed < PSEUDO_BELOW:
+        never = np.full(len(scores.mean), reach[1])
+        at_once = np.concatenate([[reach[1]], np.full(len(never) - 1, reach[0])])
+        scores = scores + Moments.of([never, at_once])
+    contrast = np.eye(len(scores.mean))[columns]
+    contrast[:, 0] -= floor.keep
+    margin = contrast @ scores.mean + floor.below
+    covariance = contrast @ scores.covariance() @ contrast.T / scores.n
+    variance = np.maximum(np.diag(covariance), 0)
+    nexts = np.append(np.diag(covariance, 1), 0.0)
+    df = float(scores.n - 1)
+    value, crossed = _crossing(distances, margin, variance, nexts, 0.0)
+    return HoldsUntil(
+        side=side,
+        value=value,
+        lo95=_crossing(distances, margin, variance, nexts, float(stdtrit(df, 0.95)))[0],
+        censored=not crossed,
+        few_informative=allowed < FEW_FAILURES,
+        distances=tuple(map(float, distances)),
+        margin=tuple(map(float, margin)),
+        variance=tuple(map(float, variance)),
+        covariance=tuple(map(float, nexts)),
+        df=df,
+    )
+
+
+def _crossing(
+    x: FloatArray, margin: FloatArray, variance: FloatArray, nexts: FloatArray, quantile: float
+) -> tuple[float, bool]:
+    """Find where margin - quantile × se first falls below 0, and whether it does.
+
+    Between two points the margin is straight and the se convex, so the difference is concave: it cannot dip below 0 between points
+    where it is not negative, and falls below it once where the second is.
+    """
+    lower = margin - quantile * np.sqrt(variance)
+    # Rounding must not break a curve that stays exactly at its floor.
+    below = np.flatnonzero(lower < -1e-12)
+    if not len(below):
+        return float(x[-1]), False
+    k = int(below[0])
+    if k == 0:
+        return float(x[0]), True
+    t = _root(margin[k - 1 : k + 1], variance[k - 1 : k + 1], float(nexts[k - 1]), quantile)
+    return float(x[k - 1] + t * (x[k] - x[k - 1])), True
+
+
+def _root(margin: FloatArray, variance: FloatArray, covariance: float, quantile: float) -> float:
+    """Give the share of the way at which margin - quantile × se is 0, by bisection."""
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        t = (low + high) / 2
+        spread2 = (1 - t) ** 2 * variance[0] + 2 * t * (1 - t) * covariance + t * t * variance[1]
+        value = (1 - t) * margin[0] + t * margin[1] - quantile * np.sqrt(max(spread2, 0.0))
+        low, high = (t, high) if value >= 0 else (low, t)
+    return (low + high) / 2

@@ -1,0 +1,317 @@
+"""The perturbation test: how the mean score changes over a sweep that every example goes through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mlflow_sensie.inference.contrast import Guarded, contrast_posteriors
+from mlflow_sensie.inference.curve import Curve, Line, curve_of
+from mlflow_sensie.inference.decision import Decision, Significance, decide, excludes_zero, significance
+from mlflow_sensie.inference.departure import Departure, departure_of_sweep, pooled_departure
+from mlflow_sensie.inference.holds_until import AllowedDrop, Floor, HoldsUntil, holds_until
+from mlflow_sensie.inference.posterior import Interval, Posterior
+from mlflow_sensie.inference.scale import ScoreScale
+from mlflow_sensie.inference.sweep_sides import Side, drop_contrasts, mean_drop_contrast, sweep_sides
+from mlflow_sensie.moments import Extremes, FloatArray, GroupedMoments, Moments, PowerSums, Tally
+
+Blocks = Callable[[], Iterable[ArrayLike]]
+
+
+@dataclass(frozen=True)
+class SideFit:
+    """One side of a sweep: slope per unit of distance, effect over `length`, with the side's own 50 % and 95 % intervals."""
+
+    side: str
+    length: float
+    slope: Interval
+    effect: Interval
+    posterior: Posterior
+    plain: Posterior
+    few_informative: bool
+    holds: HoldsUntil
+    first_failed: tuple[int, ...]
+    departure: Departure
+    line: Line
+
+
+@dataclass(frozen=True)
+class PerturbationFit:
+    """What a perturbation test found.
+
+    `slope` is per unit of distance from the neutral (of p where there is no neutral) and `effect` the slope times the largest
+    distance: negative where the score falls away from the neutral, whichever side of it the sweep is on. Of two sides they are those
+    of the `worse`, the one with the lower effect, with intervals at 1 - α/2. `plain_effect` is the effect without pseudo-examples.
+    `max_drop` is where the mean score is lowest, at magnitude `max_drop_at`. Distances are logarithmic where `log_distance`.
+    """
+
+    n: int
+    n_dropped: int
+    magnitudes: tuple[float, ...]
+    neutral: float | None
+    log_distance: bool
+    rope: float
+    clean: Interval
+    sides: tuple[SideFit, ...]
+    worse: str
+    slope: Interval
+    effect: Interval
+    plain_effect: Interval
+    effect_bound95: float
+    prob_sensitive: float
+    decision: Decision
+    significance: Significance
+    mean_drop: Interval
+    mean_drop_posterior: Posterior
+    max_drop: float
+    max_drop_hi95: float
+    max_drop_at: float
+    holds_until: float
+    holds_until_lo95: float
+    censored: bool
+    departure: Departure
+    curve: Curve
+    flags: tuple[str, ...]
+
+    def metrics(self) -> dict[str, float]:
+        """Give the scalars under their contract names; all finite."""
+        out = {
+            "n": float(self.n),
+            "prob_sensitive": self.prob_sensitive,
+            "effect": self.effect.value,
+            "effect_lo95": self.effect.lo95,
+            "effect_hi95": self.effect.hi95,
+            "effect_bound95": self.effect_bound95,
+            "slope": self.slope.value,
+            "slope_lo50": self.slope.lo50,
+            "slope_hi50": self.slope.hi50,
+            "slope_lo95": self.slope.lo95,
+            "slope_hi95": self.slope.hi95,
+            "mean_drop": self.mean_drop.value,
+            "mean_drop_lo95": self.mean_drop.lo95,
+            "mean_drop_hi95": self.mean_drop.hi95,
+            "max_drop": self.max_drop,
+            "max_drop_hi95": self.max_drop_hi95,
+            "holds_until": self.holds_until,
+            "holds_until_lo95": self.holds_until_lo95,
+            "censored": float(self.censored),
+            "departure": self.departure.size,
+        }
+        if len(self.sides) == 2:
+            out |= {f"{side.side}_effect": side.effect.value for side in self.sides}
+            out |= {f"holds_until_{side.side}": side.holds.value for side in self.sides}
+        return out
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The first pass over the scores: sums of the rows in which every score is finite."""
+
+    moments: Moments
+    columns: GroupedMoments
+    seen: Extremes
+    dropped: int
+
+
+def perturbation_test(
+    blocks: Blocks,
+    scale: ScoreScale,
+    *,
+    magnitudes: Sequence[float],
+    neutral: float | None,
+    log_distance: bool = False,
+    allowed_drop: AllowedDrop = 0.1,
+    rope: float = 0.02,
+) -> PerturbationFit:
+    """Estimate slope, effect, drops and holds-until of a sweep from the examples' own scores.
+
+    `blocks()` yields scores (n, 1 + J), the clean score first and then one per magnitude, and can be called again. `magnitudes` (J,)
+    ascend and leave the neutral out; without a known `neutral` the clean score is the reference of drops but no point of the fit, and
+    distance is the magnitude itself. `allowed_drop` is a fraction of the clean score for scores in [0, 1], else in the score's unit;
+    ("absolute", x) is always in the unit. Examples with a score that is not finite are dropped and counted: where scores are missing
+    because they would be low, nothing can repair that. Raises ValueError for magnitudes it cannot use and for fewer than two examples.
+    """
+    sides = sweep_sides(magnitudes, neutral, log_distance)
+    width, floor = len(magnitudes) + 1, Floor.of(allowed_drop, scale.fractional)
+    table = _first_pass(blocks, width, scale)
+    reach = scale.reach(table.seen)
+    contrasts = np.column_stack(
+        [
+            *(side.slope_contrast(width) for side in sides),
+            mean_drop_contrast(sides, width),
+            drop_contrasts(width),
+        ]
+    )
+    influences, failed = _second_pass(blocks, contrasts, table.moments.mean, sides, floor)
+    found = contrast_posteriors(contrasts, table.moments, influences, reach)
+    fits = tuple(
+        _fit_side(side, slope, table.moments, floor, reach, tally, neutral, log_distance)
+        for side, slope, tally in zip(sides, found[: len(sides)], failed, strict=True)
+    )
+    mean_drop, drops = found[len(sides)], found[len(sides) + 1 :]
+    return _summary(table, sides, fits, mean_drop, drops, magnitudes, neutral, log_distance, rope, scale)
+
+
+def _first_pass(blocks: Blocks, width: int, scale: ScoreScale) -> _Table:
+    moments, columns = Moments.empty(width), GroupedMoments.empty(width)
+    seen, dropped = Extremes.empty(), 0
+    for block in blocks():
+        rows = np.asarray(block, np.float64)
+        if rows.ndim != 2 or rows.shape[1] != width:
+            raise ValueError(f"a block of scores must have {width} columns, clean and {width - 1} magnitudes, not {rows.shape}")
+        kept = _complete(rows)
+        dropped += len(rows) - len(kept)
+        moments += Moments.of(kept)
+        columns += GroupedMoments.of_columns(kept, scale.lower, scale.upper)
+        seen += Extremes.of(kept)
+    if moments.n < 2:
+        raise ValueError(
+            f"a perturbation test needs at least two examples with finite scores throughout, not {moments.n} ({dropped} dropped)"
+        )
+    return _Table(moments, columns, seen, dropped)
+
+
+def _second_pass(
+    blocks: Blocks, contrasts: FloatArray, mean: FloatArray, sides: Sequence[Side], floor: Floor
+) -> tuple[PowerSums, list[Tally]]:
+    influences = PowerSums.empty(contrasts.shape[1])
+    failed = [Tally.empty(len(side.columns) + 1) for side in sides]
+    for block in blocks():
+        rows = _complete(np.asarray(block, np.float64))
+        influences += PowerSums.of((rows - mean) @ contrasts)
+        below = rows < (floor.keep * rows[:, :1] - floor.below)
+        for k, side in enumerate(sides):
+            own = below[:, list(side.columns)]
+            first = np.where(own.any(1), own.argmax(1), own.shape[1])
+            failed[k] += Tally.of(first, own.shape[1] + 1)
+    return influences, failed
+
+
+def _complete(rows: FloatArray) -> FloatArray:
+    return rows[np.isfinite(rows).all(1)]
+
+
+def _fit_side(
+    side: Side,
+    slope: Guarded,
+    moments: Moments,
+    floor: Floor,
+    reach: tuple[float, float],
+    failed: Tally,
+    neutral: float | None,
+    log_distance: bool,
+) -> SideFit:
+    columns = list(side.columns)
+    mean, covariance = moments.mean[columns], moments.covariance()[np.ix_(columns, columns)]
+    effect = slope.posterior.scaled(side.length)
+    return SideFit(
+        side=side.name,
+        length=side.length,
+        slope=slope.posterior.summary(),
+        effect=effect.summary(),
+        posterior=effect,
+        plain=slope.plain.scaled(side.length),
+        few_informative=slope.few_informative,
+        holds=holds_until(side.name, side.distances, columns, moments, floor, reach),
+        first_failed=tuple(int(count) for count in failed.counts),
+        departure=departure_of_sweep(side.distances, mean, covariance, moments.n),
+        line=_line(side, slope.posterior, mean, covariance, moments.n, neutral, log_distance),
+    )
+
+
+def _line(
+    side: Side, slope: Posterior, mean: FloatArray, covariance: FloatArray, n: int, neutral: float | None, log_distance: bool
+) -> Line:
+    u = side.distances - side.distances.mean()
+    average, rise = np.full(len(u), 1 / len(u)), u / (u @ u)
+    return Line(
+        side=side.name,
+        start=float(side.magnitudes.min()),
+        stop=float(side.magnitudes.max()),
+        neutral=neutral,
+        log_distance=log_distance,
+        centre=float(side.distances.mean()),
+        level=float(mean.mean()),
+        slope=slope.loc,
+        level_var=float(average @ covariance @ average) / n,
+        slope_var=slope.scale**2,
+        covariance=float(average @ covariance @ rise) / n,
+        df=slope.df,
+    )
+
+
+def _summary(
+    table: _Table,
+    sides: tuple[Side, ...],
+    fits: tuple[SideFit, ...],
+    mean_drop: Guarded,
+    drops: list[Guarded],
+    magnitudes: Sequence[float],
+    neutral: float | None,
+    log_distance: bool,
+    rope: float,
+    scale: ScoreScale,
+) -> PerturbationFit:
+    worse = min(fits, key=lambda fit: fit.posterior.loc)
+    effect = worse.posterior.summary(len(fits))
+    # Whichever side changes counts as a change: the worse one may stand still while the other improves.
+    sensitive = [fit.posterior.prob_abs_at_least(rope) for fit in fits]
+    real = [excludes_zero(fit.posterior.summary(len(fits))) for fit in fits]
+    words = [decide(p, chance=not found) for p, found in zip(sensitive, real, strict=True)]
+    first = min((fit.holds for fit in fits), key=lambda holds: (holds.value, holds.censored))
+    largest = int(np.argmax([drop.posterior.loc for drop in drops]))
+    return PerturbationFit(
+        n=table.moments.n,
+        n_dropped=table.dropped,
+        magnitudes=tuple(map(float, magnitudes)),
+        neutral=None if neutral is None else float(neutral),
+        log_distance=log_distance,
+        rope=rope,
+        clean=_mean(table.columns, 0),
+        sides=fits,
+        worse=worse.side,
+        slope=worse.posterior.scaled(1 / worse.length).summary(len(fits)),
+        effect=effect,
+        plain_effect=worse.plain.summary(len(fits)),
+        effect_bound95=max(fit.posterior.bound(1 - 0.05 / len(fits)) for fit in fits),
+        prob_sensitive=max(sensitive),
+        decision="sensitive" if "sensitive" in words else words[int(np.argmax(sensitive))],
+        significance=significance(effect, rope),
+        mean_drop=mean_drop.posterior.summary(),
+        mean_drop_posterior=mean_drop.posterior,
+        max_drop=drops[largest].posterior.loc,
+        # The bound of the magnitude that is truly worst holds by itself, so the largest of all bounds needs no correction.
+        max_drop_hi95=max(drop.posterior.interval()[1] for drop in drops),
+        max_drop_at=float(magnitudes[largest]),
+        holds_until=first.value,
+        holds_until_lo95=min(fit.holds.lo95 for fit in fits),
+        censored=first.censored,
+        departure=pooled_departure([(fit.departure, len(side.columns)) for fit, side in zip(fits, sides, strict=True)]),
+        curve=_curve(table.columns, magnitudes, neutral, scale),
+        flags=_flags(table, fits, mean_drop),
+    )
+
+
+def _mean(columns: GroupedMoments, column: int) -> Interval:
+    n, scatter = float(columns.n[column]), float(columns.m2[column])
+    return Posterior(float(columns.mean[column]), float(np.sqrt(scatter / (n - 1) / n)), n - 1).summary()
+
+
+def _curve(columns: GroupedMoments, magnitudes: Sequence[float], neutral: float | None, scale: ScoreScale) -> Curve:
+    p = np.concatenate([[] if neutral is None else [neutral], magnitudes])
+    order = np.argsort(p)
+    chosen = columns.select(order if neutral is not None else order + 1)
+    return curve_of(chosen, p[order].tolist(), [f"{x:g}" for x in p[order]], scale)
+
+
+def _flags(table: _Table, fits: Sequence[SideFit], mean_drop: Guarded) -> tuple[str, ...]:
+    flags = {
+        "few_informative": mean_drop.few_informative or any(fit.few_informative for fit in fits),
+        "few_for_holds_until": any(fit.holds.few_informative for fit in fits),
+        "dropped": table.dropped > 0,
+        "few_examples": table.moments.n < 60,
+    }
+    return tuple(name for name, raised in flags.items() if raised)

@@ -1,0 +1,236 @@
+"""The property test: how the score changes with a number that each example brings along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mlflow_sensie.inference.binning import bin_centres, bin_labels, inner_edges
+from mlflow_sensie.inference.curve import Curve, Line, curve_of
+from mlflow_sensie.inference.decision import Decision, Significance, decide, excludes_zero, significance
+from mlflow_sensie.inference.departure import Departure, departure_of_bins
+from mlflow_sensie.inference.posterior import Interval, Posterior
+from mlflow_sensie.inference.sandwich import Sandwich, guarded_sandwich
+from mlflow_sensie.inference.scale import ScoreScale
+from mlflow_sensie.inference.spread import Spread, spread_of
+from mlflow_sensie.moments import Extremes, FloatArray, GroupedMoments, Moments
+
+Block = tuple[ArrayLike, ArrayLike, ArrayLike | None]
+Blocks = Callable[[], Iterable[Block]]
+
+
+@dataclass(frozen=True)
+class PropertyFit:
+    """What a property test found.
+
+    `slope` is per unit of the property, `effect` the slope times the width of `span`; `plain_effect` is the effect without
+    pseudo-scores. `unexpected` is the part of the effect that the model's own expected score does not announce. `spread`, `departure`
+    and `curve` are None where no bins were asked for. `missing` is the one-point curve of examples whose property is missing.
+    """
+
+    n: int
+    n_missing: int
+    n_dropped: int
+    span: tuple[float, float]
+    rope: float
+    slope: Interval
+    effect: Interval
+    plain_effect: Interval
+    posterior: Posterior
+    effect_bound95: float
+    prob_sensitive: float
+    decision: Decision
+    significance: Significance
+    unexpected: Interval | None
+    unexpected_posterior: Posterior | None
+    spread: Spread | None
+    departure: Departure | None
+    line: Line
+    curve: Curve | None
+    missing: Curve | None
+    flags: tuple[str, ...]
+
+    def metrics(self) -> dict[str, float]:
+        """Give the scalars under their contract names; all finite."""
+        out = {
+            "n": float(self.n),
+            "prob_sensitive": self.prob_sensitive,
+            "effect": self.effect.value,
+            "effect_lo95": self.effect.lo95,
+            "effect_hi95": self.effect.hi95,
+            "effect_bound95": self.effect_bound95,
+            "slope": self.slope.value,
+            "slope_lo50": self.slope.lo50,
+            "slope_hi50": self.slope.hi50,
+            "slope_lo95": self.slope.lo95,
+            "slope_hi95": self.slope.hi95,
+        }
+        if self.departure is not None:
+            out["departure"] = self.departure.size
+        if self.spread is not None:
+            found = self.spread.spread
+            out |= {"spread": found.value, "spread_lo95": found.lo95, "spread_hi95": found.hi95}
+        if self.unexpected is not None:
+            found = self.unexpected
+            out |= {"unexpected": found.value, "unexpected_lo95": found.lo95, "unexpected_hi95": found.hi95}
+        return out
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The first pass: what is kept, and the sums over bins, the last of which holds the missing values."""
+
+    moments: Moments
+    bins: GroupedMoments
+    bin_p: GroupedMoments
+    seen: Extremes
+    dropped: int
+
+
+def property_test(
+    blocks: Blocks,
+    scale: ScoreScale,
+    *,
+    edges: ArrayLike | None = None,
+    unique: ArrayLike | None = None,
+    span: tuple[float, float],
+    rope: float = 0.02,
+) -> PropertyFit:
+    """Estimate slope, effect, curve and spread of the score over a numeric property.
+
+    `blocks()` yields (p (n,), score (n,), the model's expected score (n,) or None), and can be called again. `span` is the range the
+    effect is measured over (`property_span`); `edges` or `unique` (`bin_edges`) cut the curve, neither means no curve. An example
+    outside explicit edges counts in the slope and in the end bin beside it. Missing p is counted and summed up apart; rows whose score
+    (or expected score) is not finite are dropped and counted. Raises ValueError for fewer than two examples and a constant property.
+    """
+    if not (np.isfinite(span).all() and span[1] - span[0] > 1e-290):
+        raise ValueError(f"the property's span must be a finite range of some width, not {span!r}")
+    cuts = None if edges is None and unique is None else inner_edges(edges, unique)
+    table = _first_pass(blocks, scale, cuts, span)
+    plain, fit, few = _slope(blocks, table, span, 1, scale.reach(table.seen))
+    unexpected = _unexpected(blocks, table, span, scale)
+    effect, curve, p = fit.posterior, None, None
+    named = table.bins.select(np.arange(len(table.bins.n) - 1)) if cuts is not None else None
+    if named is not None:
+        p = _bin_p(table, span, bin_centres(edges, unique))
+        curve = curve_of(named, p.tolist(), bin_labels(edges, unique), scale)
+    missing = table.bins.select(np.array([-1]))
+    prob, summary = effect.prob_abs_at_least(rope), effect.summary()
+    return PropertyFit(
+        n=table.moments.n,
+        n_missing=int(missing.n[0]),
+        n_dropped=table.dropped,
+        span=(float(span[0]), float(span[1])),
+        rope=rope,
+        slope=effect.scaled(1 / (span[1] - span[0])).summary(),
+        effect=summary,
+        plain_effect=plain.posterior.summary(),
+        posterior=effect,
+        effect_bound95=effect.bound(),
+        prob_sensitive=prob,
+        decision=decide(prob, chance=not excludes_zero(summary)),
+        significance=significance(summary, rope),
+        unexpected=unexpected.summary() if unexpected else None,
+        unexpected_posterior=unexpected,
+        spread=spread_of(named, scale, table.seen, rope) if named is not None else None,
+        departure=departure_of_bins(p, named) if named is not None and p is not None else None,
+        line=_line(fit, span),
+        curve=curve,
+        missing=curve_of(missing, [None], ["missing"], scale) if missing.n[0] else None,
+        flags=_flags(table, few),
+    )
+
+
+def _rows(blocks: Iterable[Block], span: tuple[float, float]) -> Iterator[tuple[FloatArray, int]]:
+    """Give each block as rows (z, score, score - expected where known), and how many were dropped; a missing z is NaN."""
+    middle, width = span[0] + (span[1] - span[0]) / 2, span[1] - span[0]
+    for p, score, expected in blocks:
+        y = np.asarray(score, np.float64)
+        # Centred before it is scaled, so that an offset of p costs no digits.
+        z = (np.asarray(p, np.float64) - middle) / width
+        columns = [np.where(np.isfinite(z), z, np.nan), y]
+        if expected is not None:
+            columns.append(y - np.asarray(expected, np.float64))
+        rows = np.column_stack(columns)
+        kept = rows[np.isfinite(rows[:, 1:]).all(1)]
+        yield kept, len(rows) - len(kept)
+
+
+def _first_pass(blocks: Blocks, scale: ScoreScale, cuts: FloatArray | None, span: tuple[float, float]) -> _Table:
+    middle, width = span[0] + (span[1] - span[0]) / 2, span[1] - span[0]
+    inner = np.empty(0) if cuts is None else (cuts - middle) / width
+    k = len(inner) + 1
+    moments: Moments | None = None
+    bins, places = GroupedMoments.empty(k + 1), GroupedMoments.empty(k + 1)
+    seen, dropped = Extremes.empty(), 0
+    for rows, gone in _rows(blocks(), span):
+        z, y, known = rows[:, 0], rows[:, 1], np.isfinite(rows[:, 0])
+        group = np.where(known, np.searchsorted(inner, z, side="right"), k)
+        bins += GroupedMoments.of(group, y, k + 1, scale.lower, scale.upper)
+        places += GroupedMoments.of(group[known], z[known], k + 1)
+        block = Moments.of(rows[known])
+        moments = block if moments is None else moments + block
+        seen += Extremes.of(y)
+        dropped += gone
+    if moments is None or moments.n < 2:
+        count = 0 if moments is None else moments.n
+        raise ValueError(f"a property test needs at least two examples with a property and a score, not {count}")
+    return _Table(moments, bins, places, seen, dropped)
+
+
+def _slope(
+    blocks: Blocks, table: _Table, span: tuple[float, float], column: int, reach: tuple[float, float]
+) -> tuple[Sandwich, Sandwich, bool]:
+    """Fit the score (column 1) or its excess over the expected one (column 2) on z."""
+    chosen = [0, column]
+
+    def rows() -> Iterator[FloatArray]:
+        for block, _ in _rows(blocks(), span):
+            yield block[np.isfinite(block[:, 0])][:, chosen]
+
+    whole = table.moments
+    moments = replace(whole, mean=whole.mean[chosen], scatter=whole.scatter[np.ix_(chosen, chosen)])
+    return guarded_sandwich(rows, moments, reach)
+
+
+def _unexpected(blocks: Blocks, table: _Table, span: tuple[float, float], scale: ScoreScale) -> Posterior | None:
+    if len(table.moments.mean) < 3:
+        return None
+    low, high = scale.reach(table.seen)
+    return _slope(blocks, table, span, 2, (low - high, high - low))[1].posterior
+
+
+def _bin_p(table: _Table, span: tuple[float, float], centres: FloatArray) -> FloatArray:
+    z, n = table.bin_p.mean[:-1], table.bin_p.n[:-1]
+    return np.where(n > 0, span[0] + (span[1] - span[0]) * (z + 0.5), centres)
+
+
+def _line(fit: Sandwich, span: tuple[float, float]) -> Line:
+    width = span[1] - span[0]
+    return Line(
+        side="all",
+        start=float(span[0]),
+        stop=float(span[1]),
+        neutral=None,
+        log_distance=False,
+        centre=float(span[0] + width * (fit.centre + 0.5)),
+        level=fit.level,
+        slope=fit.slope / width,
+        level_var=fit.level_var,
+        slope_var=fit.slope_var / width**2,
+        covariance=fit.covariance / width,
+        df=fit.df,
+    )
+
+
+def _flags(table: _Table, few: bool) -> tuple[str, ...]:
+    flags = {
+        "few_informative": few,
+        "dropped": table.dropped > 0,
+        "missing": bool(table.bins.n[-1] > 0),
+        "few_examples": table.moments.n < 60,
+    }
+    return tuple(name for name, raised in flags.items() if raised)

@@ -1,0 +1,256 @@
+"""The perturbation noun: f(x, p), the identity at its neutral magnitude; and the adapter for functions."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from mlflow_sensie.errors import DataError
+from mlflow_sensie.survey import Survey
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Array = npt.NDArray[Any]
+
+# metadata of a field that `bind` fills in from the survey: no parameter of the user's
+BOUND = {"bound": True}
+
+IMMUTABLE_CELLS = (str, bytes, int, float, complex, bool, type(None), np.generic)
+
+
+def fresh_copy(inputs: Any) -> Any:
+    """An equal copy of ``inputs``, so deep that writing into its cells leaves the original alone."""
+    if isinstance(inputs, np.ndarray) and inputs.dtype != object:
+        return inputs.copy()
+    if not hasattr(inputs, "iloc"):
+        return copy.deepcopy(inputs)
+    result = inputs.copy(deep=True)
+    # pandas copies the references of an object column, not what they point to
+    if result.ndim == 1:
+        if result.dtype == object:
+            result.array[:] = _fresh_cells(result)
+        return result
+    for position, dtype in enumerate(result.dtypes):
+        if dtype.kind == "O" and isinstance(dtype, np.dtype):
+            series = result.iloc[:, position].copy()
+            series.array[:] = _fresh_cells(series)
+            result.isetitem(position, series)
+    return result
+
+
+def _fresh_cells(series: Any) -> Array:
+    cells = np.empty(len(series), dtype=object)
+    for row, cell in enumerate(series):
+        cells[row] = cell if isinstance(cell, IMMUTABLE_CELLS) else copy.deepcopy(cell)
+    return cells
+
+
+@dataclass(frozen=True, kw_only=True)
+class Perturbation:
+    """A transformation f(x, p) of a batch of inputs, the identity at its neutral magnitude.
+
+    A subclass sets the class variables and writes `apply`, and where needed `check`, `prepare`, `draw` and
+    `restore`. Its fields are its parameters. Instances are frozen and hold no state; what they know of
+    the whole data comes from `bind`.
+
+    ``monotone`` says that the mean distance of the output from the input does not shrink as the magnitude
+    moves away from the neutral within the default magnitudes; ``random`` that a generator is needed.
+    """
+
+    kind: ClassVar[str]
+    unit: ClassVar[str] = ""
+    neutral: ClassVar[float | None] = 0.0
+    log_distance: ClassVar[bool] = False
+    default_magnitudes: ClassVar[tuple[float, ...]] = ()
+    limits: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    staircase: ClassVar[bool] = False
+    random: ClassVar[bool] = False
+    monotone: ClassVar[bool] = True
+
+    def bind(self, survey: Survey) -> Self:
+        """A new instance that knows what it needs of the whole data; by default the same one."""
+        return self
+
+    @property
+    def makes_missing(self) -> bool:
+        """Whether its output may miss values that the input has."""
+        return False
+
+    def parameters(self) -> dict[str, Any]:
+        """The user's parameters by name, without what `bind` filled in."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if not f.metadata.get("bound")}
+
+    def distance(self, magnitude: float) -> float:
+        """The distance from the neutral: a difference, or a log ratio for factors; NaN without a neutral."""
+        if self.neutral is None:
+            return math.nan
+        if self.log_distance:
+            return abs(math.log(magnitude / self.neutral))
+        return abs(magnitude - self.neutral)
+
+    def along(
+        self, inputs: Any, magnitudes: Sequence[float] | Array, rng: np.random.Generator | None = None
+    ) -> Iterator[Any]:
+        """Perturb one batch at several magnitudes with the same draws: one output per magnitude, in order.
+
+        Every output is new memory, with the shape and dtype of ``inputs``. At the neutral magnitude it is
+        an equal copy. Raises ValueError for a magnitude outside ``limits`` or a missing ``rng``, and
+        DataError for inputs that the perturbation cannot work on.
+        """
+        checked = [self._checked(magnitude) for magnitude in magnitudes]
+        if self.random and rng is None:
+            raise ValueError(
+                f"{type(self).__name__} draws at random: pass rng, e.g. numpy.random.default_rng(0)."
+            )
+        self.check(inputs)
+        return self._walk(inputs, checked, rng)
+
+    def __call__(self, inputs: Any, magnitude: float, rng: np.random.Generator | None = None) -> Any:
+        """Perturb one batch at one magnitude: the first and only output of `along`."""
+        return next(self.along(inputs, [magnitude], rng))
+
+    def check(self, inputs: Any) -> None:
+        """Raise DataError if the perturbation cannot work on ``inputs``."""
+
+    def prepare(self, inputs: Any) -> Any:
+        """What all magnitudes share of the inputs, e.g. their pixels; must not be written into afterwards."""
+        return inputs
+
+    def draw(self, prepared: Any, rng: np.random.Generator | None) -> Any:
+        """The random draws that all magnitudes share."""
+        return None
+
+    def apply(self, prepared: Any, magnitude: float, draws: Any) -> Any:
+        """The perturbed inputs at a magnitude that is not the neutral one; new memory."""
+        raise NotImplementedError
+
+    def restore(self, perturbed: Any, inputs: Any) -> Any:
+        """Turn what `apply` made back into the type, dtype and layout of ``inputs``."""
+        return perturbed
+
+    def _walk(self, inputs: Any, magnitudes: list[float], rng: np.random.Generator | None) -> Iterator[Any]:
+        # work that all magnitudes share is put off until one of them needs it
+        prepared = draws = None
+        started = False
+        for magnitude in magnitudes:
+            if magnitude == self.neutral:
+                yield fresh_copy(inputs)
+                continue
+            if not started:
+                prepared, started = self.prepare(inputs), True
+                draws = self.draw(prepared, rng)
+            yield self.restore(self.apply(prepared, magnitude, draws), inputs)
+
+    def _checked(self, magnitude: float) -> float:
+        value = float(magnitude)
+        low, high = self.limits
+        if self.log_distance and not value > 0:
+            raise ValueError(
+                f"{type(self).__name__}: magnitude {value:g} given, but a factor must be above 0."
+            )
+        if not (math.isfinite(value) and low <= value <= high):
+            raise ValueError(
+                f"{type(self).__name__}: magnitude {value:g} given, but it must be a finite number "
+                f"from {low:g} to {high:g}{' ' + self.unit if self.unit else ''}."
+            )
+        return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionPerturbation(Perturbation):
+    """A user's f(x, p) or f(x, p, rng) as a perturbation.
+
+    The generator is passed if the function has a parameter named ``rng`` or a third required one. Each
+    magnitude gets its own copy of the inputs and a generator in the same state, so that draws are shared.
+    ``neutral`` may be None (unknown); at a known neutral the function is not called.
+    """
+
+    kind: ClassVar[str] = "any"
+    monotone: ClassVar[bool] = False
+
+    function: Callable[..., Any] = field(kw_only=False)
+    unit: str = ""  # type: ignore[misc]  # known per function here, per class in the built-ins
+    neutral: float | None = None  # type: ignore[misc]
+    log_distance: bool = False  # type: ignore[misc]
+    default_magnitudes: tuple[float, ...] = ()  # type: ignore[misc]
+    limits: tuple[float, float] = (-math.inf, math.inf)  # type: ignore[misc]
+    staircase: bool = False  # type: ignore[misc]
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be called."""
+        if not callable(self.function):
+            raise TypeError(
+                f"A perturbation must be callable as f(x, p) or f(x, p, rng); got {self.function!r}."
+            )
+
+    @property
+    def random(self) -> bool:  # type: ignore[override]  # as above
+        """Whether the function takes a generator."""
+        return generator_parameter(self.function) is not None
+
+    @property
+    def name(self) -> str:
+        """The function's own name, for messages."""
+        function = getattr(self.function, "func", self.function)  # what a functools.partial is of
+        return str(getattr(function, "__name__", type(function).__name__))
+
+    def check(self, inputs: Any) -> None:
+        """Nothing to check: the function judges its inputs."""
+
+    def along(
+        self, inputs: Any, magnitudes: Sequence[float] | Array, rng: np.random.Generator | None = None
+    ) -> Iterator[Any]:
+        """Call the function once per magnitude; see `Perturbation.along`."""
+        if rng is None and generator_parameter(self.function) is not None:
+            raise ValueError(f"{self.name} takes a generator: pass rng, e.g. numpy.random.default_rng(0).")
+        return super().along(inputs, magnitudes, rng)
+
+    def draw(self, prepared: Any, rng: np.random.Generator | None) -> np.random.Generator | None:
+        """The generator's state before this batch; ``rng`` itself moves on: the next batch differs."""
+        if rng is None:
+            return None
+        before = copy.deepcopy(rng)
+        rng.random()
+        return before
+
+    def apply(self, prepared: Any, magnitude: float, draws: np.random.Generator | None) -> Any:
+        """The function's own output; raises DataError if that is not one output per example."""
+        parameter = generator_parameter(self.function)
+        inputs = fresh_copy(prepared)
+        if parameter is None:
+            perturbed = self.function(inputs, magnitude)
+        elif parameter == "":
+            perturbed = self.function(inputs, magnitude, copy.deepcopy(draws))
+        else:
+            perturbed = self.function(inputs, magnitude, **{parameter: copy.deepcopy(draws)})
+        if not hasattr(perturbed, "__len__") or len(perturbed) != len(prepared):
+            came = f"{len(perturbed)} rows" if hasattr(perturbed, "__len__") else type(perturbed).__name__
+            raise DataError(
+                f"{self.name} must return the perturbed batch, {len(prepared)} rows; it returned {came}."
+            )
+        return perturbed
+
+
+def generator_parameter(function: Callable[..., Any]) -> str | None:
+    """How ``function`` takes its generator: a keyword, ``""`` for the third position, None for not at all."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # many functions written in C have no signature
+        return None
+    named = parameters.get("rng")
+    if named is not None and named.kind in (named.KEYWORD_ONLY, named.POSITIONAL_OR_KEYWORD):
+        return "rng"
+    positional = [p for p in parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(positional) > 2 and (
+        positional[2].default is inspect.Parameter.empty or positional[2].name == "rng"
+    ):
+        return ""
+    return None

@@ -1,0 +1,71 @@
+"""Noise on images: the draws are made once and scaled by the magnitude, so that curves are smooth in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from mlflow_sensie.perturbations.base import Array
+from mlflow_sensie.perturbations.pixels import Canvas, ImagePerturbation
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaussianNoise(ImagePerturbation):
+    """Adds independent Gaussian noise, x + p·eps, with p its SD as a fraction of the value range."""
+
+    unit: ClassVar[str] = "fraction of range"
+    limits: ClassVar[tuple[float, float]] = (0.0, np.inf)
+    default_magnitudes: ClassVar[tuple[float, ...]] = (0.0, 0.03, 0.06, 0.09, 0.12, 0.15, 0.2, 0.25, 0.3)
+    random: ClassVar[bool] = True
+
+    def draw(self, prepared: Canvas, rng: np.random.Generator | None) -> Array:
+        """Standard normal noise, one number per value."""
+        assert rng is not None
+        return rng.standard_normal(prepared.pixels.shape, dtype=prepared.pixels.dtype.type)
+
+    def apply(self, prepared: Canvas, magnitude: float, draws: Array) -> Array:
+        """The pixels plus ``magnitude`` times the draws, clipped."""
+        perturbed = draws * prepared.pixels.dtype.type(magnitude)
+        perturbed += prepared.pixels
+        return prepared.clip(perturbed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShotNoise(GaussianNoise):
+    """Adds noise whose variance grows with the light, x + p·√x·eps, with p its SD at the brightest pixel.
+
+    The Gaussian limit of Poisson counts with 1/p² photons at the brightest pixel; unlike counts it is smooth
+    in p.
+    """
+
+    def apply(self, prepared: Canvas, magnitude: float, draws: Array) -> Array:
+        """The pixels plus noise in proportion to the root of their light, clipped."""
+        perturbed = np.sqrt(np.clip(prepared.pixels, 0, None))
+        perturbed *= draws
+        perturbed *= prepared.pixels.dtype.type(magnitude)
+        perturbed += prepared.pixels
+        return prepared.clip(perturbed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImpulseNoise(ImagePerturbation):
+    """Turns a fraction p of the pixels black or white, all channels together ("salt and pepper")."""
+
+    unit: ClassVar[str] = "fraction of pixels"
+    limits: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    default_magnitudes: ClassVar[tuple[float, ...]] = (0.0, 0.01, 0.02, 0.04, 0.06, 0.08, 0.12, 0.16, 0.2)
+    random: ClassVar[bool] = True
+
+    def draw(self, prepared: Canvas, rng: np.random.Generator | None) -> tuple[Array, Array]:
+        """The rate from which on a pixel is hit, and what it turns into (0 or 1)."""
+        assert rng is not None
+        shape = (*prepared.pixels.shape[:3], 1)
+        dtype = prepared.pixels.dtype
+        return rng.random(shape, dtype=np.float32), rng.integers(0, 2, shape, dtype=np.uint8).astype(dtype)
+
+    def apply(self, prepared: Canvas, magnitude: float, draws: tuple[Array, Array]) -> Array:
+        """The pixels with those replaced whose turn has come; masks of smaller rates are contained in it."""
+        turn, value = draws
+        return np.where(turn < magnitude, value, prepared.pixels)

@@ -1,0 +1,217 @@
+"""The plan: recipe + examples → the properties and sweep tests to run; everything wrong is refused here."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mlflow_sensie import properties as property_library
+from mlflow_sensie.dataset import Examples
+from mlflow_sensie.errors import DataError, RecipeError
+from mlflow_sensie.inference import bin_edges, merge_rare, property_span
+from mlflow_sensie.perturbations import BUILT_IN
+from mlflow_sensie.perturbations.base import FunctionPerturbation, Perturbation
+from mlflow_sensie.plugins import find
+from mlflow_sensie.recipe_model import PerturbationSpec, PropertySpec, Recipe, slug
+from mlflow_sensie.survey import PropertyData, Survey, find_value_range, in_chunks, take_survey, to_property
+from mlflow_sensie.sweep import SweepTest
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be run: the survey it rests on, the properties, and the perturbation tests."""
+
+    survey: Survey
+    properties: tuple[PropertyData, ...]
+    tests: tuple[SweepTest, ...]
+
+
+def make_plan(recipe: Recipe, examples: Examples) -> Plan:
+    """Settle every test of the recipe for these examples.
+
+    Raises:
+        RecipeError: a name is not known, a perturbation does not fit the kind of input, or a magnitude its range.
+        DataError: a property is not there, constant, or of the wrong length.
+    """
+    range_ = find_value_range(examples, recipe.value_range) if examples.form.kind == "tensor" else None
+    survey = take_survey(examples, range_)
+    unknown_range = examples.form.kind == "tensor" and range_ is None
+    tests = tuple(_plan_perturbation(spec, examples, survey, unknown_range) for spec in recipe.perturbations)
+    found = tuple(_plan_property(spec, examples, survey, unknown_range) for spec in recipe.properties)
+    return Plan(survey, found, tests)
+
+
+# --- perturbations -----------------------------------------------------------------------------------------
+
+
+def _plan_perturbation(spec: PerturbationSpec, examples: Examples, survey: Survey, unknown_range: bool) -> SweepTest:
+    where = f"perturbation {spec.name!r}"
+    made = _make_perturbation(spec, where)
+    if made.kind not in ("any", examples.form.kind):
+        hint = "; give input_shape, the shape of one example" if made.kind in ("tensor", "series") else ""
+        works = f"{spec.apply!r} works on {made.kind} inputs"
+        raise RecipeError(f"{where}: {works}, these are {examples.form.kind}{hint}")
+    if made.kind == "tensor":
+        _refuse_unknown_range(unknown_range, where, survey)
+    magnitudes = spec.magnitudes or tuple(sorted(made.default_magnitudes))
+    if not magnitudes:
+        raise RecipeError(f"{where}: a function has no default magnitudes; give 'magnitudes', at least two")
+    _check_magnitudes(magnitudes, made, where)
+    return SweepTest(spec.name, slug(spec.name), made.bind(survey), tuple(p for p in magnitudes if p != made.neutral))
+
+
+def _make_perturbation(spec: PerturbationSpec, where: str) -> Perturbation:
+    target: Any = spec.apply
+    if isinstance(target, str):
+        target = find(target, BUILT_IN, "mlflow_sensie.perturbations", "perturbation")
+    try:
+        if isinstance(target, type) and issubclass(target, Perturbation):
+            target = target(**spec.params)
+        elif not isinstance(target, Perturbation):
+            function = functools.partial(target, **spec.params) if spec.params else target
+            return FunctionPerturbation(function, neutral=spec.neutral)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"{where}: {spec.apply!r} does not take params {dict(spec.params)}: {error}") from error
+    if spec.neutral is not None and spec.neutral != target.neutral:
+        raise RecipeError(f"{where}: the neutral of {spec.apply!r} is {target.neutral:g}; {spec.neutral:g} came")
+    found: Perturbation = target
+    return found
+
+
+def _check_magnitudes(magnitudes: tuple[float, ...], made: Perturbation, where: str) -> None:
+    low, high = made.limits
+    outside = [p for p in magnitudes if not low <= p <= high or (made.log_distance and p <= 0)]
+    if outside:
+        allowed = f"{low:g} to {high:g}" + (", above 0" if made.log_distance else "")
+        raise RecipeError(f"{where}: magnitude {outside[0]:g} is outside what is allowed ({allowed} {made.unit})")
+
+
+def _refuse_unknown_range(unknown: bool, where: str, survey: Survey) -> None:
+    if unknown and survey.tensor is not None:
+        found = f"the inputs run from {survey.tensor.lo:.4g} to {survey.tensor.hi:.4g}"
+        raise DataError(
+            f"{where}: {found}, which tells no pixel range; "
+            "say value_range: [lo, hi], or {mean: …, std: …} of a normalised input"
+        )
+
+
+# --- properties --------------------------------------------------------------------------------------------
+
+
+def _plan_property(spec: PropertySpec, examples: Examples, survey: Survey, unknown_range: bool) -> PropertyData:
+    column, unit = _find_property(spec, examples, survey, unknown_range)
+    return to_property(spec.name, slug(spec.name), column, unit, functools.partial(_cut, spec), merge_rare)
+
+
+def _cut(spec: PropertySpec, present: NDArray[np.float64]) -> dict[str, Any]:
+    bins = ("uniform", spec.bins["uniform"]) if isinstance(spec.bins, Mapping) else spec.bins
+    edges, unique = bin_edges(present, bins)
+    return {
+        "span": property_span(present),
+        "edges": None if edges is None else tuple(edges.tolist()),
+        "unique": None if unique is None else tuple(unique.tolist()),
+    }
+
+
+def _find_property(
+    spec: PropertySpec, examples: Examples, survey: Survey, unknown_range: bool
+) -> tuple[pd.Series[Any], str]:
+    """The values of a property as a column, and their unit: a column, else a built-in, else a function."""
+    where = f"property {spec.name!r}"
+    if isinstance(spec.of, str) and (column := examples.column(spec.of)) is not None:
+        return column.reset_index(drop=True), ""
+    target: Any = spec.of
+    if isinstance(target, str):
+        try:
+            target = find(target, property_library.BUILT_IN, "mlflow_sensie.properties", "property")
+        except RecipeError as error:
+            columns = ", ".join(examples.column_names()[:20]) or "none"
+            raise RecipeError(f"{where}: no column {spec.of!r} (columns: {columns}) and {error}") from error
+    if isinstance(target, type):
+        target = target()
+    if getattr(target, "kind", examples.form.kind) not in ("any", examples.form.kind):
+        raise RecipeError(f"{where}: {spec.of!r} works on {target.kind} inputs, these are {examples.form.kind}")
+    if getattr(target, "kind", None) == "tensor":
+        _refuse_unknown_range(unknown_range, where, survey)
+    if hasattr(target, "bind"):
+        target = target.bind(survey)
+    return _measure(target, examples, where), str(getattr(target, "unit", ""))
+
+
+def _measure(function: Callable[[Any], Any], examples: Examples, where: str) -> pd.Series[Any]:
+    parts: list[pd.Series[Any]] = []
+    for inputs in in_chunks(examples):
+        try:
+            found = pd.Series(np.asarray(function(inputs)))
+        except Exception as error:
+            raise DataError(
+                f"{where}: the function failed on {len(inputs)} examples: {type(error).__name__}: {error}"
+            ) from error
+        if len(found) != len(inputs):
+            raise DataError(f"{where}: the function returned {len(found)} values for {len(inputs)} examples")
+        parts.append(found)
+    return pd.concat(parts, ignore_index=True)
+
+
+def read_property_table(table: Any) -> tuple[pd.DataFrame, str | None]:
+    """Return the property table as a frame, and the key column that aligns it (``None``: by position).
+
+    Raises:
+        RecipeError: it is no frame, dict of columns, CSV or Parquet path, or ``{path, key}``.
+    """
+    key = None
+    if isinstance(table, Mapping) and set(table) == {"path", "key"}:
+        table, key = table["path"], table["key"]
+    if isinstance(table, str | Path):
+        path = Path(table)
+        if not path.is_file():
+            raise RecipeError(f"property_table: there is no file {path}")
+        if path.suffix not in (".csv", ".parquet"):
+            raise RecipeError(f"property_table: a .csv or .parquet file is read; {path.name} came")
+        table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    if isinstance(table, Mapping):
+        try:
+            table = pd.DataFrame(dict(table))
+        except ValueError as error:
+            raise RecipeError(f"property_table: its columns make no table: {error}") from error
+    if not isinstance(table, pd.DataFrame):
+        raise RecipeError(f"property_table: a frame, dict, path or {{path, key}} is read; {type(table).__name__} came")
+    return table, key
+
+
+def align_by_key(table: pd.DataFrame, key: str, keys: pd.Series[Any] | None) -> pd.DataFrame:
+    """Return the rows of ``table`` in the order of ``keys``; examples that it does not hold get missing values.
+
+    Raises:
+        DataError: the key column is missing on a side, or not unique in the table.
+    """
+    if key not in table or keys is None:
+        side = "the property table" if key not in table else "the data"
+        raise DataError(f"property_table: the key column {key!r} is not in {side}")
+    if table[key].duplicated().any():
+        raise DataError(
+            f"property_table: the key {key!r} is not unique ({table[key][table[key].duplicated()].iloc[0]!r} twice)"
+        )
+    return table.set_index(key).reindex(keys.to_numpy()).reset_index(drop=True)
+
+
+def stratified_sample(targets: NDArray[Any], size: int, seed: int) -> NDArray[np.intp]:
+    """Return ``size`` positions, ascending: a seeded systematic sample of the examples ordered by target.
+
+    Each class (or range of a regressor's targets) gets its share to within one example.
+    """
+    n = len(targets)
+    rng = np.random.default_rng([seed, 0x5A])
+    codes = (
+        pd.factorize(targets, sort=False)[0] if targets.dtype == object else np.unique(targets, return_inverse=True)[1]
+    )
+    order = np.lexsort((rng.random(n), codes))
+    steps = np.floor((np.arange(size) + rng.random()) * n / size).astype(np.intp)
+    return np.sort(order[np.minimum(steps, n - 1)])

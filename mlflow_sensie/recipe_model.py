@@ -1,0 +1,328 @@
+"""The recipe as pydantic models: its keys, their defaults, its digest and its YAML."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    field_validator,
+    model_validator,
+)
+
+from mlflow_sensie.plugins import source_of
+
+OVERVIEW = ("clean_score", "worst_mean_drop", "worst_effect_bound95", "worst_spread", "n_tests", "n_failed")
+RESERVED = frozenset({"class", *OVERVIEW})
+
+# What changes no number: left out of the digest.
+WITHOUT_EFFECT = frozenset(
+    {"recipe", "batch_size", "on_error", "log_examples", "scores", "checkpoint", "prefix", "gate", "baseline"}
+)
+
+Number = (float, int)
+Bins = int | tuple[float, ...] | Mapping[Literal["uniform"], int] | Literal["none"]
+
+
+def slug(name: str) -> str:
+    """Return ``name`` as it stands in metric keys and file names.
+
+    ``[A-Za-z0-9_.-]``, at most 100 characters, no leading dot; six digits of the name's SHA-256 are
+    appended whenever something was lost, so that two names never share a slug by accident.
+    """
+    kept = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip(".")
+    if kept == name and len(name) <= 100:
+        return name
+    return f"{kept[:93].rstrip('_') or 'test'}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class AbsoluteDrop(_Part):
+    """A drop in the score's own unit, whatever its bounds."""
+
+    absolute: float = Field(gt=0)
+
+
+class TopK(_Part):
+    """Score 1 where the correct class is among the k most probable."""
+
+    top_k: int = Field(ge=1)
+
+
+class Threshold(_Part):
+    """Score 1 where the decision at this probability is right."""
+
+    threshold: float = Field(gt=0, lt=1)
+
+
+SCORE_NAMES = (
+    "probability", "correct", "neg_log_loss", "neg_brier_score", "neg_absolute_error", "neg_squared_error",
+)  # fmt: skip
+
+
+def _parse_drop(value: Any) -> float | AbsoluteDrop:
+    if isinstance(value, AbsoluteDrop):
+        return value
+    if isinstance(value, Mapping) and set(value) == {"absolute"}:
+        return AbsoluteDrop(absolute=value["absolute"])
+    if isinstance(value, Number) and not isinstance(value, bool) and value > 0:
+        return float(value)
+    raise ValueError(f"a number above 0 or {{absolute: x}}; {value!r} came")
+
+
+def _parse_score(value: Any) -> Any:
+    if value is None or value in SCORE_NAMES or isinstance(value, TopK | Threshold) or callable(value):
+        return value
+    if isinstance(value, str) and ":" in value:
+        return value
+    for model, key in ((TopK, "top_k"), (Threshold, "threshold")):
+        if isinstance(value, Mapping) and set(value) == {key}:
+            return model(**value)
+    raise ValueError(
+        f"one of {', '.join(SCORE_NAMES)}, {{top_k: k}}, {{threshold: t}}, 'module:function' or a function "
+        f"(predictions, targets) → (n,); {value!r} came"
+    )
+
+
+AllowedDrop = Annotated[float | AbsoluteDrop, PlainValidator(_parse_drop)]
+ScoreSpec = Annotated[Any, PlainValidator(_parse_score)]
+
+
+class PropertySpec(_Part):
+    """One property: a column, a built-in, ``module:function``, or a function inputs → (n,)."""
+
+    name: str = Field(min_length=1)
+    of: str | Callable[..., Any]
+    bins: Bins = 20
+    rank: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_short_form(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value, "of": value}
+        if callable(value):
+            return {"name": _function_name(value), "of": value}
+        if isinstance(value, Mapping) and "of" not in value and "name" in value:
+            return {**value, "of": value["name"]}
+        if isinstance(value, Mapping) and "of" in value and "name" not in value:
+            return {**value, "name": _function_name(value["of"])}
+        return value
+
+    @field_validator("bins")
+    @classmethod
+    def _bins_make_sense(cls, value: Bins) -> Bins:
+        counts = [value] if isinstance(value, int) else list(value.values()) if isinstance(value, Mapping) else []
+        if any(count < 2 for count in counts):
+            raise ValueError(f"at least 2 bins are needed, {value!r} came")
+        if isinstance(value, tuple) and (len(value) < 3 or sorted(set(value)) != list(value)):
+            raise ValueError(f"edges must be at least three increasing numbers, {list(value)} came")
+        return value
+
+
+class PerturbationSpec(_Part):
+    """One perturbation test: what to apply and at which magnitudes."""
+
+    name: str = Field(min_length=1)
+    apply: str | Callable[..., Any]
+    magnitudes: tuple[float, ...] | None = None
+    neutral: float | None = None
+    params: Mapping[str, Any] = Field(default_factory=dict)
+    allowed_drop: AllowedDrop | None = None
+    fit_range: Any = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_short_form(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value, "apply": value}
+        if callable(value) and not isinstance(value, Mapping):
+            return {"name": _function_name(value), "apply": value}
+        if isinstance(value, Mapping) and "apply" not in value and "name" in value:
+            return {**value, "apply": value["name"]}
+        if isinstance(value, Mapping) and "apply" in value and "name" not in value:
+            return {**value, "name": _function_name(value["apply"])}
+        return value
+
+    @field_validator("magnitudes", mode="before")
+    @classmethod
+    def _from_range(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            if set(value) != {"start", "stop", "num"}:
+                raise ValueError(f"a range of magnitudes has the keys start, stop and num; {sorted(value)} came")
+            start, stop, num = value["start"], value["stop"], value["num"]
+            if not isinstance(num, int) or isinstance(num, bool) or num < 1:
+                raise ValueError(f"num must be a whole number above 0; {num!r} came")
+            steps = max(num - 1, 1)
+            value = [start + (stop - start) * i / steps for i in range(num)]
+        return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else value
+
+    @field_validator("magnitudes")
+    @classmethod
+    def _several_and_finite(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is None:
+            return None
+        if not all(math.isfinite(p) for p in value):
+            raise ValueError(f"magnitudes must be finite numbers; {list(value)} came")
+        distinct = tuple(sorted(set(value)))
+        if len(distinct) < 2:
+            raise ValueError(f"at least two different magnitudes are needed; {list(value)} came")
+        return distinct
+
+
+class InferenceSpec(_Part):
+    """How sums become posteriors."""
+
+    engine: Literal["robust", "exact", "pymc"] = "robust"
+    rope: float = Field(default=0.02, ge=0)
+    fit_range: Any = None
+    polynomial: Any = None
+    family: Any = False
+    draws: Any = None
+    tune: Any = None
+    chains: Any = None
+    target_accept: Any = None
+    priors: Any = None
+
+
+class Recipe(_Part):
+    """A whole recipe; the keys and their defaults are DESIGN.md's."""
+
+    recipe: str | None = None
+    kind: Literal["tensor", "tabular", "text", "series"] | None = None
+    input_shape: tuple[int, ...] | None = None
+    layout: Literal["NHWC", "NCHW", "NHW"] | None = None
+    value_range: tuple[float, float] | Mapping[Literal["mean", "std"], Any] | None = None
+    preprocess: str | Callable[..., Any] | None = None
+    score: ScoreSpec = None
+    output: Literal["auto", "probability", "logits", "log_proba", "labels"] = "auto"
+    pos_label: Any = None
+    label_list: tuple[Any, ...] | None = None
+    predictions: str | None = None
+    properties: tuple[PropertySpec, ...] = ()
+    property_table: Any = None
+    perturbations: tuple[PerturbationSpec, ...] = ()
+    class_test: bool = False
+    slices: Any = None
+    weights: Any = None
+    cluster: Any = None
+    interactions: Any = None
+    calibration: Any = False
+    inference: InferenceSpec = InferenceSpec()
+    allowed_drop: AllowedDrop = 0.1
+    max_examples: int | None = Field(default=None, ge=2)
+    precision: Any = None
+    time_budget: Any = None
+    batch_size: int | Literal["auto"] = "auto"
+    seed: int = Field(default=0, ge=0)
+    missing: Literal["fail", "drop"] = "fail"
+    on_error: Literal["raise", "record"] = "raise"
+    log_examples: Any = "ids"
+    scores: bool = True
+    checkpoint: Any = None
+    prefix: str = ""
+    gate: Any = None
+    baseline: Any = None
+
+    @field_validator("prefix")
+    @classmethod
+    def _prefix_is_a_key(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*/?", value):
+            raise ValueError(f"a prefix is made of letters, digits, '_', '.', '-' and '/'; {value!r} came")
+        return f"{value.strip('/')}/" if value else ""
+
+    @field_validator("batch_size")
+    @classmethod
+    def _positive(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and value < 1:
+            raise ValueError(f"batch_size is 'auto' or at least 1; {value} came")
+        return value
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Recipe:
+        names = [*(each.name for each in self.properties), *(each.name for each in self.perturbations)]
+        reserved = [name for name in names if slug(name) in RESERVED]
+        if reserved:
+            raise ValueError(f"the name {reserved[0]!r} is reserved; reserved are: {', '.join(sorted(RESERVED))}")
+        twice = [name for i, name in enumerate(names) if slug(name) in map(slug, names[:i])]
+        if twice:
+            raise ValueError(f"two tests are called {twice[0]!r}; give one of them another 'name'")
+        return self
+
+    @property
+    def n_tests(self) -> int:
+        """How many tests the recipe asks for."""
+        return len(self.properties) + len(self.perturbations) + int(self.class_test)
+
+    def digest(self) -> str:
+        """SHA-256 (hex) over everything in the resolved recipe that changes numbers."""
+        plain = {key: value for key, value in self.to_plain(sources=True).items() if key not in WITHOUT_EFFECT}
+        return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()
+
+    def to_plain(self, *, sources: bool = False) -> dict[str, Any]:
+        """Return the recipe as JSON-like values; functions as ``module:name``, tables by their digest.
+
+        With ``sources`` a function stands as the SHA-256 of its source instead.
+        """
+        return _plain_fields(self, sources)
+
+    def to_yaml(self) -> str:
+        """Return the recipe as YAML, with a comment for each part that is not portable."""
+        notes = [f"# not portable: {text}" for text in _not_portable(self)]
+        return "\n".join([*notes, yaml.safe_dump(self.to_plain(), sort_keys=False, allow_unicode=True)])
+
+
+def _function_name(value: Any) -> str:
+    return value if isinstance(value, str) else getattr(value, "__name__", type(value).__name__)
+
+
+def _plain_fields(part: BaseModel, sources: bool) -> dict[str, Any]:
+    values = {name: getattr(part, name) for name in type(part).model_fields}
+    return {name: _plain(value, sources) for name, value in values.items() if value is not None}
+
+
+def _plain(value: Any, sources: bool) -> Any:
+    if isinstance(value, BaseModel):
+        return _plain_fields(value, sources)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, sources) for key, item in value.items()}
+    if hasattr(value, "to_dict") and hasattr(value, "columns"):  # a frame
+        return f"table sha256:{_frame_digest(value)}"
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_plain(item, sources) for item in value]
+    if hasattr(value, "tolist"):  # numpy scalars and arrays
+        return value.tolist()
+    if callable(value):
+        name, source = source_of(value)
+        return f"sha256:{hashlib.sha256(source.encode()).hexdigest()}" if sources else name
+    return value
+
+
+def _frame_digest(frame: Any) -> str:
+    import pandas as pd
+
+    hashed = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    return hashlib.sha256(repr(list(frame.columns)).encode() + hashed.tobytes()).hexdigest()
+
+
+def _not_portable(recipe: Recipe) -> list[str]:
+    named: list[tuple[str, Any]] = [("preprocess", recipe.preprocess), ("score", recipe.score)]
+    named += [(f"property {spec.name}", spec.of) for spec in recipe.properties]
+    named += [(f"perturbation {spec.name}", spec.apply) for spec in recipe.perturbations]
+    functions = [(what, value) for what, value in named if callable(value)]
+    notes = [f"{what} is the function {source_of(value)[0]}" for what, value in functions]
+    if recipe.property_table is not None and not isinstance(recipe.property_table, str):
+        notes.append("property_table was given in memory")
+    return notes

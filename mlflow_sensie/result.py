@@ -1,0 +1,241 @@
+"""The frozen result of an evaluation: all that plots, report, comparison, gate and tracking read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, PrivateAttr, TypeAdapter, field_validator
+from pydantic_core.core_schema import ValidationInfo
+
+from mlflow_sensie.inference import CategoryFit, Curve, Interval, PerturbationFit, PropertyFit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from mlflow_sensie.scores import ScoreTable
+
+SCHEMA_VERSION = 1
+MOST_TESTS_WITH_KEYS = 50
+
+Kind = Literal["property", "perturbation", "category", "class"]
+Fit = PropertyFit | PerturbationFit | CategoryFit
+_FITS: Mapping[str, TypeAdapter[Any]] = MappingProxyType(
+    {
+        "property": TypeAdapter(PropertyFit),
+        "perturbation": TypeAdapter(PerturbationFit),
+        "category": TypeAdapter(CategoryFit),
+        "class": TypeAdapter(CategoryFit),
+    }
+)
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, ser_json_inf_nan="null")
+
+
+class ScoreInfo(_Frozen):
+    """What was scored: the kind (runs of different kinds are not compared), bounds, unit, and where it came from."""
+
+    kind: str
+    lower: float | None
+    upper: float | None
+    unit: str
+    source: str
+
+
+class TestResult(_Frozen):
+    """What one test found, or why it failed.
+
+    ``fit`` holds the whole posterior and the curve, in the scores' and the property's own units; ``None`` and
+    an ``error`` where the test failed. ``unit`` is that of the property or magnitude.
+    """
+
+    __test__ = False
+
+    name: str
+    slug: str
+    kind: Kind
+    unit: str = ""
+    error: str | None = None
+    fit: Any = None
+    warnings: tuple[str, ...] = ()
+
+    @field_validator("fit", mode="before")
+    @classmethod
+    def _of_its_kind(cls, value: Any, info: ValidationInfo) -> Any:
+        return value if value is None else _FITS[info.data["kind"]].validate_python(value)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the test gave a result."""
+        return self.fit is not None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The scalars under the last part of their contract names; a failed test has ``ok`` = 0 and no other."""
+        return {"ok": 1.0, **self.fit.metrics()} if self.ok else {"ok": 0.0}
+
+    @property
+    def curve(self) -> pd.DataFrame:
+        """The curve as a frame: p (or level), score, sd, n, lo95, hi95; empty where the test has none.
+
+        Examples whose property is missing make a last row with no ``p``.
+        """
+        columns = ["p", "score", "sd", "n", "lo95", "hi95"]
+        parts = [curve for curve in self._curves() if curve is not None]
+        frame = pd.concat([_curve_frame(curve) for curve in parts]) if parts else pd.DataFrame(columns=columns)
+        if self.kind in ("category", "class"):
+            return frame.assign(p=frame["label"])[columns].reset_index(drop=True)
+        return frame.reindex(columns=columns).reset_index(drop=True)
+
+    def _curves(self) -> list[Curve | None]:
+        return [] if self.fit is None else [self.fit.curve, getattr(self.fit, "missing", None)]
+
+
+def _curve_frame(curve: Curve) -> pd.DataFrame:
+    frame = pd.DataFrame({name: getattr(curve, name) for name in ("p", "score", "sd", "n", "lo95", "hi95", "label")})
+    return frame.astype({name: float for name in ("p", "score", "sd", "lo95", "hi95")})
+
+
+class Result(_Frozen):
+    """What an evaluation found: every test by name, and what it was measured on."""
+
+    schema_version: int = SCHEMA_VERSION
+    version: str
+    score: ScoreInfo
+    n: int
+    clean: Interval
+    tests: dict[str, TestResult]
+    recipe: dict[str, Any]
+    recipe_yaml: str
+    recipe_sha256: str
+    data_sha256: str
+    model_name: str
+    choices: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    n_predictions: int
+    seconds: float
+    prefix: str = ""
+    _score_table: Any = PrivateAttr(default=None)
+
+    @property
+    def score_table(self) -> ScoreTable | None:
+        """The scores of all examples; ``None`` on a result that was read back from JSON."""
+        table: ScoreTable | None = self._score_table
+        return table
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Failed tests by name, with their errors."""
+        return {name: test.error or "" for name, test in self.tests.items() if not test.ok}
+
+    @property
+    def status(self) -> str:
+        """``done``, ``partial`` (some tests failed) or ``error`` (all did)."""
+        if not self.failed:
+            return "done"
+        return "partial" if len(self.failed) < len(self.tests) else "error"
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The scalars, under exactly the names that land on a run; finite floats all."""
+        root = f"{self.prefix}sensie"
+        found = {f"{root}/{name}": value for name, value in self._overview().items()}
+        for test in list(self.tests.values())[:MOST_TESTS_WITH_KEYS]:
+            found |= {f"{root}/{test.slug}/{name}": value for name, value in test.metrics.items()}
+        return found
+
+    def _overview(self) -> dict[str, float]:
+        worst = {
+            "worst_mean_drop": self._worst(("perturbation",), "mean_drop"),
+            "worst_effect_bound95": self._worst(("property",), "effect_bound95"),
+            "worst_spread": self._worst(("category", "class"), "spread"),
+        }
+        return {
+            "clean_score": self.clean.value,
+            **{name: value for name, value in worst.items() if value is not None},
+            "n_tests": float(len(self.tests)),
+            "n_failed": float(len(self.failed)),
+        }
+
+    def _worst(self, kinds: tuple[str, ...], metric: str) -> float | None:
+        """The largest value among the tests of these kinds; none where one of them failed."""
+        tests = [test for test in self.tests.values() if test.kind in kinds]
+        if not tests or not all(test.ok for test in tests):
+            return None
+        return max(test.metrics[metric] for test in tests)
+
+    @property
+    def worst_test(self) -> str | None:
+        """The test whose mean drop, |effect| or spread is largest, in this order of kinds."""
+        for kinds, metric in (
+            (("perturbation",), "mean_drop"),
+            (("property",), "effect_bound95"),
+            (("category", "class"), "spread"),
+        ):
+            tests = [test for test in self.tests.values() if test.kind in kinds and test.ok]
+            if tests:
+                return max(tests, key=lambda test: test.metrics[metric]).name
+        return None
+
+    def summary(self) -> pd.DataFrame:
+        """A row per test: kind, effect, lo95, hi95, mean_drop, holds_until, spread, decision, significance.
+
+        ``lo95`` and ``hi95`` belong to the effect, or to the spread where the test has no effect. A failed
+        test's decision is ``failed``.
+        """
+        rows = {name: _summary_row(test) for name, test in self.tests.items()}
+        columns = [
+            "kind",
+            "effect",
+            "lo95",
+            "hi95",
+            "mean_drop",
+            "holds_until",
+            "spread",
+            "decision",
+            "significance",
+        ]
+        frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+        numbers = ["effect", "lo95", "hi95", "mean_drop", "holds_until", "spread"]
+        return frame.astype({name: float for name in numbers}).rename_axis("test")
+
+    def plot(self, test: str | None = None) -> Figure:
+        """Draw one test by name, or all of them in one figure."""
+        from mlflow_sensie import plots
+
+        return plots.overview(self) if test is None else plots.draw(self, self.tests[test])
+
+    def to_json(self) -> str:
+        """Return the whole result as JSON (a versioned schema), without the score table."""
+        return self.model_dump_json(indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Result:
+        """Read back what ``to_json`` wrote.
+
+        Raises:
+            pydantic.ValidationError: the text is no such result.
+        """
+        return cls.model_validate_json(text)
+
+
+def _summary_row(test: TestResult) -> dict[str, Any]:
+    if not test.ok:
+        return {"kind": test.kind, "decision": "failed"}
+    found = test.metrics
+    name = "effect" if "effect" in found else "spread"
+    return {
+        "kind": test.kind,
+        "effect": found.get("effect"),
+        "lo95": found[f"{name}_lo95"],
+        "hi95": found[f"{name}_hi95"],
+        "mean_drop": found.get("mean_drop"),
+        "holds_until": found.get("holds_until"),
+        "spread": found.get("spread"),
+        "decision": test.fit.decision,
+        "significance": test.fit.significance,
+    }

@@ -1,0 +1,356 @@
+"""Scores: predictions and targets → one float per example, greater is better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
+
+from mlflow_sensie.errors import DataError, ModelError
+from mlflow_sensie.inference.scale import ScoreScale
+from mlflow_sensie.models import Model, Predictions
+from mlflow_sensie.plugins import load_target
+from mlflow_sensie.recipe_model import Recipe, Threshold, TopK
+
+Floats = NDArray[np.float64]
+SUM_TOLERANCE = 1e-3  # float16 softmax outputs sum to 1 within this
+
+SCALES: Mapping[str, ScoreScale] = {
+    "probability": ScoreScale(0.0, 1.0, "probability"),
+    "correct": ScoreScale(0.0, 1.0, "accuracy"),
+    "top_k": ScoreScale(0.0, 1.0, "top-k accuracy"),
+    "threshold": ScoreScale(0.0, 1.0, "accuracy at the threshold"),
+    "neg_log_loss": ScoreScale(None, 0.0, "nats"),
+    "neg_brier_score": ScoreScale(-2.0, 0.0, "Brier score"),
+    "neg_absolute_error": ScoreScale(None, 0.0, "target SD"),
+    "neg_squared_error": ScoreScale(None, 0.0, "target variance"),
+    "custom": ScoreScale(None, None, "score"),
+}
+REGRESSION = ("neg_absolute_error", "neg_squared_error")
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Turns predictions and encoded targets into scores.
+
+    ``kind`` is the resolved kind of score (a tag on the run); ``source`` says where the predictions come
+    from; ``warnings`` what the user should know of them.
+    """
+
+    kind: str
+    scale: ScoreScale
+    score: Callable[[Predictions, NDArray[Any]], Floats]
+    expected: Callable[[Predictions], Floats] | None = None
+    source: str = "predict"
+    warnings: tuple[str, ...] = ()
+
+    def __call__(self, predictions: Predictions, targets: NDArray[Any]) -> Floats:
+        """Return the scores (n,) of ``predictions`` (n rows) for encoded ``targets`` (n,)."""
+        scores = np.asarray(self.score(predictions, targets), dtype=np.float64)
+        if scores.shape != (len(targets),):
+            raise ModelError(f"the score function returned shape {scores.shape}; ({len(targets)},) is needed")
+        return scores
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Targets as the scorer wants them, (n,): class numbers, or values; ``classes`` names the numbers."""
+
+    values: NDArray[Any]
+    classes: tuple[Any, ...] | None = None
+
+
+def settle_scorer(model: Model, first: Predictions, targets: NDArray[Any], recipe: Recipe) -> tuple[Scorer, Targets]:
+    """Decide, from the first clean predictions, how this model is scored; the ladder of DESIGN.md, "Scores".
+
+    ``first``: predictions of some clean examples. ``targets``: (n,) labels or values of all examples.
+
+    Raises:
+        ModelError: the output is of a kind that no score can be made of; the message says what to change.
+        DataError: the targets do not fit the model, e.g. a label that it does not know.
+    """
+    if recipe.score is not None and (callable(recipe.score) or ":" in str(recipe.score)):
+        function = recipe.score if callable(recipe.score) else load_target(recipe.score)
+        scorer = Scorer("custom", SCALES["custom"], lambda p, t: function(_frame_or_array(p), t), source=model.source)
+        return scorer, Targets(targets)
+    if (model.task or _guess_task(first, targets, recipe)) == "regressor":
+        return _regression(model, targets, recipe)
+    if recipe.score in REGRESSION:
+        raise DataError(f"score: {recipe.score} is for regressors; this is a classifier")
+    return _classification(model, first, targets, recipe)
+
+
+def _frame_or_array(predictions: Predictions) -> Any:
+    if predictions.columns is None:
+        return predictions.values
+    return pd.DataFrame(predictions.values, columns=list(predictions.columns))
+
+
+def _guess_task(first: Predictions, targets: NDArray[Any], recipe: Recipe) -> str:
+    if recipe.score in REGRESSION:
+        return "regressor"
+    if recipe.score is not None or recipe.label_list is not None or first.values.ndim == 2:
+        return "classifier"
+    whole = targets.dtype.kind != "f" or bool((targets == np.round(targets)).all())
+    continuous = first.values.dtype.kind == "f" and not _in_unit(first.values)
+    return "classifier" if whole and not (continuous and len(np.unique(targets)) > 20) else "regressor"
+
+
+# --- regression --------------------------------------------------------------------------------------------
+
+
+def _regression(model: Model, targets: NDArray[Any], recipe: Recipe) -> tuple[Scorer, Targets]:
+    kind = recipe.score or "neg_absolute_error"
+    if kind not in REGRESSION:
+        raise DataError(f"score: {kind} is for classifiers; for a regressor use {' or '.join(REGRESSION)}")
+    try:
+        values = np.asarray(targets, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"the targets of a regressor must be numbers; {targets[0]!r} came") from None
+    spread = float(values.std())
+    if not np.isfinite(spread) or spread == 0:
+        raise DataError(f"the targets of a regressor must be finite and vary; their SD is {spread}")
+    power = 1 if kind == "neg_absolute_error" else 2
+
+    def score(predictions: Predictions, truth: NDArray[Any]) -> Floats:
+        if predictions.values.ndim == 2:
+            raise ModelError(
+                f"the regressor returned {predictions.values.shape[1]} columns; one is needed "
+                "(multi-output regressors are not supported)"
+            )
+        error = np.abs(np.asarray(predictions.values, dtype=np.float64) - truth) / spread
+        return np.asarray(-(error**power))
+
+    return Scorer(kind, SCALES[kind], score, source=model.source), Targets(values)
+
+
+# --- classification ----------------------------------------------------------------------------------------
+
+
+def _classification(model: Model, first: Predictions, targets: NDArray[Any], recipe: Recipe) -> tuple[Scorer, Targets]:
+    output = _output_kind(model, first, recipe)
+    if output == "labels":
+        return _label_scorer(model, first, targets, recipe)
+    classes = _class_order(model, first, targets, recipe)
+    encoded = _encode(targets, classes, model)
+    kind, extra = _score_kind(recipe)
+
+    def probabilities(predictions: Predictions) -> Floats:
+        return _probabilities(predictions.values, output, len(classes))
+
+    def score(predictions: Predictions, truth: NDArray[Any]) -> Floats:
+        return _score_probabilities(probabilities(predictions), truth, kind, extra)
+
+    def expected(predictions: Predictions) -> Floats:
+        return np.asarray(np.square(probabilities(predictions)).sum(axis=1))
+
+    probabilities(first)  # a bad output is refused before the sweep
+    scorer = Scorer(kind, SCALES[kind], score, expected if kind == "probability" else None, model.source)
+    return scorer, Targets(encoded, classes)
+
+
+def _score_kind(recipe: Recipe) -> tuple[str, float]:
+    if isinstance(recipe.score, TopK):
+        return "top_k", recipe.score.top_k
+    if isinstance(recipe.score, Threshold):
+        return "threshold", recipe.score.threshold
+    return str(recipe.score or "probability"), 0.0
+
+
+def _score_probabilities(p: Floats, truth: NDArray[Any], kind: str, extra: float) -> Floats:
+    correct: Floats = p[np.arange(len(p)), truth]
+    if kind == "probability":
+        return correct
+    if kind == "correct":
+        return np.asarray(p.argmax(axis=1) == truth, dtype=np.float64)
+    if kind == "top_k":
+        return np.asarray((p > correct[:, None]).sum(axis=1) < extra, dtype=np.float64)
+    if kind == "threshold":
+        decided = (p[:, 1] >= extra) == (truth == 1) if p.shape[1] == 2 else correct >= extra
+        return np.asarray(decided, dtype=np.float64)
+    if kind == "neg_log_loss":
+        return np.asarray(np.log(np.maximum(correct, np.finfo(np.float64).eps)))
+    hot = np.zeros_like(p)
+    hot[np.arange(len(p)), truth] = 1.0
+    return np.asarray(-np.square(p - hot).sum(axis=1))
+
+
+def _output_kind(model: Model, first: Predictions, recipe: Recipe) -> str:
+    """What the classifier returns: ``probability``, ``logits``, ``log_proba`` or ``labels``."""
+    if recipe.output != "auto":
+        return recipe.output
+    values = first.values
+    if values.dtype.kind not in "fiub":
+        if values.ndim == 2:
+            raise ModelError(
+                f"the model returned columns {list(first.columns or [])} that are not all numbers; give "
+                "'score', a function (predictions, targets) → (n,), to say how they are scored"
+            )
+        return "labels"
+    if values.ndim == 2:
+        return "probability"  # checked when they are read
+    if _is_hard(values):
+        return "labels"
+    if _in_unit(values):
+        if model.served:
+            raise ModelError(
+                "a served model passes on only the first column of its predictions, so the probability of the "
+                "correct class is not known; use env_manager='local', or a score function"
+            )
+        return "probability"
+    raise ModelError(
+        f"the classifier returned one column with values from {values.min():.3g} to {values.max():.3g}: neither "
+        "probabilities nor labels; if these are logits, say output: logits"
+    )
+
+
+def _is_hard(values: NDArray[Any]) -> bool:
+    return values.dtype.kind in "iub" or bool((values == np.round(values)).all())
+
+
+def _in_unit(values: NDArray[Any]) -> bool:
+    return bool(np.isfinite(values).all() and (values >= 0).all() and (values <= 1).all())
+
+
+def _probabilities(values: NDArray[Any], output: str, k: int) -> Floats:
+    """Return (n, K) probabilities; a NaN row stays NaN, so that the test can say where it was.
+
+    Raises:
+        ModelError: the rows are no probabilities.
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    if numbers.ndim == 1:
+        positive = expit(numbers) if output == "logits" else np.exp(numbers) if output == "log_proba" else numbers
+        _refuse_outside_unit(positive)
+        return np.column_stack([1 - positive, positive])
+    if numbers.shape[1] != k:
+        raise ModelError(f"the model returned {numbers.shape[1]} columns, but there are {k} classes")
+    if output == "logits":
+        return np.asarray(softmax(numbers, axis=1))
+    if output == "log_proba":
+        numbers = np.exp(numbers)
+    _refuse_outside_unit(numbers)
+    sums = numbers.sum(axis=1)
+    bad = np.abs(sums - 1) > SUM_TOLERANCE  # False for NaN
+    if bad.any():
+        raise ModelError(
+            f"{int(bad.sum())} of {len(sums)} rows of the model's output do not sum to 1 (first: {sums[bad][0]:.4g}), "
+            "so they are no class probabilities; if they are logits, say output: logits; "
+            "models that give each label a probability of its own (multi-label) are not supported"
+        )
+    return numbers
+
+
+def _refuse_outside_unit(numbers: Floats) -> None:
+    outside = (numbers < -SUM_TOLERANCE) | (numbers > 1 + SUM_TOLERANCE)
+    if outside.any():
+        raise ModelError(
+            f"the model's output runs from {np.nanmin(numbers):.3g} to {np.nanmax(numbers):.3g}, so it is no "
+            "probability; if these are logits, say output: logits (log_proba for logarithms)"
+        )
+
+
+def _class_order(model: Model, first: Predictions, targets: NDArray[Any], recipe: Recipe) -> tuple[Any, ...]:
+    """The classes in the order of the probability columns.
+
+    From ``label_list``, the model's ``classes_``, the names of its output columns, ``pos_label``, or class
+    numbers 0..K-1; else an error.
+    """
+    k = 2 if first.values.ndim == 1 else first.values.shape[1]
+    known = recipe.label_list or model.classes
+    if known is None and first.columns and not all(isinstance(c, int | np.integer) for c in first.columns):
+        known = first.columns
+    seen = _unique(targets)
+    if known is None and k == 2 and recipe.pos_label is not None:
+        others = [label for label in seen if not _same(label, recipe.pos_label)]
+        if len(others) != 1:
+            raise DataError(f"pos_label {recipe.pos_label!r} leaves the labels {others}; exactly one other is needed")
+        known = (others[0], recipe.pos_label)
+    if known is None and all(_is_whole(label) for label in seen):
+        known = tuple(range(k))
+    if known is None:
+        raise DataError(
+            f"the model gives {k} probabilities but not which class is which, and the targets are {_listing(seen)}; "
+            "say label_list: [...] in the order of the columns"
+        )
+    if len(known) != k:
+        raise DataError(f"the model gives {k} probabilities, but {len(known)} classes are named: {_listing(known)}")
+    return tuple(known)
+
+
+def _encode(targets: NDArray[Any], classes: tuple[Any, ...], model: Model) -> NDArray[np.int64]:
+    """Targets as class numbers; labels match by value, or by text where types differ (7, 7.0 and "7")."""
+    by_key = {_key(label): number for number, label in enumerate(classes)}
+    unique, inverse = np.unique(np.array([_key(t) for t in targets.tolist()], dtype=object), return_inverse=True)
+    unknown = [key for key in unique if key not in by_key]
+    if unknown:
+        raise DataError(
+            f"the targets hold {_listing(unknown)}, which the model does not know; its classes are {_listing(classes)}"
+        )
+    numbers = np.array([by_key[key] for key in unique], dtype=np.int64)
+    return numbers[inverse]
+
+
+def _label_scorer(model: Model, first: Predictions, targets: NDArray[Any], recipe: Recipe) -> tuple[Scorer, Targets]:
+    if recipe.score not in (None, "correct"):
+        raise ModelError(
+            f"score: {_score_kind(recipe)[0]} needs probabilities, but the model returns labels; "
+            "use score: correct, or a model that returns probabilities"
+        )
+    if first.values.ndim == 2:
+        raise ModelError(f"labels must be one column; the model returned {first.values.shape[1]}")
+    seen = _unique(targets)
+    given = {_key(label) for label in first.values.tolist()}
+    if not given & {_key(label) for label in (*seen, *(model.classes or ()))}:
+        raise DataError(
+            f"the model predicts {_listing(sorted(given))}, the targets hold {_listing(seen)}: none in common"
+        )
+    warning = (
+        "the model returns labels, so the score is correctness (0 or 1) and small changes stay unseen; a model that "
+        "returns probabilities tells more (scikit-learn: pyfunc_predict_fn='predict_proba'; transformers: top_k=None)"
+    )
+    classes = tuple(recipe.label_list or model.classes or seen)
+    keys = np.array([_key(label) for label in classes], dtype=object)
+
+    def score(predictions: Predictions, truth: NDArray[Any]) -> Floats:
+        labels = np.array([_key(label) for label in predictions.values.tolist()], dtype=object)
+        missing = pd.isna(predictions.values)
+        return np.where(missing, np.nan, (labels == keys[truth]).astype(np.float64))
+
+    scorer = Scorer("correct", SCALES["correct"], score, source=model.source, warnings=(warning,))
+    return scorer, Targets(_encode(targets, classes, model), classes)
+
+
+def _key(label: Any) -> str:
+    """One text for labels that mean the same: 7, 7.0, True/1 stay numbers; else the text itself."""
+    if isinstance(label, bool | np.bool_):
+        return str(int(label))
+    if isinstance(label, float | np.floating) and float(label).is_integer():
+        return str(int(label))
+    return str(label)
+
+
+def _same(a: Any, b: Any) -> bool:
+    return _key(a) == _key(b)
+
+
+def _is_whole(label: Any) -> bool:
+    return isinstance(label, int | np.integer | bool | np.bool_) or (isinstance(label, float) and label.is_integer())
+
+
+def _unique(labels: NDArray[Any]) -> list[Any]:
+    found = list(dict.fromkeys(labels.tolist()))
+    try:
+        return sorted(found)
+    except TypeError:
+        return sorted(found, key=str)
+
+
+def _listing(labels: Any, most: int = 12) -> str:
+    names = [repr(label) if isinstance(label, str) else str(label) for label in labels]
+    return ", ".join(names[:most]) + (f", … ({len(names)} in all)" if len(names) > most else "")

@@ -1,0 +1,253 @@
+"""The sweep: the only loop over the model; chunk by chunk, perturb, predict, score, forget the inputs."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mlflow_sensie.dataset import CHUNK, Examples, Inputs, concat, rows
+from mlflow_sensie.errors import ModelError, TestFailure
+from mlflow_sensie.models import Model, Predictions
+from mlflow_sensie.perturbations.base import Perturbation
+from mlflow_sensie.scores import CLEAN, EXPECTED, ID, TARGET, ScoreTable, property_column, score_column
+from mlflow_sensie.scoring import Scorer, Targets
+from mlflow_sensie.survey import PropertyData
+
+BATCH_BYTES = 32 * 2**20  # of inputs per predict call with batch_size "auto"
+Progress = Callable[[int, str], None]  # rows predicted, what was predicted
+
+
+@dataclass(frozen=True)
+class SweepTest:
+    """A perturbation test as the sweep runs it; ``magnitudes`` are ascending, without the neutral."""
+
+    name: str
+    slug: str
+    perturbation: Perturbation
+    magnitudes: tuple[float, ...]
+
+
+@dataclass
+class Sweep:
+    """A sweep under way: what it needs, and the failures it meets.
+
+    ``run`` gives the score table; ``failures`` maps the slug of a failed test to its error.
+    """
+
+    model: Model
+    scorer: Scorer
+    targets: Targets
+    examples: Examples
+    tests: Sequence[SweepTest]
+    properties: Sequence[PropertyData] = ()
+    preprocess: Callable[[Any], Any] | None = None
+    batch_size: int | str = "auto"
+    seed: int = 0
+    missing: str = "fail"
+    progress: Progress = lambda n, what: None
+    failures: dict[str, TestFailure] = field(default_factory=dict)
+
+    @property
+    def n_predictions(self) -> int:
+        """How many rows the model will predict."""
+        return len(self.examples) * (1 + sum(len(test.magnitudes) for test in self.tests))
+
+    def run(self) -> ScoreTable:
+        """Go through the examples and return their score table.
+
+        Raises:
+            ModelError: the model fails on the unperturbed examples; nothing can be said then.
+        """
+        table = ScoreTable()
+        batch = _Batch(self._predict, self._rows_per_call())
+        for number, start in enumerate(range(0, len(self.examples), CHUNK)):
+            positions = slice(start, min(start + CHUNK, len(self.examples)))
+            table.append(self._chunk(number, positions, batch))
+        return table
+
+    def _chunk(self, number: int, positions: slice, batch: _Batch) -> dict[str, NDArray[Any]]:
+        chunk = self.examples.take(positions)
+        truth = self.targets.values[positions]
+        block: dict[str, NDArray[Any]] = {ID: chunk.ids, TARGET: truth}
+        for prop in self.properties:
+            block[property_column(prop.slug)] = prop.values[positions]
+        scores: dict[str, NDArray[Any]] = {}
+        for piece, answer in batch.answers(self._pieces(chunk, number)):
+            self.progress(len(chunk), piece.what)
+            self._keep(piece, answer, truth, scores)
+        block |= {CLEAN: scores[CLEAN]}
+        if self.scorer.expected is not None:
+            block[EXPECTED] = scores[EXPECTED]
+        unknown = np.full(len(chunk), np.nan)
+        for test in self.tests:
+            for index in range(len(test.magnitudes)):
+                column = score_column(test.slug, index)
+                block[column] = unknown if test.slug in self.failures else scores[column]
+        return block
+
+    def _pieces(self, chunk: Examples, number: int) -> Iterator[_Piece]:
+        """The clean inputs of a chunk, then every perturbed version of it."""
+        yield _Piece(CLEAN, None, None, number, self._prepared(chunk.inputs))
+        for test in self.tests:
+            if test.slug not in self.failures:
+                yield from self._perturbed(test, chunk, number)
+
+    def _perturbed(self, test: SweepTest, chunk: Examples, number: int) -> Iterator[_Piece]:
+        """The versions of one test, until it fails: whatever user code raises fails this test alone."""
+        original = chunk.form.decode(chunk.inputs)
+        versions = self._versions(test, chunk, number)
+        for index, magnitude in enumerate(test.magnitudes):
+            if test.slug in self.failures:  # the model failed on a smaller magnitude meanwhile
+                return
+            try:
+                values = next(versions)
+                _check_perturbed(values, original, test.perturbation)
+                inputs = self._prepared(chunk.form.encode(values, chunk.inputs))
+            except Exception as error:
+                self._fail(test, magnitude, number, error)
+                return
+            yield _Piece(score_column(test.slug, index), test, magnitude, number, inputs)
+
+    def _versions(self, test: SweepTest, chunk: Examples, number: int) -> Iterator[Any]:
+        """Perturb a copy of the chunk; the seed depends on the test and the chunk, never on the magnitude."""
+        seed = np.random.SeedSequence([self.seed, zlib.crc32(test.slug.encode()), number])
+        copy = chunk.form.decode(chunk.inputs)
+        yield from test.perturbation.along(copy, test.magnitudes, np.random.default_rng(seed))
+
+    def _prepared(self, inputs: Inputs) -> Any:
+        return inputs if self.preprocess is None else self.preprocess(inputs)
+
+    def _keep(
+        self,
+        piece: _Piece,
+        answer: Predictions | Exception,
+        truth: NDArray[Any],
+        scores: dict[str, NDArray[Any]],
+    ) -> None:
+        """Score one answer; a failure of a perturbed piece fails its test, one of a clean piece everything."""
+        try:
+            if isinstance(answer, Exception):
+                raise answer
+            found = self.scorer(answer, truth)
+            bad = int(np.isnan(found).sum())
+            if bad and (piece.test is None or self.missing == "fail"):
+                raise ModelError(f"the score is NaN for {bad} of {len(found)} examples")
+            scores[piece.column] = found
+            if piece.test is None and self.scorer.expected is not None:
+                scores[EXPECTED] = self.scorer.expected(answer)
+        except Exception as error:
+            if piece.test is None or piece.magnitude is None:
+                raise ModelError(
+                    f"the model failed on the unperturbed examples, {_place(piece.chunk)}: {error}"
+                ) from error
+            self._fail(piece.test, piece.magnitude, piece.chunk, error)
+
+    def _fail(self, test: SweepTest, magnitude: float, chunk: int, error: Exception) -> None:
+        if test.slug not in self.failures:
+            text = f"test {test.name!r}, magnitude {magnitude:g}, {_place(chunk)}: {type(error).__name__}: {error}"
+            self.failures[test.slug] = TestFailure(text)
+            self.failures[test.slug].__cause__ = error
+
+    def _predict(self, inputs: Any) -> Predictions:
+        return self.model.predict(inputs)
+
+    def _rows_per_call(self) -> int:
+        if isinstance(self.batch_size, int):
+            return self.batch_size
+        sample = self.examples.inputs[: min(CHUNK, len(self.examples))]
+        size = sample.memory_usage(deep=True).sum() if isinstance(sample, pd.DataFrame) else sample.nbytes
+        return int(np.clip(BATCH_BYTES // max(1, size // len(sample)), 16, 65_536))
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """One chunk at one magnitude (or clean), ready for the model."""
+
+    column: str
+    test: SweepTest | None
+    magnitude: float | None
+    chunk: int
+    inputs: Any
+
+    @property
+    def what(self) -> str:
+        return "clean" if self.test is None else f"{self.test.name} {self.magnitude:g}"
+
+
+@dataclass
+class _Batch:
+    """Packs pieces into predict calls of ``limit`` rows and hands each piece its own answer."""
+
+    predict: Callable[[Any], Predictions]
+    limit: int
+
+    def answers(self, pieces: Iterator[_Piece]) -> Iterator[tuple[_Piece, Predictions | Exception]]:
+        held: list[_Piece] = []
+        for piece in pieces:
+            held.append(piece)
+            if sum(len(each.inputs) for each in held) >= self.limit:
+                yield from self._flush(held)
+                held = []
+        yield from self._flush(held)
+
+    def _flush(self, held: list[_Piece]) -> Iterator[tuple[_Piece, Predictions | Exception]]:
+        if not held:
+            return
+        try:
+            together = self._sliced(concat([piece.inputs for piece in held]))
+        except Exception as error:
+            if len(held) == 1:
+                yield held[0], error
+                return
+            for piece in held:  # one of them is the culprit: ask again, one by one
+                yield from self._flush([piece])
+            return
+        start = 0
+        for piece in held:
+            stop = start + len(piece.inputs)
+            yield piece, Predictions(together.values[start:stop], together.columns)
+            start = stop
+
+    def _sliced(self, inputs: Any) -> Predictions:
+        """Predict in calls of at most ``limit`` rows, halved for good when memory runs out."""
+        answers: list[Predictions] = []
+        start = 0
+        while start < len(inputs):
+            try:
+                answers.append(self.predict(rows(inputs, slice(start, start + self.limit))))
+            except MemoryError:
+                if self.limit == 1:
+                    raise
+                self.limit = max(1, self.limit // 2)
+                continue
+            start += self.limit
+        return Predictions(np.concatenate([each.values for each in answers]), answers[0].columns)
+
+
+def _place(chunk: int) -> str:
+    return f"chunk {chunk} (examples {chunk * CHUNK} to {chunk * CHUNK + CHUNK - 1})"
+
+
+def _check_perturbed(values: Any, before: Inputs, perturbation: Perturbation) -> None:
+    """Refuse what is no perturbed version of ``before``: another shape, other columns, or new NaN."""
+    if isinstance(before, pd.DataFrame):
+        if (
+            not isinstance(values, pd.DataFrame)
+            or list(values.columns) != list(before.columns)
+            or len(values) != len(before)
+        ):
+            came = list(values.columns) if isinstance(values, pd.DataFrame) else type(values).__name__
+            raise ValueError(f"it must return a frame of {len(before)} rows with the same columns; {came} came")
+        fresh = int((values.isna().to_numpy() & ~before.isna().to_numpy()).sum())
+    else:
+        if np.shape(values) != before.shape:
+            raise ValueError(f"it must keep the shape {before.shape}; {np.shape(values)} came")
+        fresh = int((~np.isfinite(values) & np.isfinite(before)).sum()) if np.asarray(values).dtype.kind == "f" else 0
+    if fresh and not getattr(perturbation, "makes_missing", False):
+        raise ValueError(f"it returned {fresh} values that are NaN or infinite where there were none")

@@ -1,0 +1,185 @@
+"""Result ↔ MLflow run: names, batches, artifacts and tags."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.entities import Metric, RunTag
+
+from mlflow_sensie import plots
+from mlflow_sensie.result import MOST_TESTS_WITH_KEYS, Result, TestResult
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+METRICS_PER_BATCH = 1_000  # the REST API takes no more in one call
+SCORE_TABLE_BYTES = 200 * 2**20
+LONGEST_TAG = 1_000  # some registries cut values there
+SERIES = {"score": "score", "score_lo95": "lo95", "score_hi95": "hi95", "p": "p"}
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a result goes: the run, and the model and dataset that its metrics are linked to."""
+
+    run_id: str
+    model_id: str | None = None
+    dataset_name: str | None = None
+    dataset_digest: str | None = None
+
+
+def log_result(result: Result, where: Destination, client: MlflowClient | None = None) -> dict[str, str]:
+    """Put the whole result on the run and return its artifacts, name → URI.
+
+    Scalars and series go in batches, linked to model and dataset where MLflow knows how; then figures,
+    tables, the report's JSON, the recipe and the score table; the tags come last, so that a run tagged
+    ``done`` is complete.
+
+    Raises:
+        mlflow.exceptions.MlflowException: the tracking server failed; the message says where the result lies
+            on disk and how to log it.
+    """
+    client = client or mlflow.MlflowClient()
+    folder = Path(tempfile.mkdtemp(prefix="sensie-"))
+    files = write_files(result, folder)
+    try:
+        for metrics in _batches(result, where):
+            client.log_batch(where.run_id, metrics=metrics)
+        for file in files:
+            client.log_artifact(where.run_id, str(file), _artifact_folder(file, folder))
+        _log_figures(result, where, client, folder)
+        client.log_table(where.run_id, bins_table(result), f"{result.prefix}sensie/bins.json")
+        client.log_batch(where.run_id, tags=[RunTag(key, value) for key, value in tags(result, where).items()])
+    except Exception as error:
+        raise mlflow.exceptions.MlflowException(
+            f"the result could not be logged to run {where.run_id} ({error}); all of it lies in {folder}. "
+            f"To log it again: mlflow_sensie.log_folder({str(folder)!r}, {where.run_id!r})"
+        ) from error
+    uri = client.get_run(where.run_id).info.artifact_uri
+    names = [f"{_artifact_folder(file, folder)}/{file.name}" for file in files]
+    names += [f"{result.prefix}sensie/{test.slug}.png" for test in result.tests.values()]
+    shutil.rmtree(folder, ignore_errors=True)
+    return {name: f"{uri}/{name}" for name in names}
+
+
+def log_folder(folder: str | Path, run_id: str) -> None:
+    """Log a result that lies on disk because the tracking server had failed.
+
+    Raises:
+        FileNotFoundError: the folder holds no ``report.json``.
+    """
+    from mlflow_sensie.scores import ScoreTable
+
+    root = Path(folder)
+    report = next(root.rglob("report.json"), None)
+    if report is None:
+        raise FileNotFoundError(f"{root} holds no report.json, so no result")
+    result = Result.from_json(report.read_text(encoding="utf-8"))
+    scores = report.with_name("scores.parquet")
+    if scores.is_file():
+        result._score_table = ScoreTable.read_parquet(scores)
+    log_result(result, Destination(run_id))
+
+
+def write_files(result: Result, folder: Path) -> list[Path]:
+    """Write everything but the figures and ``bins.json`` below ``folder``, and return the files."""
+    home = folder / f"{result.prefix}sensie"
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "report.json").write_text(result.to_json(), encoding="utf-8")
+    (home / "recipe.yaml").write_text(result.recipe_yaml, encoding="utf-8")
+    bins_table(result).to_csv(home / "bins.csv", index=False)
+    files = [home / "report.json", home / "recipe.yaml", home / "bins.csv"]
+    table = result.score_table
+    if table is not None and result.recipe.get("scores", True) and table.nbytes <= SCORE_TABLE_BYTES:
+        table.write_parquet(home / "scores.parquet")
+        files.append(home / "scores.parquet")
+    return files
+
+
+def bins_table(result: Result) -> pd.DataFrame:
+    """Return the curves of all tests below each other: row (unique), score, test, kind, p, label, sd, n, lo95, hi95."""
+    parts = []
+    for test in result.tests.values():
+        curve = test.curve
+        numeric = test.kind in ("property", "perturbation")
+        curve = curve.assign(label="" if numeric else curve["p"], p=curve["p"] if numeric else np.nan)
+        rows = [f"{test.slug}/{index:03d}" for index in range(len(curve))]
+        parts.append(curve.assign(row=rows, test=test.name, kind=test.kind))
+    columns = ["row", "score", "test", "kind", "p", "label", "sd", "n", "lo95", "hi95"]
+    frame = pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+    return frame.astype({"p": float, "label": str, "n": int})
+
+
+def tags(result: Result, where: Destination) -> dict[str, str]:
+    """Return the run's tags; without dots in their names, which some registries refuse."""
+    found = {
+        "sensie_status": result.status,
+        "sensie_failed_tests": ", ".join(result.failed),
+        "sensie_worst_test": result.worst_test or "",
+        "sensie_score": result.score.kind,
+        "sensie_run_id": where.run_id,
+        "sensie_data_sha256": result.data_sha256,
+        "sensie_recipe_sha256": result.recipe_sha256,
+        "sensie_version": result.version,
+    }
+    return {key: value[:LONGEST_TAG] for key, value in found.items()}
+
+
+def _batches(result: Result, where: Destination) -> Iterator[list[Metric]]:
+    now = int(time.time() * 1000)
+    links = _links(where)
+    metrics = [Metric(key, value, now, 0, **links) for key, value in result.metrics.items()]
+    for test in list(result.tests.values())[:MOST_TESTS_WITH_KEYS]:
+        metrics += [Metric(key, value, now, step, **links) for key, step, value in series(test, result.prefix)]
+    for start in range(0, len(metrics), METRICS_PER_BATCH):
+        yield metrics[start : start + METRICS_PER_BATCH]
+
+
+def _links(where: Destination) -> dict[str, Any]:
+    """Fields of MLflow 3's metrics that tie them to a model and a dataset; none on 2.22."""
+    if not hasattr(Metric, "model_id"):
+        return {}
+    dataset = {"dataset_name": where.dataset_name, "dataset_digest": where.dataset_digest}
+    known = all(dataset.values())
+    return {"run_id": where.run_id, "model_id": where.model_id, **(dataset if known else {})}
+
+
+def series(test: TestResult, prefix: str = "") -> Iterator[tuple[str, int, float]]:
+    """Yield the curve as (key, step, value): the step is the bin's index; what is not finite is left out."""
+    curve = test.curve
+    for name, column in SERIES.items():
+        values = curve.index if column == "p" and test.kind in ("category", "class") else curve[column]
+        for step, value in enumerate(pd.to_numeric(pd.Series(values))):
+            if np.isfinite(value):
+                yield f"{prefix}sensie/{test.slug}/{name}", step, float(value)
+
+
+def _log_figures(result: Result, where: Destination, client: MlflowClient, folder: Path) -> None:
+    """Each test's figure once as an artifact and once as an image, which the chart view shows run beside run."""
+    for position, test in enumerate(result.tests.values()):
+        figure = plots.draw(result, test)
+        path = folder / f"{test.slug}.png"
+        path.write_bytes(plots.to_png(figure))
+        client.log_artifact(where.run_id, str(path), f"{result.prefix}sensie")
+        if position < MOST_TESTS_WITH_KEYS:
+            key = f"{result.prefix}sensie/{test.slug}"
+            client.log_image(where.run_id, plots.to_array(figure), key=key, step=0)
+
+
+def _artifact_folder(file: Path, folder: Path) -> str:
+    return file.parent.relative_to(folder).as_posix()
+
+
+def dataset_of(data: Any) -> dict[str, str | None]:
+    """Name and digest of what MLflow logged as the run's input; both or neither."""
+    name, digest = getattr(data, "name", None), getattr(data, "digest", None)
+    return {"dataset_name": str(name), "dataset_digest": str(digest)} if name and digest else {}
