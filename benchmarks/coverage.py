@@ -1,8 +1,9 @@
-"""Coverage study: how often the intervals of mlflow-sensie hold what they should, on data built to be ordinary and to be nasty.
+"""Coverage study: how often the intervals of mlflow-sensie hold the truth, on ordinary and on nasty data.
 
-Run `python benchmarks/coverage.py [--quick] [--only WORD] [--data-sets N]`; prints Markdown tables. Seeds are fixed; two processes.
-Every scenario simulates many data sets from a known truth. "Sensie's model" is the pooled Bayesian regression of Jacobs (2020) under
-its own priors, on z and made exact by quadrature; "plain HC2" has no guard and takes no larger variance.
+Run `python benchmarks/coverage.py [--quick] [--only WORD] [--data-sets N]`; prints Markdown tables. Seeds are
+fixed; two processes. Every scenario simulates many data sets from a known truth. "Sensie's model" is the
+pooled Bayesian regression of Jacobs (2020) under its own priors, on z and made exact by quadrature; "plain
+HC2" has no guard and takes no larger variance.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from scipy.special import expit, ndtr
 from scipy.stats import t as student
 
 from mlflow_sensie.inference import (
+    CategoryFit,
+    PerturbationFit,
+    PropertyFit,
     ScoreScale,
     bin_edges,
     category_test,
@@ -42,7 +46,7 @@ SIZE_OF_TRUTH = 400_000
 
 @dataclass(frozen=True)
 class Scenario:
-    """A way to simulate data sets: `draw(rng, n)` gives one, and `truth` (or a very large data set) what should be found."""
+    """A way to simulate data sets: `draw(rng, n)` gives one, `truth` (or a very large one) the answer."""
 
     name: str
     n: int
@@ -154,7 +158,7 @@ def lognormal_property(rng: Rng, n: int) -> tuple[Array, ...]:
 def squared_error(rng: Rng, n: int) -> tuple[Array, ...]:
     """Negative squared errors, whose tail is long."""
     p = rng.random(n)
-    return p, -((0.3 + 0.4 * p) * rng.normal(size=n)) ** 2
+    return p, -(((0.3 + 0.4 * p) * rng.normal(size=n)) ** 2)
 
 
 def cliff(rng: Rng, n: int) -> tuple[Array, ...]:
@@ -185,7 +189,10 @@ PROPERTY = [
     Scenario("noise in the middle", 500, noise_middle, UNBOUNDED, -0.2),
     Scenario("t3 property, heteroscedastic", 500, t3_property, UNBOUNDED, -0.05),
     *(Scenario("1.5 % failures", n, failures(0.015), truth=0.0) for n in (60, 200, 500, 2000)),
-    *(Scenario(f"flag on {k}, no effect", n, flagged(k), truth=0.0) for k, n in ((5, 500), (25, 500), (20, 2000), (60, 2000))),
+    *(
+        Scenario(f"flag on {k}, no effect", n, flagged(k), truth=0.0)
+        for k, n in ((5, 500), (25, 500), (20, 2000), (60, 2000))
+    ),
     Scenario("one flagged row, normal", 500, flagged(1, "normal"), UNBOUNDED, 0.0),
     Scenario("5 % failures", 60, failures(0.05), truth=0.0),
     Scenario("5 % failures", 200, failures(0.05), truth=0.0),
@@ -206,7 +213,8 @@ PROPERTY = [
 UNEXPECTED = [Scenario("calibrated model", n, calibrated, truth=0.0) for n in (60, 500, 4000)]
 
 
-# ---------------------------------------------------------------- perturbation: draws give (N, 11) scores at U
+# ---------------------------------------------------------------- perturbation: draws give (N, 11) scores at
+# U
 
 
 def slope_dominated(rng: Rng, n: int) -> tuple[Array, ...]:
@@ -223,7 +231,7 @@ def intercept_dominated(rng: Rng, n: int) -> tuple[Array, ...]:
 def _thresholds(share: float, low: float, high: float) -> Callable[[Rng, int], tuple[Array, ...]]:
     def draw(rng: Rng, n: int) -> tuple[Array, ...]:
         at = np.where(rng.random((n, 1)) < share, rng.random((n, 1)), 2.0)
-        return (np.where(at > U, high, low),)
+        return (np.where(at > U, high, low).astype(float),)
 
     return draw
 
@@ -241,7 +249,7 @@ def some_change(count: float) -> Callable[[Rng, int], tuple[Array, ...]]:
 
 def some_break(share: float) -> Callable[[Rng, int], tuple[Array, ...]]:
     """Give a draw in which this share of examples breaks at the first step."""
-    return lambda rng, n: (1 - (rng.random((n, 1)) < share) * (U > 0),)
+    return lambda rng, n: (1.0 - (rng.random((n, 1)) < share) * (U > 0),)
 
 
 def last_only(rng: Rng, n: int) -> tuple[Array, ...]:
@@ -252,7 +260,9 @@ def last_only(rng: Rng, n: int) -> tuple[Array, ...]:
 def dip(rng: Rng, n: int) -> tuple[Array, ...]:
     """A dip in the middle of the sweep, after which the score recovers."""
     depth = rng.beta(2, 3, size=(n, 1))
-    return (np.clip(0.9 - depth * np.exp(-(((U - 0.5) / 0.15) ** 2)) + 0.03 * rng.normal(size=(n, 11)), 0, 1),)
+    return (
+        np.clip(0.9 - depth * np.exp(-(((U - 0.5) / 0.15) ** 2)) + 0.03 * rng.normal(size=(n, 11)), 0, 1),
+    )
 
 
 def flat_noise(rng: Rng, n: int) -> tuple[Array, ...]:
@@ -324,7 +334,9 @@ TWO_SIDED = [
 TWO_SIDED_MAGNITUDES = [-1, -0.8, -0.6, -0.4, -0.2, 0.2, 0.4, 0.6, 0.8, 1]
 
 
-def holds(draw: Callable[[Rng, int], tuple[Array, ...]], name: str, n: int, drop: float, **more: object) -> Scenario:
+def holds(
+    draw: Callable[[Rng, int], tuple[Array, ...]], name: str, n: int, drop: float, **more: object
+) -> Scenario:
     """Name a holds-until scenario after its allowed drop."""
     return Scenario(f"{name}, δ = {drop:g}", n, draw, options={"allowed_drop": drop}, **more)  # type: ignore[arg-type]
 
@@ -470,10 +482,21 @@ def unexpected_methods(scenario: Scenario, data: tuple[Array, ...]) -> dict[str,
     return {"robust, unexpected": [found.lo50, found.hi50, found.lo95, found.hi95]}
 
 
+def _sweep(
+    scenario: Scenario,
+    scores: Array,
+    magnitudes: Sequence[float] = tuple(U[1:].tolist()),
+    allowed_drop: float = 0.1,
+) -> PerturbationFit:
+    return perturbation_test(
+        lambda: [scores], scenario.scale, magnitudes=magnitudes, neutral=0.0, allowed_drop=allowed_drop
+    )
+
+
 def sweep_methods(scenario: Scenario, data: tuple[Array, ...]) -> dict[str, list[float]]:
     """Give each method's intervals of the slope, of the mean drop and of the largest drop."""
     (scores,) = data
-    fit = perturbation_test(lambda: [scores], scenario.scale, magnitudes=U[1:].tolist(), neutral=0.0)
+    fit = _sweep(scenario, scores)
     s, d, side = fit.slope, fit.mean_drop, fit.sides[0]
     plain = side.plain.summary()
     pooled = np.broadcast_to(U, scores.shape)
@@ -519,7 +542,12 @@ def _covered(found: Array, truth: float) -> list[float]:
     inside50 = (found[:, 0] - tiny <= truth) & (truth <= found[:, 1] + tiny)
     inside95 = (found[:, 2] - tiny <= truth) & (truth <= found[:, 3] + tiny)
     guarded = float(found[:, 4].mean()) if found.shape[1] > 4 else float("nan")
-    return [float(inside50.mean()), float(inside95.mean()), float((found[:, 3] - found[:, 2]).mean()), guarded]
+    return [
+        float(inside50.mean()),
+        float(inside95.mean()),
+        float((found[:, 3] - found[:, 2]).mean()),
+        guarded,
+    ]
 
 
 def study_property(scenario: Scenario, sets: int) -> list[Row]:
@@ -556,7 +584,7 @@ def _collect(
 
 
 def study_two_sided(scenario: Scenario, sets: int) -> list[Row]:
-    """Cover the true effect of whichever side was found to be worse, and the effect of the side that truly is."""
+    """Cover the true effect of the side that was found to be worse, and of the side that truly is."""
     mean = _large(scenario)[0].mean(0)
     u = np.linspace(0, 1, 6)
     c = (u - u.mean()) / ((u - u.mean()) ** 2).sum()
@@ -564,7 +592,7 @@ def study_two_sided(scenario: Scenario, sets: int) -> list[Row]:
     chosen, worst = [], []
     for k in range(sets):
         (scores,) = scenario.draw(_rng(scenario, k), scenario.n)
-        fit = perturbation_test(lambda s=scores: [s], scenario.scale, magnitudes=TWO_SIDED_MAGNITUDES, neutral=0.0)  # type: ignore[misc]
+        fit = _sweep(scenario, scores, TWO_SIDED_MAGNITUDES)
         e = fit.effect
         bounds = np.array([e.lo50, e.hi50, e.lo95, e.hi95])
         chosen.append(bounds - truth[fit.worse])
@@ -588,18 +616,17 @@ def study_holds(scenario: Scenario, sets: int) -> list[Row]:
     found = []
     for k in range(sets):
         (scores,) = scenario.draw(_rng(scenario, k), scenario.n)
-        fit = perturbation_test(
-            lambda s=scores: [s],  # type: ignore[misc]
-            scenario.scale,
-            magnitudes=U[1:].tolist(),
-            neutral=0.0,
-            allowed_drop=drop,
-        )
+        fit = _sweep(scenario, scores, allowed_drop=drop)
         side = fit.sides[0].holds
         found.append([side.lo95, side.value, side.few_informative])
     table = np.array(found, float)
     values = [truth, float((table[:, 0] <= truth + 1e-9).mean()), *table.mean(0).tolist()]
     return [Row(scenario.name, scenario.n, "holds until", values)]
+
+
+def _category(scenario: Scenario, names: list[str], data: tuple[Array, ...]) -> CategoryFit:
+    level, y = data
+    return category_test(lambda: [(level, y)], scenario.scale, levels=names)
 
 
 def study_spread(scenario: Scenario, sets: int) -> list[Row]:
@@ -608,8 +635,7 @@ def study_spread(scenario: Scenario, sets: int) -> list[Row]:
     names = [str(j) for j in range(k)]
     found = []
     for j in range(sets):
-        level, y = scenario.draw(_rng(scenario, j), scenario.n)
-        fit = category_test(lambda a=level, b=y: [(a, b)], scenario.scale, levels=names)  # type: ignore[misc]
+        fit = _category(scenario, names, scenario.draw(_rng(scenario, j), scenario.n))
         found.append([fit.decision == "sensitive", fit.spread.value, fit.spread.lo95, fit.spread.hi95])
     return [Row(scenario.name, scenario.n, "spread", np.array(found, float).mean(0).tolist())]
 
@@ -627,15 +653,20 @@ DECISIONS = [
 ]
 
 
+def _fit(scenario: Scenario, data: tuple[Array, ...]) -> PropertyFit | PerturbationFit:
+    if len(data) == 1:
+        return _sweep(scenario, data[0])
+    p, y = data
+    edges, unique = bin_edges(p)
+    span = property_span(p)
+    return property_test(lambda: [(p, y, None)], scenario.scale, span=span, edges=edges, unique=unique)
+
+
 def study_decisions(scenario: Scenario, sets: int) -> list[Row]:
-    """Count how often a test with no effect is called sensitive: by P(|effect| >= rope) alone, and as it is."""
+    """Count how often a test with no effect is called sensitive: by P alone, and in fact."""
     found = []
     for k in range(sets):
-        data = scenario.draw(_rng(scenario, k), scenario.n)
-        if len(data) == 1:
-            fit = perturbation_test(lambda d=data: d, scenario.scale, magnitudes=U[1:].tolist(), neutral=0.0)  # type: ignore[misc]
-        else:
-            fit = property_test(lambda d=data: [(*d, None)], scenario.scale, span=property_span(data[0]))  # type: ignore[assignment,misc]
+        fit = _fit(scenario, scenario.draw(_rng(scenario, k), scenario.n))
         found.append([fit.prob_sensitive >= 0.95, fit.decision == "sensitive", fit.decision == "negligible"])
     return [Row(scenario.name, scenario.n, "decision", np.array(found, float).mean(0).tolist())]
 
@@ -668,18 +699,7 @@ def study_departure(scenario: Scenario, sets: int) -> list[Row]:
     """Count how often a departure is found, and its mean size."""
     found = []
     for k in range(sets):
-        data = scenario.draw(_rng(scenario, k), scenario.n)
-        if len(data) == 1:
-            fit = perturbation_test(lambda d=data: d, scenario.scale, magnitudes=U[1:].tolist(), neutral=0.0)  # type: ignore[misc]
-        else:
-            edges, unique = bin_edges(data[0])
-            fit = property_test(  # type: ignore[assignment]
-                lambda d=data: [(*d, None)],  # type: ignore[misc]
-                scenario.scale,
-                span=property_span(data[0]),
-                edges=edges,
-                unique=unique,
-            )
+        fit = _fit(scenario, scenario.draw(_rng(scenario, k), scenario.n))
         assert fit.departure is not None
         p = 1.0 if fit.departure.p_value is None else fit.departure.p_value
         found.append([p < 0.05, fit.departure.size])
@@ -693,7 +713,12 @@ TABLES: list[tuple[str, list[Scenario], Callable[[Scenario, int], list[Row]], tu
     ("Perturbation test", PERTURBATION, study_sweep, COVERAGE),
     ("Two-sided sweeps: effect of the worse side", TWO_SIDED, study_two_sided, COVERAGE),
     ("Holds until", HOLDS, study_holds, ("truth", "coverage of lo95", "mean lo95", "mean value", "guarded")),
-    ("Spread, no difference: false alarms", SPREAD_NULL, study_spread, ("sensitive", "median", "lo95", "hi95")),
+    (
+        "Spread, no difference: false alarms",
+        SPREAD_NULL,
+        study_spread,
+        ("sensitive", "median", "lo95", "hi95"),
+    ),
     ("Decision, no effect: false alarms", DECISIONS, study_decisions, ("P alone", "sensitive", "negligible")),
     ("Departure from a line", DEPARTURES, study_departure, ("p < .05", "mean size")),
     ("Spread: power", SPREAD_POWER, study_spread, ("sensitive", "median", "lo95", "hi95")),

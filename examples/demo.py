@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # before Keras is imported; tensorflow or torch do as well
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SENSIE_PROGRESS", "1")  # the bar, even where the output goes to a file
 
 import keras
@@ -58,10 +60,8 @@ def train(images: np.ndarray, labels: np.ndarray) -> keras.Model:
     model = keras.Sequential(
         [
             layers.Input(IMAGE),
-            layers.Conv2D(16, 3, activation="relu"),
-            layers.MaxPooling2D(),
-            layers.Conv2D(32, 3, activation="relu"),
-            layers.MaxPooling2D(),
+            layers.Conv2D(32, 5, strides=2, activation="relu"),
+            layers.Conv2D(64, 3, strides=2, activation="relu"),
             layers.Flatten(),
             layers.Dropout(0.3),
             layers.Dense(10, activation="softmax"),
@@ -74,6 +74,7 @@ def train(images: np.ndarray, labels: np.ndarray) -> keras.Model:
 
 def main(folder: Path) -> None:
     """Train, log, evaluate, and say where the result is."""
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
     folder.mkdir(parents=True, exist_ok=True)
     store = f"sqlite:///{folder / 'mlflow.db'}"
     mlflow.set_tracking_uri(store)
@@ -91,7 +92,7 @@ def main(folder: Path) -> None:
             model,
             name="digits",
             signature=infer_signature(test_images, model.predict(test_images, verbose=0)),
-            pip_requirements=[f"keras=={keras.__version__}", "jax"],  # given here, MLflow need not work them out
+            pip_requirements=[f"keras=={keras.__version__}", "jax"],  # else MLflow loads the model to find out
         )
         print("Evaluating on the 1,000 digits held out ...", flush=True)
         with contextlib.redirect_stdout(io.StringIO()):  # Keras draws a bar of its own for every predict call

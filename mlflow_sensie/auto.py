@@ -2,75 +2,145 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mlflow_sensie.dataset import Examples
-from mlflow_sensie.errors import RecipeError
+from mlflow_sensie.dataset import Examples, concat, rows
+from mlflow_sensie.errors import ModelError, RecipeError, SensieError
+from mlflow_sensie.models import Model
+from mlflow_sensie.perturbations.base import fresh_copy
 from mlflow_sensie.recipe_model import PerturbationSpec, PropertySpec, Recipe
 from mlflow_sensie.survey import ColumnSummary, summarise_column
+from mlflow_sensie.sweep import predict_in_calls
 
 MOST_EXAMPLES = 2_000
 MOST_TESTS = 12
+SHUFFLED_ROWS = 20_000  # predictions spent on finding out which columns move the model
+MOSTLY_MISSING = 0.5
+
+_IMAGES = ("image.rotate", "image.gaussian_blur", "image.gaussian_noise", "image.brightness")
+_TEXTS = ("text.typos", "text.case", "text.punctuation", "text.drop_words")
+_SERIES = ("series.noise", "series.scale", "series.dropout", "series.shift")
 
 
-def choose(recipe: Recipe, examples: Examples) -> tuple[Recipe, tuple[str, ...]]:
+@dataclass(frozen=True)
+class Choice:
+    """The tests that ``auto`` writes out, and the reason for each, and for what was left out."""
+
+    properties: tuple[PropertySpec, ...]
+    perturbations: tuple[PerturbationSpec, ...]
+    reasons: tuple[str, ...]
+
+
+def choose(recipe: Recipe, examples: Examples, model: Model) -> tuple[Recipe, tuple[str, ...]]:
     """Return the recipe with its tests written out, and the reason for each choice.
 
-    Images get rotation, blur, noise and ink; tabular data its numeric and categorical columns as properties
-    and noise on the numeric ones. At most 12 tests; what the user set himself stays.
+    Tabular data gets its columns as properties, those first that move the model most, and noise, swaps or
+    missing values on what it has of numbers, categories and gaps. Images, texts and series get the usual
+    perturbations of their kind, and properties that every one of them has. At most 12 tests. ``properties``
+    or ``perturbations`` that the user set himself stay as they are.
 
     Raises:
         RecipeError: nothing can be chosen for this kind of input.
+        ModelError: the model fails on the unperturbed examples.
     """
-    if examples.form.kind == "tensor" and examples.form.layout is not None:
-        chosen, reasons = _for_images(examples)
-    elif examples.form.kind == "tabular":
-        chosen, reasons = _for_tables(examples)
+    kind, form = examples.form.kind, examples.form
+    if kind == "tabular":
+        choice = _for_tables(examples, model, recipe.batch_size)
+    elif kind == "text":
+        choice = _for_kind(examples, _TEXTS, {"length": "text.length", "uppercase": "text.uppercase_fraction"})
+    elif kind == "series":
+        choice = _for_kind(examples, _SERIES, {"mean": "series.mean", "volatility": "series.volatility"})
+    elif form.layout is not None:
+        choice = _for_kind(examples, _IMAGES, {"ink": "image.mean", "contrast": "image.contrast"})
     else:
         raise RecipeError(
-            f"recipe auto has no tests for {examples.form.kind} inputs of shape {examples.form.shape}; "
+            f"recipe auto has no tests for {kind} inputs of shape {form.shape}; "
             "name properties, perturbations or class_test"
         )
-    return recipe.model_copy(update=chosen), tuple(reasons)
+    found: dict[str, Any] = {"properties": choice.properties, "perturbations": choice.perturbations}
+    theirs = [spec.name for part, specs in found.items() if part in recipe.model_fields_set for spec in specs]
+    reasons = tuple(each for each in choice.reasons if not any(each.startswith(f"{name}: ") for name in theirs))
+    left_open = {part: specs for part, specs in found.items() if part not in recipe.model_fields_set}
+    return recipe.model_copy(update=left_open), reasons
 
 
-def _for_images(examples: Examples) -> tuple[dict[str, object], list[str]]:
-    names = ("image.rotate", "image.gaussian_blur", "image.gaussian_noise")
-    ink = PropertySpec(name="ink", of="image.mean")
-    reasons = [f"{name}: the inputs are images ({examples.form.layout}, {examples.form.shape})" for name in names]
-    reasons.append("ink: the mean intensity of an image, a property that every image has")
-    perturbations = tuple(PerturbationSpec(name=name, apply=name) for name in names)
-    return {"properties": (ink,), "perturbations": perturbations}, reasons
+def _for_kind(examples: Examples, perturbations: tuple[str, ...], properties: dict[str, str]) -> Choice:
+    kind = {"tensor": f"images ({examples.form.layout}, {examples.form.shape})"}.get(
+        examples.form.kind, examples.form.kind
+    )
+    reasons = [f"{name}: the inputs are {kind}" for name in perturbations]
+    reasons += [f"{name}: {of}, which every example has" for name, of in properties.items()]
+    specs = [PropertySpec(name=name, of=of) for name, of in properties.items()]
+    room = MOST_TESTS - len(perturbations) - len(properties)
+    columns, more = _usable([str(name) for name in examples.metadata.columns], examples)
+    specs += [PropertySpec(name=each.name, of=each.name) for each in columns[:room]]
+    reasons += more + [f"{each.name}: {_article(each.kind)} column beside the inputs" for each in columns[:room]]
+    reasons += [f"{each.name}: left out, at most {MOST_TESTS} tests" for each in columns[room:]]
+    return Choice(tuple(specs), _specs(perturbations), tuple(reasons))
 
 
-def _for_tables(examples: Examples) -> tuple[dict[str, object], list[str]]:
+def _for_tables(examples: Examples, model: Model, batch_size: int | str) -> Choice:
+    usable, reasons = _usable(examples.column_names(), examples)
+    inputs = [each for each in usable if each.name not in examples.metadata]
+    perturbations = _table_perturbations(examples, reasons)
+    if not usable and not perturbations:
+        raise RecipeError(f"recipe auto found no column to test; {'; '.join(reasons)}")
+    moved = _movement(model, examples, [each.name for each in inputs], batch_size)
+    room = MOST_TESTS - len(perturbations)
+    outside = [each for each in usable if each.name in examples.metadata][: max(room // 2, room - len(inputs))]
+    inputs.sort(key=lambda each: -moved[each.name])
+    chosen = [*outside, *inputs][:room]
+    for each in usable:
+        seen = each.name in moved
+        why = (
+            f"the prediction moves by {moved[each.name]:.3g} when it is shuffled"
+            if seen
+            else "the model does not see it"
+        )
+        left_out = "" if each in chosen else f"left out, at most {MOST_TESTS} tests; "
+        reasons.append(f"{each.name}: {left_out}{_article(each.kind)} column; {why}")
+    specs = tuple(PropertySpec(name=each.name, of=each.name) for each in chosen)
+    return Choice(specs, perturbations, tuple(reasons))
+
+
+def _article(kind: str) -> str:
+    return f"an {kind}" if kind == "integer" else f"a {kind}"
+
+
+def _specs(names: tuple[str, ...]) -> tuple[PerturbationSpec, ...]:
+    return tuple(PerturbationSpec(name=name, apply=name) for name in names)
+
+
+def _table_perturbations(examples: Examples, reasons: list[str]) -> tuple[PerturbationSpec, ...]:
+    """Noise on numbers, swaps of categories, missing values where the data has some already."""
+    features = [str(name) for name in examples.form.names if str(name) not in examples.metadata]
+    found = [summarise_column(name, column) for name in features if (column := examples.column(name)) is not None]
+    wanted = {
+        "tabular.noise": (any(each.kind in ("numeric", "integer") and each.sd for each in found), "numeric columns"),
+        "tabular.swap": (any(each.kind == "category" and each.n_unique > 1 for each in found), "categories"),
+        "tabular.missing": (any(0 < each.n_missing < each.n for each in found), "missing values already"),
+    }
+    names = tuple(name for name, (fits, _) in wanted.items() if fits)
+    reasons += [f"{name}: the inputs have {wanted[name][1]}" for name in names]
+    return _specs(names)
+
+
+def _usable(names: list[str], examples: Examples) -> tuple[list[ColumnSummary], list[str]]:
+    """The columns that make a property, and why the others do not."""
+    found: list[ColumnSummary] = []
     reasons: list[str] = []
-    usable: list[tuple[float, ColumnSummary]] = []
-    numeric = False
-    for name in dict.fromkeys(examples.column_names()):
+    for name in dict.fromkeys(names):
         column = examples.column(name)
         assert column is not None
         summary = summarise_column(name, column)
-        numeric |= summary.kind in ("numeric", "integer") and name not in examples.metadata and bool(summary.sd)
         if reason := _useless(summary):
             reasons.append(f"{name}: left out, {reason}")
         else:
-            usable.append((_association(column.to_numpy(), examples.targets, summary), summary))
-    room = MOST_TESTS - int(numeric)
-    usable.sort(key=lambda pair: -pair[0])
-    for strength, summary in usable[:room]:
-        reasons.append(f"{summary.name}: a {summary.kind} column; association with the target {strength:.2f}")
-    for strength, summary in usable[room:]:
-        reasons.append(f"{summary.name}: left out, {room} columns of stronger association came first ({strength:.2f})")
-    found: dict[str, object] = {"properties": tuple(PropertySpec(name=s.name, of=s.name) for _, s in usable[:room])}
-    if numeric:
-        found["perturbations"] = (PerturbationSpec(name="tabular.noise", apply="tabular.noise"),)
-        reasons.append("tabular.noise: the inputs have numeric columns")
-    if not found["properties"] and not numeric:
-        raise RecipeError(f"recipe auto found no column to test; {'; '.join(reasons)}")
+            found.append(summary)
     return found, reasons
 
 
@@ -81,7 +151,7 @@ def _useless(summary: ColumnSummary) -> str | None:
         return "its cells are neither numbers, dates nor text"
     if summary.n_unique < 2:
         return "it is constant"
-    if present < 0.5 * summary.n:
+    if present < MOSTLY_MISSING * summary.n:
         return f"{summary.n_missing} of {summary.n} values are missing"
     if summary.kind == "category" and summary.n_unique > max(50, 0.5 * present):
         return f"{summary.n_unique} levels in {present} rows: an identifier or free text"
@@ -91,17 +161,48 @@ def _useless(summary: ColumnSummary) -> str | None:
     return None
 
 
-def _association(values: Any, targets: Any, summary: ColumnSummary) -> float:
-    """How strongly a column goes with the target: the correlation ratio of ranks over at most 10 groups.
+def _movement(model: Model, examples: Examples, names: list[str], batch_size: int | str) -> dict[str, float]:
+    """How far the prediction moves, on average, when one column is shuffled: total variation for
+    probabilities, the share of changed labels, or the absolute change of a number."""
+    if not names:
+        return {}
+    size = int(np.clip(SHUFFLED_ROWS // len(names), 25, 200))
+    sample = examples.take(np.linspace(0, len(examples) - 1, min(size, len(examples))).astype(np.intp))
+    clean = _predict(model, sample.inputs, batch_size)
+    order = np.random.default_rng(0).permutation(len(sample))
+    moved: dict[str, float] = {}
+    for start in range(0, len(names), 50):  # 50 shuffled copies to a predict call
+        part = names[start : start + 50]
+        answers = _predict(model, concat([_shuffled(sample, name, order) for name in part]), batch_size)
+        for index, name in enumerate(part):
+            answer = answers[index * len(sample) : (index + 1) * len(sample)]
+            moved[name] = _distance(clean, answer)
+    return moved
 
-    Cheap and without a prediction; only the order of columns rests on it.
-    """
-    ranks = pd.Series(pd.factorize(targets, sort=targets.dtype != object)[0]).rank().to_numpy()
-    if summary.kind in ("category", "boolean"):
-        groups = pd.factorize(values)[0]
-    else:
-        groups = np.ceil(pd.Series(values).rank(pct=True).fillna(0).to_numpy() * 10).astype(np.int64)
-    frame = pd.Series(ranks).groupby(groups)
-    total = float(((ranks - ranks.mean()) ** 2).sum())
-    between = float((frame.size() * (frame.mean() - ranks.mean()) ** 2).sum())
-    return (between / total) ** 0.5 if total > 0 else 0.0
+
+def _predict(model: Model, inputs: Any, batch_size: int | str) -> np.ndarray[Any, Any]:
+    try:
+        return predict_in_calls(model, fresh_copy(inputs), batch_size).values
+    except SensieError:
+        raise
+    except Exception as error:
+        text = f"the model failed while recipe auto asked which columns move it: {type(error).__name__}: {error}"
+        raise ModelError(text) from error
+
+
+def _shuffled(sample: Examples, name: str, order: np.ndarray[Any, Any]) -> Any:
+    position = list(map(str, sample.form.names)).index(name)
+    if isinstance(sample.inputs, pd.DataFrame):
+        frame = sample.inputs.copy()
+        frame.isetitem(position, sample.inputs.iloc[order, position].array)
+        return frame
+    copy = np.array(rows(sample.inputs, slice(None)))
+    copy[:, position] = copy[order, position]
+    return copy
+
+
+def _distance(clean: np.ndarray[Any, Any], answer: np.ndarray[Any, Any]) -> float:
+    if clean.dtype.kind not in "fiub":
+        return float(np.mean(clean != answer))
+    change = np.abs(clean.astype(np.float64) - answer)
+    return float(np.mean(change.sum(axis=1) / 2 if change.ndim == 2 else change))

@@ -49,7 +49,9 @@ def perturbations() -> None:
     from mlflow_sensie.perturbations import BUILT_IN
 
     found = _library(BUILT_IN, "mlflow_sensie.perturbations")
-    rows = [(name, made.kind, made.unit, _number(made.neutral), _range(made.default_magnitudes)) for name, made in found]
+    rows = [
+        (name, made.kind, made.unit, _number(made.neutral), _range(made.default_magnitudes)) for name, made in found
+    ]
     _print_table(("perturbation", "inputs", "unit", "neutral", "default range"), rows)
 
 
@@ -67,7 +69,7 @@ def properties() -> None:
 @main.command()
 def schema() -> None:
     """Print the recipe's JSON schema, for editors."""
-    from mlflow_sensie.recipe_model import json_schema
+    from mlflow_sensie.recipe_schema import json_schema
 
     click.echo(json.dumps(json_schema(), indent=1))
 
@@ -79,9 +81,7 @@ def schema() -> None:
 @click.option("--recipe", default="auto", help="A recipe to complete instead of auto: a shipped name or a path.")
 @click.option("--model-type", type=click.Choice(["classifier", "regressor"]), help="Where it cannot be told.")
 @click.option("--allow-code", is_flag=True, help="Trust module:function in a recipe file.")
-def init(
-    model_uri: str, data: Path, targets: str, recipe: str, model_type: str | None, allow_code: bool
-) -> None:
+def init(model_uri: str, data: Path, targets: str, recipe: str, model_type: str | None, allow_code: bool) -> None:
     """Print the recipe that `auto` would choose for MODEL_URI on a data file.
 
     Written to a file, it keeps the names of the tests fixed from then on. The data is CSV or Parquet.

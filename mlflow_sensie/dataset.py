@@ -37,7 +37,7 @@ class Form:
     def decode(self, inputs: Inputs) -> Inputs:
         """Return a copy of ``inputs`` as perturbations see them: (n, *shape), or a frame of the features."""
         if self.kind in ("tabular", "text"):
-            if isinstance(inputs, pd.DataFrame):
+            if isinstance(inputs, pd.DataFrame) or inputs.ndim == 1:
                 copied: Inputs = fresh_copy(inputs)
                 return copied
             return pd.DataFrame(np.array(inputs), columns=list(self.names))
@@ -46,7 +46,7 @@ class Form:
     def encode(self, values: Inputs, like: Inputs) -> Inputs:
         """Return ``values`` (what a perturbation gave back) in the container that the model takes."""
         if isinstance(like, np.ndarray):
-            array = values.to_numpy() if isinstance(values, pd.DataFrame) else values
+            array = values.to_numpy(copy=True) if isinstance(values, pd.DataFrame) else values  # writable
             return array.reshape(len(array), *like.shape[1:])
         if self.kind in ("tabular", "text"):
             return values
@@ -54,7 +54,7 @@ class Form:
             flat = np.asarray(values).reshape(len(values), -1)
             return pd.DataFrame(flat, columns=like.columns, index=like.index)
         cells = pd.Series(list(np.asarray(values)), index=like.index, dtype=object)
-        return like.assign(**{like.columns[0]: cells})
+        return pd.DataFrame({like.columns[0]: cells})
 
     def _as_array(self, inputs: Inputs) -> NDArray[Any]:
         if self.container == "cells":
@@ -98,15 +98,23 @@ class Examples:
         )
 
     def with_metadata(self, more: pd.DataFrame) -> Examples:
-        """Return the examples with further columns (n rows) beside their metadata."""
-        return replace(self, metadata=pd.concat([self.metadata, more], axis=1))
+        """Return the examples with further columns (n rows) beside their metadata.
+
+        Raises:
+            DataError: a column is there already.
+        """
+        both = pd.concat([self.metadata, more], axis=1)
+        _refuse_repeated(both)
+        return replace(self, metadata=both)
 
     def column(self, name: str) -> pd.Series[Any] | None:
         """Return a metadata or feature column by name, or ``None`` where there is none."""
-        if name in self.metadata:
-            return self.metadata[name]
-        if isinstance(self.inputs, pd.DataFrame) and self.form.kind in ("tabular", "text"):
-            return self.inputs.get(name)
+        features = self.inputs if self.form.kind in ("tabular", "text") else None
+        for frame in (self.metadata, features):
+            if isinstance(frame, pd.DataFrame):
+                by_name = {str(key): key for key in frame.columns}  # names need not be text
+                if name in by_name:
+                    return frame[by_name[name]]
         if name in self.form.names and self.form.kind == "tabular":
             return pd.Series(self.inputs[:, self.form.names.index(name)], name=name)
         return None
@@ -137,7 +145,7 @@ def make_examples(
     data: Any,
     targets: Any,
     *,
-    metadata: pd.DataFrame | None = None,
+    metadata: Sequence[pd.DataFrame] = (),
     kind: str | None = None,
     input_shape: tuple[int, ...] | None = None,
     layout: str | None = None,
@@ -149,21 +157,23 @@ def make_examples(
     """Return the examples that loose input describes.
 
     ``data``: array (n, ...), nested list, or DataFrame. ``targets``: (n,) labels or values, or one-hot
-    (n, K). ``features`` are the model's own input names; other columns of a frame become metadata.
+    (n, K). ``metadata``: frames of n rows with further columns. ``features`` are the model's own input names;
+    other columns of a frame become metadata.
     ``input_shape`` is the shape of one example in flat rows. ``wants_array``: the model takes an array, so
     frames are turned into one; of ``input_shape``, or of rows where it takes them ``flat``. ``names`` name the
     columns of a 2-D array.
 
     Raises:
         DataError: lengths differ, targets are missing, rows do not fit the shape, the layout is ambiguous,
-            there are fewer than two examples.
+            two columns have one name, there are fewer than two examples.
     """
     inputs, extra = _split_metadata(data, features)
     labels = clean_targets(targets, len(inputs))
-    if metadata is not None:
-        if len(metadata) != len(inputs):
-            raise DataError(f"the property table has {len(metadata)} rows, the data {len(inputs)}; they must agree")
-        extra = pd.concat([extra.reset_index(drop=True), metadata.reset_index(drop=True)], axis=1)
+    for table in metadata:
+        if len(table) != len(inputs):
+            raise DataError(f"the property table has {len(table)} rows, the data {len(inputs)}; they must agree")
+        extra = pd.concat([extra.reset_index(drop=True), table.reset_index(drop=True)], axis=1)
+    _refuse_repeated(extra, inputs)
     if len(inputs) < 2:
         raise DataError(f"at least two examples are needed; {len(inputs)} came")
     if wants_array and isinstance(inputs, pd.DataFrame):
@@ -173,6 +183,14 @@ def make_examples(
         inputs = inputs.reshape(len(inputs), *input_shape)
     form = _find_form(inputs, kind, input_shape, layout, names)
     return Examples(inputs, labels, extra.reset_index(drop=True), form, np.arange(len(inputs)))
+
+
+def _refuse_repeated(*frames: Any) -> None:
+    for frame in frames:
+        names = pd.Series(list(map(str, frame.columns)) if isinstance(frame, pd.DataFrame) else [], dtype=object)
+        repeated = names[names.duplicated()]
+        if len(repeated):
+            raise DataError(f"each column needs a name of its own; {repeated.iloc[0]!r} came more than once")
 
 
 def clean_targets(targets: Any, n: int) -> NDArray[Any]:
@@ -249,7 +267,10 @@ def _form_of_rows(inputs: Inputs, kind: str | None, names: Sequence[str] | None)
     if kind == "tensor":
         raise DataError("kind: tensor needs the shape of one example: input_shape, or a model with a tensor signature")
     if isinstance(inputs, pd.DataFrame):
-        return Form("text" if kind == "text" else "tabular", "frame", names=tuple(map(str, inputs.columns)))
+        text = kind == "text" or (kind is None and _is_text(inputs))
+        return Form("text" if text else "tabular", "frame", names=tuple(map(str, inputs.columns)))
+    if inputs.ndim == 1 and inputs.dtype.kind in "OUT" and kind in (None, "text"):
+        return Form("text", "array")
     if inputs.ndim == 1:
         raise DataError(f"inputs must have one row per example and at least one column; shape {inputs.shape} came")
     if kind == "series":
@@ -257,6 +278,15 @@ def _form_of_rows(inputs: Inputs, kind: str | None, names: Sequence[str] | None)
     width = len(str(inputs.shape[1]))
     numbered = tuple(f"feature_{i + 1:0{width}d}" for i in range(inputs.shape[1]))
     return Form("tabular", "array", names=tuple(names) if names else numbered)
+
+
+def _is_text(frame: pd.DataFrame) -> bool:
+    """Whether the only column holds texts rather than categories: strings of three words or more on average."""
+    if frame.shape[1] != 1:
+        return False
+    cells = frame.iloc[:, 0].dropna()
+    texts = len(cells) > 0 and all(isinstance(cell, str) for cell in cells)
+    return texts and float(np.mean([len(cell.split()) for cell in cells])) >= 3
 
 
 def _to_array(frame: pd.DataFrame) -> NDArray[Any]:

@@ -6,7 +6,6 @@ Loaded at the first ``evaluate`` of anyone who has this package installed: nothi
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +68,7 @@ class SensieEvaluator(ModelEvaluator):
 
         result = _run(model, model_type, dataset, evaluator_config or {}, predictions)
         model_id = model_id or getattr(model, "model_id", None)
-        where = tracking.Destination(run_id, model_id, **tracking.dataset_of(dataset))
+        where = tracking.Destination(run_id, model_id, *tracking.dataset_of(dataset))
         artifacts = tracking.log_result(result, where)
         _warn(result)
         if result.failed and result.recipe["on_error"] == "raise":
@@ -100,18 +99,38 @@ def _run(model: Any, model_type: str | None, dataset: Any, config: dict[str, Any
 def _artifacts(uris: dict[str, str]) -> dict[str, EvaluationArtifact]:
     from mlflow.models.evaluation import artifacts
 
-    kinds: dict[str, Callable[..., EvaluationArtifact]] = {
+    kinds: dict[str, type[EvaluationArtifact]] = {
         ".png": artifacts.ImageEvaluationArtifact,
         ".csv": artifacts.CsvEvaluationArtifact,
         ".json": artifacts.JsonEvaluationArtifact,
         ".parquet": artifacts.ParquetEvaluationArtifact,
         ".yaml": artifacts.TextEvaluationArtifact,
     }
-    return {name: kinds[Path(name).suffix](uri) for name, uri in uris.items()}
+    return {name: _loading_to_save(kinds[Path(name).suffix])(uri) for name, uri in uris.items()}
+
+
+def _loading_to_save(kind: type[EvaluationArtifact]) -> type[EvaluationArtifact]:
+    """Make MLflow's kind of artifact load its content before it is saved.
+
+    MLflow's own ``_save`` writes the content as it is, and that is nothing until somebody asks for it. Under
+    MLflow's own name for the kind, a saved result is read back by MLflow alone.
+    """
+
+    def save(self: Any, path: str) -> None:
+        _ = self.content
+        kind._save(self, path)
+
+    return type(kind.__name__, (kind,), {"_save": save, "__module__": kind.__module__})
 
 
 def _warn(result: Result) -> None:
     import warnings
 
-    for text in (*result.warnings, *(f"{t.name}: {w}" for t in result.tests.values() for w in t.warnings)):
+    from mlflow_sensie.result import MOST_TESTS_WITH_KEYS
+
+    texts = [*result.warnings, *(f"{t.name}: {w}" for t in result.tests.values() for w in t.warnings)]
+    if len(result.tests) > MOST_TESTS_WITH_KEYS:
+        some = f"the first {MOST_TESTS_WITH_KEYS} of {len(result.tests)} tests"
+        texts.append(f"only {some} have metrics on the run; all of them stand in sensie/report.json")
+    for text in texts:
         warnings.warn(f"sensie: {text}", UserWarning, stacklevel=4)

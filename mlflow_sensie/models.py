@@ -36,14 +36,17 @@ class InputSchema:
         """Return ``inputs`` in the types that the signature enforces; integers are rounded."""
         if isinstance(inputs, np.ndarray):
             return inputs if self.dtype is None else _cast_array(inputs, self.dtype)
-        casts: dict[str, Any] = {}
+        casts: dict[Any, Any] = {}
         for name, column in inputs.items():
             wanted = {"integer": np.int32, "long": np.int64}.get(self.types.get(str(name), ""))
             if wanted and pd.api.types.is_float_dtype(column.dtype) and not column.isna().any():
-                casts[str(name)] = column.round().astype(wanted)
+                casts[name] = column.round().astype(wanted)
             elif self.types.get(str(name)) == "float" and column.dtype == np.float64:
-                casts[str(name)] = column.astype(np.float32)
-        return inputs.assign(**casts) if casts else inputs
+                casts[name] = column.astype(np.float32)
+        cast = inputs.copy(deep=False) if casts else inputs
+        for name, column in casts.items():
+            cast[name] = column
+        return cast
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Model:
 
     ``source`` says what is called (``predict_proba``, ``predict`` or ``function``); ``classes`` is the order
     of the probability columns; ``task`` is ``classifier``, ``regressor`` or ``None`` where it is not known.
+    ``preprocess`` turns the inputs into what the model takes, before every call.
     """
 
     call: Callable[[Inputs], Any]
@@ -71,6 +75,7 @@ class Model:
     model_id: str | None = None
     wants_array: bool = False
     served: bool = False
+    preprocess: Callable[[Any], Any] | None = None
 
     def predict(self, inputs: Inputs) -> Predictions:
         """Return the predictions for ``inputs`` (n rows).
@@ -78,7 +83,8 @@ class Model:
         Raises:
             ModelError: the output is no array of n rows, or is of a form that scores cannot be made of.
         """
-        return _to_predictions(self.call(self.schema.cast(inputs)), len(inputs))
+        ready = inputs if self.preprocess is None else self.preprocess(inputs)
+        return _to_predictions(self.call(self.schema.cast(ready)), len(inputs))
 
 
 def open_model(model: Any, *, task: str | None = None, plain_predict: bool = False) -> Model:
@@ -125,7 +131,7 @@ def _open_pyfunc(model: Any, task: str | None, plain_predict: bool) -> Model:
     task = task or _task_of(raw)
     wrapped = loader in PROBABILITY_FLAVOURS and not common["served"] and task != "regressor"
     if wrapped and not plain_predict and hasattr(raw, "predict_proba"):
-        return Model(raw.predict_proba, "predict_proba", _classes_of(raw), task, **common)
+        return Model(_as_texts(raw, raw.predict_proba), "predict_proba", _classes_of(raw), task, **common)
     call = _quietly(model.predict) if loader in ("mlflow.keras", "mlflow.tensorflow") else model.predict
     return Model(call, "predict", None if common["served"] else _classes_of(raw), task, **common)
 
@@ -134,12 +140,21 @@ def _open_estimator(model: Any, task: str | None, plain_predict: bool) -> Model:
     task = task or _task_of(model)
     name, schema = type(model).__name__, _fitted_names(model)
     if hasattr(model, "predict_proba") and not plain_predict and task != "regressor":
-        return Model(model.predict_proba, "predict_proba", _classes_of(model), task, schema, name)
+        call = _as_texts(model, model.predict_proba)
+        return Model(call, "predict_proba", _classes_of(model), task, schema, name)
     if type(model).__module__.split(".")[0] == "keras":
         shape = getattr(model, "input_shape", None)
         schema = InputSchema(shape=tuple(shape[1:])) if isinstance(shape, tuple) and None not in shape[1:] else schema
         return Model(_quietly(model.predict), "predict", None, task, schema, name, wants_array=True)
-    return Model(model.predict, "predict", _classes_of(model), task, schema, name)
+    return Model(_as_texts(model, model.predict), "predict", _classes_of(model), task, schema, name)
+
+
+def _as_texts(model: Any, call: Callable[..., Any]) -> Callable[[Inputs], Any]:
+    """Hand scikit-learn's text vectorisers the texts: of a frame they would read the column names."""
+    first = model.steps[0][1] if hasattr(model, "steps") else model
+    if not hasattr(first, "build_analyzer"):
+        return call
+    return lambda inputs: call(inputs.iloc[:, 0] if isinstance(inputs, pd.DataFrame) else inputs)
 
 
 def _task_of(model: Any) -> str | None:

@@ -1,8 +1,9 @@
 """Mergeable sums: whatever is asked of the score table is asked of these, a block of rows at a time.
 
-Every class is a commutative monoid: `of` sums one block, `merge` (or `+`) joins two sums, `empty` changes nothing. So chunks, workers and
-partitions may be summed in any order. Central sums are joined by Chan's rule (Chan, Golub & LeVeque 1983), which stays exact where raw
-sums of squares cancel, as with a property offset by a million.
+Every class is a commutative monoid: `of` sums one block, `merge` (or `+`) joins two sums, `empty` changes
+nothing. So chunks, workers and partitions may be summed in any order. Central sums are joined by Chan's rule
+(Chan, Golub & LeVeque 1983), which stays exact where raw sums of squares cancel, as with a property offset by
+a million.
 """
 
 from __future__ import annotations
@@ -33,20 +34,24 @@ class Sums:
     def to_dict(self) -> dict[str, Any]:
         """Give the sums as lists and numbers, for JSON or for another process."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()}
+        return {
+            name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()
+        }
 
     @classmethod
     def from_dict(cls: type[S], state: Mapping[str, Any]) -> S:
         """Read back what `to_dict` gave."""
-        return cls(**{name: np.asarray(v, np.float64) if isinstance(v, list) else v for name, v in state.items()})
+        return cls(
+            **{name: np.asarray(v, np.float64) if isinstance(v, list) else v for name, v in state.items()}
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Moments(Sums):
     """Weighted mean and scatter of vectors.
 
-    `mean` is (k,) and `scatter` (k, k), the sum of w (x - mean)(x - mean)'. `weight` and `weight2` are the sums of w and w²; without
-    weights both equal `n`.
+    `mean` is (k,) and `scatter` (k, k), the sum of w (x - mean)(x - mean)'. `weight` and `weight2` are the
+    sums of w and w²; without weights both equal `n`.
     """
 
     n: int
@@ -91,15 +96,19 @@ class Moments(Sums):
 
     def covariance(self) -> FloatArray:
         """Give the sample covariance (k, k) of the rows; zeros where there is but one row."""
-        return self.scatter / max(self.weight - self.weight2 / self.weight, 1e-300) if self.n > 1 else self.scatter
+        return (
+            self.scatter / max(self.weight - self.weight2 / self.weight, 1e-300)
+            if self.n > 1
+            else self.scatter
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class GroupedMoments(Sums):
     """Count, mean and central sum of squares of one quantity in each of K groups, each (K,).
 
-    `at_lower` and `at_upper` count the values at the quantity's bounds: a group whose values nearly all sit at a bound says little
-    about its spread.
+    `at_lower` and `at_upper` count the values at the quantity's bounds: a group whose values nearly all sit
+    at a bound says little about its spread.
     """
 
     n: FloatArray
@@ -122,7 +131,7 @@ class GroupedMoments(Sums):
         lower: float | None = None,
         upper: float | None = None,
     ) -> GroupedMoments:
-        """Sum a block: `group` (n,) in 0..groups-1, `values` (n,) finite; bounds in the values' unit or None."""
+        """Sum a block: `group` (n,) in 0..groups-1, `values` (n,) finite; bounds in their unit or None."""
         index, y = np.asarray(group, np.int64), np.asarray(values, np.float64)
 
         def total(of: ArrayLike) -> FloatArray:
@@ -138,7 +147,9 @@ class GroupedMoments(Sums):
         return cls(n, mean + shift, total(centred * centred), at[0], at[1])
 
     @classmethod
-    def of_columns(cls, table: ArrayLike, lower: float | None = None, upper: float | None = None) -> GroupedMoments:
+    def of_columns(
+        cls, table: ArrayLike, lower: float | None = None, upper: float | None = None
+    ) -> GroupedMoments:
         """Sum a block (n, K) whose columns are the groups."""
         x = np.asarray(table, np.float64)
         index = np.broadcast_to(np.arange(x.shape[1]), x.shape)
@@ -198,8 +209,13 @@ class PowerSums(Sums):
         )
 
     def informative(self) -> FloatArray:
-        """Count the examples that carry each column: (Σd²)² / Σd⁴, n for equal sizes, 1 for a single large one, 0 for none."""
-        return np.where(self.fourth > 0, self.second * self.second / np.where(self.fourth > 0, self.fourth, 1.0), 0.0)
+        """Count the examples that carry each column: (Σd²)² / Σd⁴.
+
+        It is n for influences of equal size, 1 for a single large one, 0 for none.
+        """
+        return np.where(
+            self.fourth > 0, self.second * self.second / np.where(self.fourth > 0, self.fourth, 1.0), 0.0
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,16 +20,28 @@ from mlflow_sensie.perturbations import BUILT_IN
 from mlflow_sensie.perturbations.base import FunctionPerturbation, Perturbation
 from mlflow_sensie.plugins import find
 from mlflow_sensie.recipe_model import PerturbationSpec, PropertySpec, Recipe, slug
-from mlflow_sensie.survey import PropertyData, Survey, find_value_range, in_chunks, take_survey, to_property
+from mlflow_sensie.survey import (
+    PredictedProperty,
+    PropertyData,
+    Survey,
+    find_value_range,
+    in_chunks,
+    take_survey,
+    to_property,
+)
 from mlflow_sensie.sweep import SweepTest
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be run: the survey it rests on, the properties, and the perturbation tests."""
+    """What will be run: the survey it rests on, the properties, and the perturbation tests.
+
+    ``predicted`` are the properties of the model's own predictions.
+    """
 
     survey: Survey
     properties: tuple[PropertyData, ...]
+    predicted: tuple[PredictedProperty, ...]
     tests: tuple[SweepTest, ...]
 
 
@@ -44,8 +56,13 @@ def make_plan(recipe: Recipe, examples: Examples) -> Plan:
     survey = take_survey(examples, range_)
     unknown_range = examples.form.kind == "tensor" and range_ is None
     tests = tuple(_plan_perturbation(spec, examples, survey, unknown_range) for spec in recipe.perturbations)
-    found = tuple(_plan_property(spec, examples, survey, unknown_range) for spec in recipe.properties)
-    return Plan(survey, found, tests)
+    found = [_plan_property(spec, examples, survey, unknown_range) for spec in recipe.properties]
+    return Plan(
+        survey,
+        tuple(each for each in found if isinstance(each, PropertyData)),
+        tuple(each for each in found if isinstance(each, PredictedProperty)),
+        tests,
+    )
 
 
 # --- perturbations -----------------------------------------------------------------------------------------
@@ -105,9 +122,20 @@ def _refuse_unknown_range(unknown: bool, where: str, survey: Survey) -> None:
 # --- properties --------------------------------------------------------------------------------------------
 
 
-def _plan_property(spec: PropertySpec, examples: Examples, survey: Survey, unknown_range: bool) -> PropertyData:
-    column, unit = _find_property(spec, examples, survey, unknown_range)
-    return to_property(spec.name, slug(spec.name), column, unit, functools.partial(_cut, spec), merge_rare)
+def _plan_property(
+    spec: PropertySpec, examples: Examples, survey: Survey, unknown_range: bool
+) -> PropertyData | PredictedProperty:
+    def settle(column: pd.Series[Any], unit: str) -> PropertyData:
+        return to_property(spec.name, slug(spec.name), column, unit, functools.partial(_cut, spec), merge_rare)
+
+    where = f"property {spec.name!r}"
+    if isinstance(spec.of, str) and (column := examples.column(spec.of)) is not None:
+        return settle(column.reset_index(drop=True), "")
+    function = _find_property(spec, examples, survey, unknown_range, where)
+    unit = str(getattr(function, "unit", ""))
+    if getattr(function, "needs", "inputs") == "probabilities":
+        return PredictedProperty(spec.name, slug(spec.name), function, lambda column: settle(column, unit))
+    return settle(_measure(function, examples, where), unit)
 
 
 def _cut(spec: PropertySpec, present: NDArray[np.float64]) -> dict[str, Any]:
@@ -121,12 +149,9 @@ def _cut(spec: PropertySpec, present: NDArray[np.float64]) -> dict[str, Any]:
 
 
 def _find_property(
-    spec: PropertySpec, examples: Examples, survey: Survey, unknown_range: bool
-) -> tuple[pd.Series[Any], str]:
-    """The values of a property as a column, and their unit: a column, else a built-in, else a function."""
-    where = f"property {spec.name!r}"
-    if isinstance(spec.of, str) and (column := examples.column(spec.of)) is not None:
-        return column.reset_index(drop=True), ""
+    spec: PropertySpec, examples: Examples, survey: Survey, unknown_range: bool, where: str
+) -> Callable[[Any], Any]:
+    """The function that measures a property: a built-in, an entry point, ``module:function``, or the user's own."""
     target: Any = spec.of
     if isinstance(target, str):
         try:
@@ -136,13 +161,12 @@ def _find_property(
             raise RecipeError(f"{where}: no column {spec.of!r} (columns: {columns}) and {error}") from error
     if isinstance(target, type):
         target = target()
-    if getattr(target, "kind", examples.form.kind) not in ("any", examples.form.kind):
+    if getattr(target, "kind", "any") not in ("any", examples.form.kind):
         raise RecipeError(f"{where}: {spec.of!r} works on {target.kind} inputs, these are {examples.form.kind}")
     if getattr(target, "kind", None) == "tensor":
         _refuse_unknown_range(unknown_range, where, survey)
-    if hasattr(target, "bind"):
-        target = target.bind(survey)
-    return _measure(target, examples, where), str(getattr(target, "unit", ""))
+    bound: Callable[[Any], Any] = target.bind(survey) if hasattr(target, "bind") else target
+    return bound
 
 
 def _measure(function: Callable[[Any], Any], examples: Examples, where: str) -> pd.Series[Any]:
@@ -196,9 +220,8 @@ def align_by_key(table: pd.DataFrame, key: str, keys: pd.Series[Any] | None) -> 
         side = "the property table" if key not in table else "the data"
         raise DataError(f"property_table: the key column {key!r} is not in {side}")
     if table[key].duplicated().any():
-        raise DataError(
-            f"property_table: the key {key!r} is not unique ({table[key][table[key].duplicated()].iloc[0]!r} twice)"
-        )
+        repeated = table[key][table[key].duplicated()].tolist()
+        raise DataError(f"property_table: the key {key!r} is not unique ({repeated[0]!r} twice)")
     return table.set_index(key).reindex(keys.to_numpy()).reset_index(drop=True)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
@@ -62,11 +64,20 @@ def takes(function: Callable[..., Any], count: int) -> bool:
 def source_of(function: Callable[..., Any]) -> tuple[str, str]:
     """Return ``(name, text)``: how a function is written down, and the text that its digest covers.
 
-    The text is its source where that can be read, else its qualified name.
+    The text is its source where that can be read, else its qualified name; with the arguments that a
+    ``functools.partial`` fixes, and the parameters of a dataclass.
     """
+    if isinstance(function, functools.partial):
+        name, text = source_of(function.func)
+        return name, f"{text} {function.args!r} {sorted(function.keywords.items())!r}"
     owner = function if hasattr(function, "__qualname__") else type(function)
     name = f"{owner.__module__}:{owner.__qualname__}"
     try:
-        return name, inspect.getsource(owner)
+        text = inspect.getsource(owner)
     except (OSError, TypeError):
-        return name, name
+        text = name
+    if dataclasses.is_dataclass(function) and not isinstance(function, type):
+        values = [(field.name, getattr(function, field.name)) for field in dataclasses.fields(function)]
+        told = [(key, source_of(value)[1] if callable(value) else repr(value)) for key, value in values]
+        text = f"{text} {told!r}"
+    return name, text

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -15,23 +16,26 @@ from numpy.typing import NDArray
 
 from mlflow_sensie.auto import MOST_EXAMPLES, choose
 from mlflow_sensie.dataset import CHUNK, Examples, make_examples
-from mlflow_sensie.errors import DataError, EvaluationIncomplete, RecipeError
+from mlflow_sensie.errors import DataError, EvaluationIncomplete, ModelError, RecipeError, SensieError
 from mlflow_sensie.inference import Interval, Posterior, category_test, perturbation_test, property_test
-from mlflow_sensie.models import Model, open_model
+from mlflow_sensie.models import Model, Predictions, open_model
 from mlflow_sensie.moments import Moments
+from mlflow_sensie.perturbations.base import fresh_copy
 from mlflow_sensie.plan import Plan, align_by_key, make_plan, read_property_table, stratified_sample
 from mlflow_sensie.plugins import load_target
 from mlflow_sensie.recipe import load_recipe
 from mlflow_sensie.recipe_model import AbsoluteDrop, PerturbationSpec, Recipe
-from mlflow_sensie.result import Result, ScoreInfo, TestResult
+from mlflow_sensie.result import Kind, Result, ScoreInfo, TestResult
 from mlflow_sensie.scores import CLEAN, EXPECTED, ScoreTable, property_column, score_column
-from mlflow_sensie.scoring import Scorer, Targets, settle_scorer
-from mlflow_sensie.survey import PropertyData, data_digest
-from mlflow_sensie.sweep import Sweep, SweepTest
+from mlflow_sensie.scoring import REGRESSION, Scorer, Targets, settle_scorer
+from mlflow_sensie.survey import PredictedProperty, PropertyData, data_digest
+from mlflow_sensie.sweep import Sweep, SweepTest, predict_in_calls
 
 CLASS = "class"
 FLAGS = {
     "few_informative": "few examples are informative, so pseudo-scores at the score's bounds widen the interval",
+    "few_for_holds_until": "too few examples for a tight bound on 'holds until'; it is widened by pseudo-curves",
+    "few_examples": "fewer than 60 examples: look at the guarded and the plain interval in the report",
     "small_levels": "some levels have fewer than 5 examples",
 }
 
@@ -87,22 +91,18 @@ def evaluate(
     ``columns`` names the features of an array X.
     """
     started = time.monotonic()
-    custom_score = callable(recipe.score) or ":" in str(recipe.score or "")
-    opened = open_model(model, task=task, plain_predict=custom_score or recipe.output == "labels")
-    recipe, examples = _prepare(opened, X, y, recipe, metadata, columns)
-    choices: tuple[str, ...] = ()
-    if recipe.recipe == "auto" and not recipe.n_tests:
-        recipe, choices = choose(recipe, examples)
-    if not recipe.n_tests:
-        raise RecipeError("the recipe has no tests; name properties, perturbations or class_test")
+    settled = settle(model, X, y, recipe, task=task, metadata=metadata, columns=columns)
+    opened, recipe, examples = settled.model, settled.recipe, settled.examples
     plan = make_plan(recipe, examples)
-    preprocess = _function(recipe.preprocess)
-    sample = examples.take(slice(0, CHUNK))
-    first = opened.predict(preprocess(sample.inputs) if preprocess else sample.inputs)
+    first = _first_predictions(opened, examples, recipe)
     scorer, targets = settle_scorer(opened, first, examples.targets, recipe)
-    properties = [*plan.properties, *([_class_levels(targets, examples)] if recipe.class_test else [])]
+    properties = [*plan.properties, *([_class_levels(scorer, targets)] if recipe.class_test else [])]
+    if plan.predicted and scorer.probabilities is None:
+        raise ModelError(
+            f"property {plan.predicted[0].name!r} needs class probabilities, which the model does not give"
+        )
     sweep = Sweep(
-        opened, scorer, targets, examples, plan.tests, properties, preprocess,
+        opened, scorer, targets, examples, plan.tests, properties, plan.predicted,
         recipe.batch_size, recipe.seed, recipe.missing,
     )  # fmt: skip
     with _Bar(sweep.n_predictions) as bar:
@@ -111,10 +111,45 @@ def evaluate(
     digest = data_digest(examples, properties)
     table.metadata = _table_metadata(recipe, scorer, plan, digest)
     tests = _infer(recipe, scorer, plan, properties, sweep, table)
-    return _result(recipe, opened, scorer, examples, tests, table, digest, choices, sweep.n_predictions, started)
+    return _result(
+        recipe, opened, scorer, examples, tests, table, digest, settled.choices, sweep.n_predictions, started
+    )
 
 
 # --- before the sweep --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What loose input comes to: a model, examples, and a recipe with every choice written out."""
+
+    model: Model
+    examples: Examples
+    recipe: Recipe
+    choices: tuple[str, ...]
+
+
+def settle(
+    model: Any,
+    X: Any,
+    y: Any,
+    recipe: Recipe,
+    *,
+    task: str | None = None,
+    metadata: pd.DataFrame | None = None,
+    columns: tuple[str, ...] | None = None,
+) -> Settled:
+    """Open the model, make the examples, and choose what the recipe leaves open."""
+    custom_score = callable(recipe.score) or ":" in str(recipe.score or "")
+    opened = open_model(model, task=task, plain_predict=custom_score or recipe.output == "labels")
+    opened = replace(opened, preprocess=_function(recipe.preprocess))
+    recipe, examples = _prepare(opened, X, y, recipe, metadata, columns)
+    choices: tuple[str, ...] = ()
+    if recipe.recipe == "auto" and not {"properties", "perturbations"} <= recipe.model_fields_set:
+        recipe, choices = choose(recipe, examples, opened)
+    if not recipe.n_tests:
+        raise RecipeError("the recipe has no tests; name properties, perturbations or class_test")
+    return Settled(opened, examples, recipe, choices)
 
 
 def _prepare(
@@ -126,13 +161,13 @@ def _prepare(
     columns: tuple[str, ...] | None,
 ) -> tuple[Recipe, Examples]:
     """Turn loose input into examples, with the property table beside them, sampled where the recipe says so."""
-    table, key = (metadata, None) if recipe.property_table is None else read_property_table(recipe.property_table)
+    table, key = (None, None) if recipe.property_table is None else read_property_table(recipe.property_table)
     said, signed = recipe.input_shape, model.schema.shape
     if said and signed and len(signed) > 1 and said != signed:
         raise DataError(f"input_shape {said} came, but the model's signature says {signed}")
     examples = make_examples(
         X, y,
-        metadata=table if key is None else None,
+        metadata=[more for more in (metadata, table if key is None else None) if more is not None],
         kind=recipe.kind,
         input_shape=said or (signed if signed and len(signed) > 1 else None),
         layout=recipe.layout,
@@ -154,11 +189,24 @@ def _function(target: Any) -> Callable[[Any], Any] | None:
     return found
 
 
-def _class_levels(targets: Targets, examples: Examples) -> PropertyData:
+def _first_predictions(model: Model, examples: Examples, recipe: Recipe) -> Predictions:
+    """Predict the first chunk, unperturbed: what comes out decides how the model is scored."""
+    inputs = fresh_copy(examples.take(slice(0, CHUNK)).inputs)
+    try:
+        return predict_in_calls(model, inputs, recipe.batch_size)
+    except SensieError:
+        raise
+    except Exception as error:
+        text = f"the model failed on the unperturbed examples: {type(error).__name__}: {error}"
+        raise ModelError(text) from error
+
+
+def _class_levels(scorer: Scorer, targets: Targets) -> PropertyData:
     """The classes as a category; a class that no example has is left out."""
     labels = targets.values if targets.classes is None else np.asarray(targets.classes, dtype=object)[targets.values]
     numbers, found = pd.factorize(pd.Series(labels), sort=all(isinstance(label, type(labels[0])) for label in labels))
-    if targets.classes is None and (examples.targets.dtype.kind == "f" or len(found) > 1000):
+    numeric = targets.classes is None and (targets.values.dtype.kind == "f" or len(found) > 1000)
+    if scorer.kind in REGRESSION or numeric:
         raise DataError("class_test: the targets are numbers, not classes; leave class_test out for a regressor")
     if len(found) < 2:
         raise DataError(f"class_test: all targets are {found[0]!r}; at least two classes are needed")
@@ -199,20 +247,26 @@ class _Bar:
 
 
 def _infer(
-    recipe: Recipe,
-    scorer: Scorer,
-    plan: Plan,
-    properties: list[PropertyData],
-    sweep: Sweep,
-    table: ScoreTable,
+    recipe: Recipe, scorer: Scorer, plan: Plan, properties: list[PropertyData], sweep: Sweep, table: ScoreTable
 ) -> dict[str, TestResult]:
-    found: dict[str, TestResult] = {}
-    for prop in properties:
-        found[prop.name] = _infer_property(prop, recipe, scorer, table)
+    """Every test by name: properties in the recipe's order, the class test, then the perturbations."""
+    by_property = {each.name: _infer_property(each, recipe, scorer, table) for each in properties}
+    by_property |= {each.name: _infer_predicted(each, recipe, scorer, table) for each in plan.predicted}
+    order = [*(spec.name for spec in recipe.properties), *([CLASS] if recipe.class_test else [])]
+    found = {name: by_property[name] for name in order}
     for spec, test in zip(recipe.perturbations, plan.tests, strict=True):
         failure = sweep.failures.get(test.slug)
         found[test.name] = _infer_perturbation(spec, test, recipe, scorer, table, str(failure) if failure else None)
     return found
+
+
+def _infer_predicted(prop: PredictedProperty, recipe: Recipe, scorer: Scorer, table: ScoreTable) -> TestResult:
+    """A property of the predictions may turn out to be constant: then this test fails, not the evaluation."""
+    try:
+        settled = prop.settle(pd.Series(table.column(property_column(prop.slug))))
+    except DataError as error:
+        return TestResult(name=prop.name, slug=prop.slug, kind="property", error=str(error))
+    return _infer_property(settled, recipe, scorer, table)
 
 
 def _infer_property(prop: PropertyData, recipe: Recipe, scorer: Scorer, table: ScoreTable) -> TestResult:
@@ -223,18 +277,22 @@ def _infer_property(prop: PropertyData, recipe: Recipe, scorer: Scorer, table: S
             yield block[column], block[CLEAN]
 
     def numbers() -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]]:
-        expected = [EXPECTED] if scorer.expected is not None else []
+        expected = [EXPECTED] if EXPECTED in table.columns else []
         for block in table.blocks([column, CLEAN, *expected]):
             yield block[column], block[CLEAN], block.get(EXPECTED)
 
-    if prop.levels is not None:
-        fit: Any = category_test(levels, scorer.scale, levels=prop.levels, rope=rope)
-        kind = "class" if prop.name == CLASS else "category"
-        merged = (f"{prop.merged + 1} levels under 1 % of the examples are merged",) if prop.merged else ()
-        return _test(prop.name, prop.slug, kind, "", fit, merged)
-    assert prop.span is not None
-    fit = property_test(numbers, scorer.scale, edges=prop.edges, unique=prop.unique, span=prop.span, rope=rope)
-    return _test(prop.name, prop.slug, "property", prop.unit, fit)
+    kind: Kind = "property" if prop.levels is None else "class" if prop.name == CLASS else "category"
+    merged = (f"{prop.merged + 1} levels under 1 % of the examples are merged",) if prop.merged else ()
+    try:
+        if prop.levels is not None:
+            fit: Any = category_test(levels, scorer.scale, levels=prop.levels, rope=rope)
+        else:
+            assert prop.span is not None
+            fit = property_test(numbers, scorer.scale, edges=prop.edges, unique=prop.unique, span=prop.span, rope=rope)
+    except ValueError as error:  # e.g. one level is left where missing scores are dropped
+        text = f"test {prop.name!r}: {error}"
+        return TestResult(name=prop.name, slug=prop.slug, kind=kind, unit=prop.unit, error=text)
+    return _test(prop.name, prop.slug, kind, prop.unit, fit, merged)
 
 
 def _infer_perturbation(
@@ -272,7 +330,7 @@ def _infer_perturbation(
 
 
 def _test(name: str, slug: str, kind: Any, unit: str, fit: Any, more: tuple[str, ...] = ()) -> TestResult:
-    warnings = [FLAGS.get(flag, flag.replace("_", " ")) for flag in fit.flags]
+    warnings = [FLAGS[flag] for flag in fit.flags if flag in FLAGS]  # the counts say the others
     if fit.n_dropped:
         left_out = f"{fit.n_dropped} examples with a missing score are left out"
         warnings.append(f"{left_out}; if scores are missing because they would be low, the loss is larger")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -166,7 +167,8 @@ class Colourfulness(ImageProperty):
 
 def grey_histograms(pixels: Array) -> Array:
     """Relative frequencies of 256 grey levels in each image, (n, 256); outside [0, 1] counts at the ends."""
-    level = np.clip(luma(pixels) * 255 + 0.5, 0, 255).astype(np.int64).reshape(len(pixels), -1)
+    grey = luma(pixels)
+    level = np.clip(grey * 255 + 0.5, 0, 255).astype(np.int64).reshape(len(grey), math.prod(grey.shape[1:]))
     flat = level + 256 * np.arange(len(pixels))[:, None]
     counts = np.bincount(flat.ravel(), minlength=256 * len(pixels)).reshape(len(pixels), 256)
     return np.asarray(counts / level.shape[1])
@@ -360,7 +362,7 @@ class SeriesProperty(Property):
     def __call__(self, inputs: Array) -> Array:
         """The property of each series."""
         check_series(inputs)
-        return self.measure(inputs.astype(np.float64).reshape(*inputs.shape[:2], -1))
+        return self.measure(inputs.astype(np.float64).reshape(*inputs.shape[:2], *(inputs.shape[2:] or (1,))))
 
     def measure(self, series: Array) -> Array:
         """The property of each series of (N, T, C)."""
@@ -369,7 +371,7 @@ class SeriesProperty(Property):
 
 def mean_present(values: Array) -> Array:
     """The mean of all that is not NaN in each example; NaN if nothing is."""
-    flat = values.reshape(len(values), -1)
+    flat = values.reshape(len(values), math.prod(values.shape[1:]))
     present = ~np.isnan(flat)
     count = present.sum(axis=1)
     return np.asarray(np.where(present, flat, 0).sum(axis=1) / np.where(count > 0, count, np.nan))
@@ -423,7 +425,8 @@ class ModelProperty(Property):
 
     def __call__(self, inputs: Array) -> Array:
         """The property of each prediction."""
-        values = np.asarray(inputs, dtype=np.float64).reshape(len(inputs), -1)
+        values = np.asarray(inputs, dtype=np.float64)
+        values = values[:, None] if values.ndim == 1 else values
         return self.measure(np.hstack([1 - values, values]) if values.shape[1] == 1 else values)
 
     def measure(self, probabilities: Array) -> Array:

@@ -17,7 +17,7 @@ from mlflow_sensie.recipe_model import InferenceSpec, PerturbationSpec, Property
 # Keys that DESIGN.md's recipe has and this version does not build: refused by name, never ignored.
 NOT_BUILT = (
     "slices", "weights", "cluster", "interactions", "calibration", "precision", "time_budget",
-    "checkpoint", "gate", "baseline", "log_examples",
+    "checkpoint", "gate", "baseline", "log_examples", "predictions",
 )  # fmt: skip
 NOT_BUILT_INFERENCE = (
     "fit_range", "polynomial", "family", "draws", "tune", "chains", "target_accept", "priors",
@@ -46,11 +46,11 @@ def load_recipe(source: Any = None, *, allow_code: bool = False) -> Recipe:
         )
     keys = dict(source)
     base = keys.pop("recipe", None)
-    if base is None or base == "auto":
-        wanted = {**keys, "recipe": base}
-    else:
-        wanted = {**_read_file(base, allow_code), **keys, "recipe": str(base)}
-    if base is None and not any(keys.get(k) for k in ("properties", "perturbations", "class_test")):
+    if not isinstance(base, str | Path | None):
+        raise RecipeError(f"recipe: the name of a shipped recipe or a path; a {type(base).__name__} came")
+    read = {} if base in (None, "auto") else _read_file(base, allow_code)
+    wanted = {"recipe": None if base is None else str(base), **read, **keys}
+    if not any(wanted.get(key) for key in ("properties", "perturbations", "class_test")):
         wanted["recipe"] = "auto"  # settings alone, with nothing asked: choose the tests
     _check_keys(wanted)
     _refuse_not_built(wanted)
@@ -84,17 +84,25 @@ def _read_file(name: str | Path, allow_code: bool) -> dict[str, Any]:
         raise RecipeError(f"{path} must hold a mapping of recipe keys; a {type(read).__name__} came")
     if not allow_code and (code := _code_in(read)):
         raise RecipeError(f"{path} names {code!r}, which runs code; pass allow_code=True (--allow-code) to trust it")
-    base = read.pop("recipe", None)
-    return {**(_read_file(base, allow_code) if base not in (None, "auto") else {}), **read}
+    base = read.get("recipe")
+    if base in (None, "auto"):
+        return {key: value for key, value in read.items() if value is not None or key != "recipe"}
+    del read["recipe"]
+    return {**_read_file(base, allow_code), **read}
 
 
 def _code_in(read: Mapping[str, Any]) -> str | None:
     """The first ``module:function`` where a recipe may name one."""
     places = [read.get("preprocess"), read.get("score")]
     for part, key in (("properties", "of"), ("perturbations", "apply")):
-        for item in read.get(part) or ():
+        for item in _items(read.get(part)):
             places.append(item.get(key, item.get("name")) if isinstance(item, Mapping) else item)
     return next((place for place in places if isinstance(place, str) and ":" in place), None)
+
+
+def _items(value: Any) -> list[Any]:
+    """The items of a list; of anything else none: what it is is told when the recipe is read."""
+    return list(value) if hasattr(value, "__iter__") else []
 
 
 def _check_keys(keys: Mapping[str, Any]) -> None:
@@ -105,7 +113,7 @@ def _check_keys(keys: Mapping[str, Any]) -> None:
 
 def _refuse_not_built(keys: Mapping[str, Any]) -> None:
     def refuse(key: str, given: Any, default: Any) -> None:
-        if given is not None and given != default:
+        if given is not None and (default is None or given != default):
             raise NotBuiltError(f"the recipe key {key!r} is known but not built in this version; leave it out")
 
     for key in NOT_BUILT:
@@ -119,7 +127,7 @@ def _refuse_not_built(keys: Mapping[str, Any]) -> None:
                 f"inference.engine: {inference['engine']!r} is known but not built in this version; use 'robust'"
             )
     for part in ("properties", "perturbations"):
-        for item in keys.get(part) or ():
+        for item in _items(keys.get(part)):
             if isinstance(item, Mapping):
                 refuse(f"{part}.rank", item.get("rank"), False)
                 refuse(f"{part}.fit_range", item.get("fit_range"), None)

@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -28,6 +29,8 @@ RESERVED = frozenset({"class", *OVERVIEW})
 WITHOUT_EFFECT = frozenset(
     {"recipe", "batch_size", "on_error", "log_examples", "scores", "checkpoint", "prefix", "gate", "baseline"}
 )
+
+IN_MEMORY = "table sha256:"  # how a table that was given in memory stands in a recipe
 
 Number = (float, int)
 Bins = int | tuple[float, ...] | Mapping[Literal["uniform"], int] | Literal["none"]
@@ -165,6 +168,8 @@ class PerturbationSpec(_Part):
             start, stop, num = value["start"], value["stop"], value["num"]
             if not isinstance(num, int) or isinstance(num, bool) or num < 1:
                 raise ValueError(f"num must be a whole number above 0; {num!r} came")
+            if not all(isinstance(end, int | float) for end in (start, stop)):
+                raise ValueError(f"start and stop must be numbers; {start!r} and {stop!r} came")
             steps = max(num - 1, 1)
             value = [start + (stop - start) * i / steps for i in range(num)]
         return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else value
@@ -279,9 +284,15 @@ class Recipe(_Part):
         return _plain_fields(self, sources)
 
     def to_yaml(self) -> str:
-        """Return the recipe as YAML, with a comment for each part that is not portable."""
-        notes = [f"# not portable: {text}" for text in _not_portable(self)]
-        return "\n".join([*notes, yaml.safe_dump(self.to_plain(), sort_keys=False, allow_unicode=True)])
+        """Return the recipe as YAML, with a comment for each part that is not portable.
+
+        It stands by itself: where it came from is a comment, for that file may change or be gone.
+        """
+        plain = self.to_plain()
+        base = plain.pop("recipe", None)
+        notes = [f"# from the recipe {base}"] if base else []
+        notes += [f"# not portable: {text}" for text in _not_portable(self)]
+        return "\n".join([*notes, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)])
 
 
 def _function_name(value: Any) -> str:
@@ -290,7 +301,8 @@ def _function_name(value: Any) -> str:
 
 def _plain_fields(part: BaseModel, sources: bool) -> dict[str, Any]:
     values = {name: getattr(part, name) for name in type(part).model_fields}
-    return {name: _plain(value, sources) for name, value in values.items() if value is not None}
+    present = {name: value for name, value in values.items() if value is not None}
+    return {n: (_plain_table if n == "property_table" else _plain)(value, sources) for n, value in present.items()}
 
 
 def _plain(value: Any, sources: bool) -> Any:
@@ -299,7 +311,7 @@ def _plain(value: Any, sources: bool) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(item, sources) for key, item in value.items()}
     if hasattr(value, "to_dict") and hasattr(value, "columns"):  # a frame
-        return f"table sha256:{_frame_digest(value)}"
+        return f"{IN_MEMORY}{_frame_digest(value)}"
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [_plain(item, sources) for item in value]
     if hasattr(value, "tolist"):  # numpy scalars and arrays
@@ -307,7 +319,20 @@ def _plain(value: Any, sources: bool) -> Any:
     if callable(value):
         name, source = source_of(value)
         return f"sha256:{hashlib.sha256(source.encode()).hexdigest()}" if sources else name
-    return value
+    return value if isinstance(value, str | int | float | bool) else str(value)
+
+
+def _plain_table(table: Any, sources: bool) -> Any:
+    """A property table by its digest; a file by its path, or with ``sources`` by its content."""
+    if isinstance(table, Mapping) and set(table) == {"path", "key"}:
+        return {"path": _plain_table(table["path"], sources), "key": str(table["key"])}
+    if isinstance(table, Mapping):
+        text = json.dumps(_plain(table, sources), sort_keys=True, default=str)
+        return f"{IN_MEMORY}{hashlib.sha256(text.encode()).hexdigest()}"
+    if isinstance(table, str | Path):
+        known = sources and Path(table).is_file()
+        return f"sha256:{hashlib.sha256(Path(table).read_bytes()).hexdigest()}" if known else str(table)
+    return _plain(table, sources)
 
 
 def _frame_digest(frame: Any) -> str:
@@ -323,6 +348,6 @@ def _not_portable(recipe: Recipe) -> list[str]:
     named += [(f"perturbation {spec.name}", spec.apply) for spec in recipe.perturbations]
     functions = [(what, value) for what, value in named if callable(value)]
     notes = [f"{what} is the function {source_of(value)[0]}" for what, value in functions]
-    if recipe.property_table is not None and not isinstance(recipe.property_table, str):
+    if str(_plain_table(recipe.property_table, False)).startswith(IN_MEMORY):
         notes.append("property_table was given in memory")
     return notes

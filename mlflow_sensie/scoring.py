@@ -38,16 +38,23 @@ REGRESSION = ("neg_absolute_error", "neg_squared_error")
 class Scorer:
     """Turns predictions and encoded targets into scores.
 
-    ``kind`` is the resolved kind of score (a tag on the run); ``source`` says where the predictions come
-    from; ``warnings`` what the user should know of them.
+    ``kind`` is the resolved kind of score (a tag on the run); ``probabilities`` reads predictions as (n, K)
+    class probabilities where the model gives them; ``source`` says where the predictions come from;
+    ``warnings`` what the user should know of them.
     """
 
     kind: str
     scale: ScoreScale
     score: Callable[[Predictions, NDArray[Any]], Floats]
-    expected: Callable[[Predictions], Floats] | None = None
+    probabilities: Callable[[Predictions], Floats] | None = None
     source: str = "predict"
     warnings: tuple[str, ...] = ()
+
+    def expected(self, predictions: Predictions) -> Floats | None:
+        """Return the score (n,) that the model's own probabilities announce, Σ_k p_k²; for probabilities only."""
+        if self.probabilities is None or self.kind != "probability":
+            return None
+        return np.asarray(np.square(self.probabilities(predictions)).sum(axis=1))
 
     def __call__(self, predictions: Predictions, targets: NDArray[Any]) -> Floats:
         """Return the scores (n,) of ``predictions`` (n rows) for encoded ``targets`` (n,)."""
@@ -97,7 +104,7 @@ def _guess_task(first: Predictions, targets: NDArray[Any], recipe: Recipe) -> st
     if recipe.score is not None or recipe.label_list is not None or first.values.ndim == 2:
         return "classifier"
     whole = targets.dtype.kind != "f" or bool((targets == np.round(targets)).all())
-    continuous = first.values.dtype.kind == "f" and not _in_unit(first.values)
+    continuous = first.values.dtype.kind == "f" and not _in_unit(_present(first.values))
     return "classifier" if whole and not (continuous and len(np.unique(targets)) > 20) else "regressor"
 
 
@@ -139,18 +146,17 @@ def _classification(model: Model, first: Predictions, targets: NDArray[Any], rec
     classes = _class_order(model, first, targets, recipe)
     encoded = _encode(targets, classes, model)
     kind, extra = _score_kind(recipe)
+    positive = _positive_class(classes, recipe)
 
     def probabilities(predictions: Predictions) -> Floats:
         return _probabilities(predictions.values, output, len(classes))
 
     def score(predictions: Predictions, truth: NDArray[Any]) -> Floats:
-        return _score_probabilities(probabilities(predictions), truth, kind, extra)
-
-    def expected(predictions: Predictions) -> Floats:
-        return np.asarray(np.square(probabilities(predictions)).sum(axis=1))
+        p = probabilities(predictions)
+        return np.where(np.isnan(p).any(axis=1), np.nan, _score_probabilities(p, truth, kind, extra, positive))
 
     probabilities(first)  # a bad output is refused before the sweep
-    scorer = Scorer(kind, SCALES[kind], score, expected if kind == "probability" else None, model.source)
+    scorer = Scorer(kind, SCALES[kind], score, probabilities, model.source)
     return scorer, Targets(encoded, classes)
 
 
@@ -162,7 +168,7 @@ def _score_kind(recipe: Recipe) -> tuple[str, float]:
     return str(recipe.score or "probability"), 0.0
 
 
-def _score_probabilities(p: Floats, truth: NDArray[Any], kind: str, extra: float) -> Floats:
+def _score_probabilities(p: Floats, truth: NDArray[Any], kind: str, extra: float, positive: int) -> Floats:
     correct: Floats = p[np.arange(len(p)), truth]
     if kind == "probability":
         return correct
@@ -171,7 +177,7 @@ def _score_probabilities(p: Floats, truth: NDArray[Any], kind: str, extra: float
     if kind == "top_k":
         return np.asarray((p > correct[:, None]).sum(axis=1) < extra, dtype=np.float64)
     if kind == "threshold":
-        decided = (p[:, 1] >= extra) == (truth == 1) if p.shape[1] == 2 else correct >= extra
+        decided = (p[:, positive] >= extra) == (truth == positive) if p.shape[1] == 2 else correct >= extra
         return np.asarray(decided, dtype=np.float64)
     if kind == "neg_log_loss":
         return np.asarray(np.log(np.maximum(correct, np.finfo(np.float64).eps)))
@@ -194,6 +200,9 @@ def _output_kind(model: Model, first: Predictions, recipe: Recipe) -> str:
         return "labels"
     if values.ndim == 2:
         return "probability"  # checked when they are read
+    values = _present(values)
+    if not len(values):
+        raise ModelError("the model returns nothing but NaN for the first unperturbed examples")
     if _is_hard(values):
         return "labels"
     if _in_unit(values):
@@ -205,8 +214,13 @@ def _output_kind(model: Model, first: Predictions, recipe: Recipe) -> str:
         return "probability"
     raise ModelError(
         f"the classifier returned one column with values from {values.min():.3g} to {values.max():.3g}: neither "
-        "probabilities nor labels; if these are logits, say output: logits"
+        "probabilities nor labels; if these are logits, say output: logits; if the model is a regressor, say so "
+        "(task='regressor', or model_type='regressor')"
     )
+
+
+def _present(values: NDArray[Any]) -> NDArray[Any]:
+    return values[~np.isnan(values)] if values.dtype.kind == "f" else values
 
 
 def _is_hard(values: NDArray[Any]) -> bool:
@@ -259,10 +273,11 @@ def _class_order(model: Model, first: Predictions, targets: NDArray[Any], recipe
     """The classes in the order of the probability columns.
 
     From ``label_list``, the model's ``classes_``, the names of its output columns, ``pos_label``, or class
-    numbers 0..K-1; else an error.
+    numbers 0..K-1; else an error. One column is the probability of ``pos_label``, else of the second class.
     """
     k = 2 if first.values.ndim == 1 else first.values.shape[1]
     known = recipe.label_list or model.classes
+    _refuse_other_order(recipe, model)
     if known is None and first.columns and not all(isinstance(c, int | np.integer) for c in first.columns):
         known = first.columns
     seen = _unique(targets)
@@ -280,14 +295,34 @@ def _class_order(model: Model, first: Predictions, targets: NDArray[Any], recipe
         )
     if len(known) != k:
         raise DataError(f"the model gives {k} probabilities, but {len(known)} classes are named: {_listing(known)}")
-    return tuple(known)
+    backwards = first.values.ndim == 1 and _positive_class(tuple(known), recipe) == 0
+    return tuple(reversed(known)) if backwards else tuple(known)
+
+
+def _refuse_other_order(recipe: Recipe, model: Model) -> None:
+    said, has = [[_key(label) for label in labels or ()] for labels in (recipe.label_list, model.classes)]
+    if model.source == "predict_proba" and sorted(said) == sorted(has) and said != has:
+        raise DataError(
+            f"label_list says that the columns are {_listing(recipe.label_list)}, but those of the model's "
+            f"predict_proba are {_listing(model.classes)}; leave label_list out"
+        )
+
+
+def _positive_class(classes: tuple[Any, ...], recipe: Recipe) -> int:
+    """The number of the positive class: that of ``pos_label``, else the last."""
+    if recipe.pos_label is None:
+        return len(classes) - 1
+    found = [number for number, label in enumerate(classes) if _same(label, recipe.pos_label)]
+    if not found:
+        raise DataError(f"pos_label {recipe.pos_label!r} is not among the classes {_listing(classes)}")
+    return found[0]
 
 
 def _encode(targets: NDArray[Any], classes: tuple[Any, ...], model: Model) -> NDArray[np.int64]:
     """Targets as class numbers; labels match by value, or by text where types differ (7, 7.0 and "7")."""
     by_key = {_key(label): number for number, label in enumerate(classes)}
     unique, inverse = np.unique(np.array([_key(t) for t in targets.tolist()], dtype=object), return_inverse=True)
-    unknown = [key for key in unique if key not in by_key]
+    unknown = [label for label in _unique(targets) if _key(label) not in by_key]
     if unknown:
         raise DataError(
             f"the targets hold {_listing(unknown)}, which the model does not know; its classes are {_listing(classes)}"
@@ -318,12 +353,23 @@ def _label_scorer(model: Model, first: Predictions, targets: NDArray[Any], recip
     keys = np.array([_key(label) for label in classes], dtype=object)
 
     def score(predictions: Predictions, truth: NDArray[Any]) -> Floats:
+        _refuse_other_output(predictions.values, recipe)
         labels = np.array([_key(label) for label in predictions.values.tolist()], dtype=object)
         missing = pd.isna(predictions.values)
         return np.where(missing, np.nan, (labels == keys[truth]).astype(np.float64))
 
     scorer = Scorer("correct", SCALES["correct"], score, source=model.source, warnings=(warning,))
     return scorer, Targets(_encode(targets, classes, model), classes)
+
+
+def _refuse_other_output(values: NDArray[Any], recipe: Recipe) -> None:
+    """A saturated model may look as if it returned labels, until it does not."""
+    if recipe.output == "auto" and values.dtype.kind == "f" and not _is_hard(_present(values)):
+        odd = float(_present(values)[_present(values) != np.round(_present(values))][0])
+        raise ModelError(
+            f"the model returned whole numbers first, taken for labels, and now {odd:.4g}; say output: probability "
+            "(or logits, log_proba, labels)"
+        )
 
 
 def _key(label: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,6 +90,9 @@ class Survey:
     covariance: Covariance | None = None
 
 
+QUANTILES = 201  # of a column: every half per cent
+
+
 # --- columns -----------------------------------------------------------------------------------------------
 
 
@@ -103,13 +107,16 @@ def column_kind(column: pd.Series[Any]) -> str:
         return "numeric"
     if types.is_datetime64_any_dtype(column.dtype):
         return "datetime"
-    if isinstance(column.dtype, pd.CategoricalDtype) or types.is_string_dtype(column.dtype):
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return "category"
+    if column.dtype != object and types.is_string_dtype(column.dtype):  # true of every object dtype as well
         return "category"
     present = column.dropna()
     for wanted, kind in (
         (str, "category"),
         (bool | np.bool_, "boolean"),
         (int | float | np.number, "numeric"),
+        (date, "datetime"),
     ):
         if len(present) and all(isinstance(value, wanted) for value in present):
             return kind
@@ -140,12 +147,14 @@ def summarise_column(name: str, column: pd.Series[Any]) -> ColumnSummary:
     if not len(values):
         return ColumnSummary(name, kind, len(column), missing, unique)
     moments = (float(values.mean()), float(values.std()), float(values.min()), float(values.max()))
-    return ColumnSummary(name, kind, len(column), missing, unique, *moments)
+    quantiles = tuple(np.quantile(values, np.linspace(0, 1, QUANTILES)).tolist())
+    return ColumnSummary(name, kind, len(column), missing, unique, *moments, quantiles=quantiles)
 
 
 def as_numbers(column: pd.Series[Any]) -> NDArray[np.float64]:
     """Return a column as (n,) floats, NaN where missing; datetimes as days since 1970-01-01."""
-    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+    if column_kind(column) == "datetime":
+        column = pd.to_datetime(column)
         naive = column.dt.tz_convert(None) if column.dt.tz is not None else column
         days = (naive - pd.Timestamp(0)) / pd.Timedelta(days=1)
         return np.asarray(days.to_numpy(dtype=np.float64, na_value=np.nan))
@@ -157,19 +166,36 @@ def as_numbers(column: pd.Series[Any]) -> NDArray[np.float64]:
 
 def take_survey(examples: Examples, value_range: ValueRange | None) -> Survey:
     """Go through the examples once and settle what perturbations may ask of the whole data."""
-    kind, inputs = examples.form.kind, examples.inputs
+    kind = examples.form.kind
     if kind in ("tabular", "text"):
-        frame = inputs if isinstance(inputs, pd.DataFrame) else pd.DataFrame(inputs, columns=list(examples.form.names))
-        columns = {str(name): summarise_column(str(name), frame[name]) for name in frame.columns}
-        return Survey(len(examples), kind, columns)
+        frame = _as_frame(examples)
+        # By the frame's own names, which need not be text: perturbations look their columns up by them.
+        columns: dict[Any, ColumnSummary] = {n: summarise_column(str(n), frame[n]) for n in frame.columns}
+        return Survey(len(examples), kind, columns, covariance=_covariance(frame, columns))
     return Survey(
-        len(examples),
-        kind,
-        {},
-        _summarise_tensor(examples),
-        examples.form.layout,
-        value_range or ValueRange(),
+        len(examples), kind, {}, _summarise_tensor(examples), examples.form.layout, value_range or ValueRange()
     )
+
+
+def _as_frame(examples: Examples) -> pd.DataFrame:
+    inputs, names = examples.inputs, examples.form.names
+    if isinstance(inputs, pd.DataFrame):
+        return inputs
+    return pd.DataFrame(inputs, columns=list(names) if names else ["text"])
+
+
+def _covariance(frame: pd.DataFrame, columns: Mapping[str, ColumnSummary]) -> Covariance | None:
+    """Mean and covariance of the numeric columns that vary, over the rows that miss none of them."""
+    numeric = pd.api.types.is_numeric_dtype
+    names = [name for name in frame.columns if columns[name].sd and numeric(frame[name].dtype)]
+    if not names:
+        return None
+    values = np.column_stack([as_numbers(frame[name]) for name in names])
+    whole = values[np.isfinite(values).all(axis=1)]
+    if len(whole) < 2:
+        return None
+    matrix = np.atleast_2d(np.cov(whole, rowvar=False, bias=True))
+    return Covariance(tuple(names), tuple(whole.mean(axis=0).tolist()), tuple(map(tuple, matrix.tolist())))
 
 
 def _summarise_tensor(examples: Examples) -> TensorSummary:
@@ -256,6 +282,20 @@ class PropertyData:
     merged: int = 0
 
 
+@dataclass(frozen=True)
+class PredictedProperty:
+    """A property of the unperturbed predictions: known only after the sweep.
+
+    ``measure`` turns class probabilities (n, K) into values (n,); ``settle`` turns the values of all
+    examples into the property.
+    """
+
+    name: str
+    slug: str
+    measure: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    settle: Callable[[pd.Series[Any]], PropertyData]
+
+
 Bins = Callable[[NDArray[np.float64]], dict[str, Any]]
 Merge = Callable[[tuple[str, ...], NDArray[np.int64]], tuple[tuple[str, ...], NDArray[np.int64]]]
 
@@ -277,7 +317,7 @@ def to_property(name: str, slug: str, column: pd.Series[Any], unit: str, bins: B
     present = column.dropna()
     distinct = present.nunique()
     if distinct < 2:
-        found = f"is always {present.iloc[0]!r}" if distinct else "has no value at all"
+        found = f"is always {present.tolist()[0]!r}" if distinct else "has no value at all"
         raise DataError(f"property {name!r} {found}; a property must vary to be tested")
     if kind in ("category", "boolean"):
         return _to_levels(name, slug, column, merge)
@@ -324,6 +364,10 @@ def _digest_columns(inputs: Inputs) -> Any:
     if isinstance(inputs, pd.DataFrame):
         for name in inputs.columns:
             yield str(name), _canonical(inputs[name])
+    elif inputs.dtype == object:
+        yield f"array {inputs.shape[1:]}", _canonical(pd.Series(inputs.ravel()))
+    elif inputs.dtype.kind not in "fiub":
+        yield "text", _canonical(pd.Series(inputs))
     else:
         yield f"array {inputs.shape[1:]}", np.ascontiguousarray(inputs, dtype=np.float64).tobytes()
 
@@ -334,5 +378,12 @@ def _canonical(column: pd.Series[Any]) -> bytes:
             column = column.astype("Float64")
         return as_numbers(column).tobytes()
     if len(column) and isinstance(column.iloc[0], np.ndarray | list):
-        return b"".join(np.asarray(cell, dtype=np.float64).tobytes() for cell in column)
+        return b"".join(map(_canonical_cell, column))
     return "\x1f".join(column.astype(object).where(column.notna(), "\x00").map(str)).encode()
+
+
+def _canonical_cell(cell: Any) -> bytes:
+    try:
+        return np.asarray(cell, dtype=np.float64).tobytes()
+    except (TypeError, ValueError):  # e.g. a list of words
+        return repr(cell).encode()

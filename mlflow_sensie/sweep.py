@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from mlflow_sensie.dataset import CHUNK, Examples, Inputs, concat, rows
 from mlflow_sensie.errors import ModelError, TestFailure
 from mlflow_sensie.models import Model, Predictions
-from mlflow_sensie.perturbations.base import Perturbation
+from mlflow_sensie.perturbations.base import Perturbation, fresh_copy
 from mlflow_sensie.scores import CLEAN, EXPECTED, ID, TARGET, ScoreTable, property_column, score_column
 from mlflow_sensie.scoring import Scorer, Targets
-from mlflow_sensie.survey import PropertyData
+from mlflow_sensie.survey import PredictedProperty, PropertyData
 
 BATCH_BYTES = 32 * 2**20  # of inputs per predict call with batch_size "auto"
 Progress = Callable[[int, str], None]  # rows predicted, what was predicted
@@ -46,7 +46,7 @@ class Sweep:
     examples: Examples
     tests: Sequence[SweepTest]
     properties: Sequence[PropertyData] = ()
-    preprocess: Callable[[Any], Any] | None = None
+    predicted: Sequence[PredictedProperty] = ()
     batch_size: int | str = "auto"
     seed: int = 0
     missing: str = "fail"
@@ -65,11 +65,20 @@ class Sweep:
             ModelError: the model fails on the unperturbed examples; nothing can be said then.
         """
         table = ScoreTable()
-        batch = _Batch(self._predict, self._rows_per_call())
+        batch = _Batch(self.model.predict, rows_per_call(self.examples.inputs, self.batch_size))
         for number, start in enumerate(range(0, len(self.examples), CHUNK)):
             positions = slice(start, min(start + CHUNK, len(self.examples)))
             table.append(self._chunk(number, positions, batch))
-        return table
+        return self._without_failed(table) if self.failures else table
+
+    def _without_failed(self, table: ScoreTable) -> ScoreTable:
+        """Forget the scores that a test had before it failed: a part of the examples is no result."""
+        failed = [test for test in self.tests if test.slug in self.failures]
+        lost = [score_column(test.slug, index) for test in failed for index in range(len(test.magnitudes))]
+        cleared = ScoreTable()
+        for block in table.blocks():
+            cleared.append({**block, **dict.fromkeys(lost, np.full(len(block[ID]), np.nan))})
+        return cleared
 
     def _chunk(self, number: int, positions: slice, batch: _Batch) -> dict[str, NDArray[Any]]:
         chunk = self.examples.take(positions)
@@ -81,9 +90,8 @@ class Sweep:
         for piece, answer in batch.answers(self._pieces(chunk, number)):
             self.progress(len(chunk), piece.what)
             self._keep(piece, answer, truth, scores)
-        block |= {CLEAN: scores[CLEAN]}
-        if self.scorer.expected is not None:
-            block[EXPECTED] = scores[EXPECTED]
+        measured = [EXPECTED, *(property_column(each.slug) for each in self.predicted)]
+        block |= {name: scores[name] for name in (CLEAN, *measured) if name in scores}
         unknown = np.full(len(chunk), np.nan)
         for test in self.tests:
             for index in range(len(test.magnitudes)):
@@ -93,7 +101,7 @@ class Sweep:
 
     def _pieces(self, chunk: Examples, number: int) -> Iterator[_Piece]:
         """The clean inputs of a chunk, then every perturbed version of it."""
-        yield _Piece(CLEAN, None, None, number, self._prepared(chunk.inputs))
+        yield _Piece(CLEAN, None, None, number, fresh_copy(chunk.inputs))
         for test in self.tests:
             if test.slug not in self.failures:
                 yield from self._perturbed(test, chunk, number)
@@ -108,7 +116,8 @@ class Sweep:
             try:
                 values = next(versions)
                 _check_perturbed(values, original, test.perturbation)
-                inputs = self._prepared(chunk.form.encode(values, chunk.inputs))
+                # A function may hand out one buffer again and again; what waits for the model must not change.
+                inputs = chunk.form.encode(fresh_copy(values), chunk.inputs)
             except Exception as error:
                 self._fail(test, magnitude, number, error)
                 return
@@ -119,9 +128,6 @@ class Sweep:
         seed = np.random.SeedSequence([self.seed, zlib.crc32(test.slug.encode()), number])
         copy = chunk.form.decode(chunk.inputs)
         yield from test.perturbation.along(copy, test.magnitudes, np.random.default_rng(seed))
-
-    def _prepared(self, inputs: Inputs) -> Any:
-        return inputs if self.preprocess is None else self.preprocess(inputs)
 
     def _keep(
         self,
@@ -135,12 +141,12 @@ class Sweep:
             if isinstance(answer, Exception):
                 raise answer
             found = self.scorer(answer, truth)
-            bad = int(np.isnan(found).sum())
-            if bad and (piece.test is None or self.missing == "fail"):
-                raise ModelError(f"the score is NaN for {bad} of {len(found)} examples")
+            bad = int((~np.isfinite(found)).sum())
+            if bad and self.missing == "fail":
+                raise ModelError(f"the score is NaN or infinite for {bad} of {len(found)} examples")
             scores[piece.column] = found
-            if piece.test is None and self.scorer.expected is not None:
-                scores[EXPECTED] = self.scorer.expected(answer)
+            if piece.test is None:
+                scores |= self._of_clean(answer)
         except Exception as error:
             if piece.test is None or piece.magnitude is None:
                 raise ModelError(
@@ -148,21 +154,34 @@ class Sweep:
                 ) from error
             self._fail(piece.test, piece.magnitude, piece.chunk, error)
 
+    def _of_clean(self, answer: Predictions) -> dict[str, NDArray[Any]]:
+        """What else is read off the unperturbed predictions: the expected score, and properties of them."""
+        expected = self.scorer.expected(answer)
+        found = {} if expected is None else {EXPECTED: expected}
+        if self.predicted and self.scorer.probabilities is not None:
+            probabilities = self.scorer.probabilities(answer)
+            found |= {property_column(each.slug): each.measure(probabilities) for each in self.predicted}
+        return found
+
     def _fail(self, test: SweepTest, magnitude: float, chunk: int, error: Exception) -> None:
         if test.slug not in self.failures:
             text = f"test {test.name!r}, magnitude {magnitude:g}, {_place(chunk)}: {type(error).__name__}: {error}"
             self.failures[test.slug] = TestFailure(text)
             self.failures[test.slug].__cause__ = error
 
-    def _predict(self, inputs: Any) -> Predictions:
-        return self.model.predict(inputs)
 
-    def _rows_per_call(self) -> int:
-        if isinstance(self.batch_size, int):
-            return self.batch_size
-        sample = self.examples.inputs[: min(CHUNK, len(self.examples))]
-        size = sample.memory_usage(deep=True).sum() if isinstance(sample, pd.DataFrame) else sample.nbytes
-        return int(np.clip(BATCH_BYTES // max(1, size // len(sample)), 16, 65_536))
+def rows_per_call(inputs: Any, batch_size: int | str) -> int:
+    """Return how many rows to predict at a time: as said, or what fills ``BATCH_BYTES``."""
+    if isinstance(batch_size, int):
+        return batch_size
+    sample = inputs[:CHUNK]
+    size = sample.memory_usage(deep=True).sum() if isinstance(sample, pd.DataFrame) else sample.nbytes
+    return int(np.clip(BATCH_BYTES // max(1, size // len(sample)), 16, 65_536))
+
+
+def predict_in_calls(model: Model, inputs: Any, batch_size: int | str) -> Predictions:
+    """Predict all of ``inputs``, a call's rows at a time."""
+    return _Batch(model.predict, rows_per_call(inputs, batch_size)).sliced(inputs)
 
 
 @dataclass(frozen=True)
@@ -200,7 +219,7 @@ class _Batch:
         if not held:
             return
         try:
-            together = self._sliced(concat([piece.inputs for piece in held]))
+            together = self.sliced(concat([piece.inputs for piece in held]))
         except Exception as error:
             if len(held) == 1:
                 yield held[0], error
@@ -214,7 +233,7 @@ class _Batch:
             yield piece, Predictions(together.values[start:stop], together.columns)
             start = stop
 
-    def _sliced(self, inputs: Any) -> Predictions:
+    def sliced(self, inputs: Any) -> Predictions:
         """Predict in calls of at most ``limit`` rows, halved for good when memory runs out."""
         answers: list[Predictions] = []
         start = 0
@@ -224,7 +243,7 @@ class _Batch:
             except MemoryError:
                 if self.limit == 1:
                     raise
-                self.limit = max(1, self.limit // 2)
+                self.limit = max(1, min(self.limit, len(inputs)) // 2)
                 continue
             start += self.limit
         return Predictions(np.concatenate([each.values for each in answers]), answers[0].columns)
@@ -244,10 +263,14 @@ def _check_perturbed(values: Any, before: Inputs, perturbation: Perturbation) ->
         ):
             came = list(values.columns) if isinstance(values, pd.DataFrame) else type(values).__name__
             raise ValueError(f"it must return a frame of {len(before)} rows with the same columns; {came} came")
-        fresh = int((values.isna().to_numpy() & ~before.isna().to_numpy()).sum())
+        fresh = int((_bad_cells(values) & ~_bad_cells(before)).sum())
     else:
         if np.shape(values) != before.shape:
             raise ValueError(f"it must keep the shape {before.shape}; {np.shape(values)} came")
         fresh = int((~np.isfinite(values) & np.isfinite(before)).sum()) if np.asarray(values).dtype.kind == "f" else 0
     if fresh and not getattr(perturbation, "makes_missing", False):
         raise ValueError(f"it returned {fresh} values that are NaN or infinite where there were none")
+
+
+def _bad_cells(frame: pd.DataFrame) -> NDArray[np.bool_]:
+    return np.asarray(frame.isna().to_numpy() | frame.isin([np.inf, -np.inf]).to_numpy())

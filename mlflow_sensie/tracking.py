@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,24 +27,30 @@ if TYPE_CHECKING:
 METRICS_PER_BATCH = 1_000  # the REST API takes no more in one call
 SCORE_TABLE_BYTES = 200 * 2**20
 LONGEST_TAG = 1_000  # some registries cut values there
+DESTINATION = "destination.json"
 SERIES = {"score": "score", "score_lo95": "lo95", "score_hi95": "hi95", "p": "p"}
 
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a result goes: the run, and the model and dataset that its metrics are linked to."""
+    """Where a result goes: the run, and the model and dataset that its metrics are linked to.
+
+    ``timestamp`` (ms since 1970) is that of the metrics. Logged again with the same one, they add no second
+    point to a series, so a failed attempt may be repeated.
+    """
 
     run_id: str
     model_id: str | None = None
     dataset_name: str | None = None
     dataset_digest: str | None = None
+    timestamp: int | None = None
 
 
 def log_result(result: Result, where: Destination, client: MlflowClient | None = None) -> dict[str, str]:
     """Put the whole result on the run and return its artifacts, name → URI.
 
-    Scalars and series go in batches, linked to model and dataset where MLflow knows how; then figures,
-    tables, the report's JSON, the recipe and the score table; the tags come last, so that a run tagged
+    Everything is written to disk first. Scalars and series go in batches, the scalars linked to model and
+    dataset where MLflow knows how; then the files and images; the tags come last, so that a run tagged
     ``done`` is complete.
 
     Raises:
@@ -49,24 +58,26 @@ def log_result(result: Result, where: Destination, client: MlflowClient | None =
             on disk and how to log it.
     """
     client = client or mlflow.MlflowClient()
+    where = replace(where, timestamp=where.timestamp or int(time.time() * 1000))
     folder = Path(tempfile.mkdtemp(prefix="sensie-"))
     files = write_files(result, folder)
+    (folder / DESTINATION).write_text(json.dumps(asdict(where)), encoding="utf-8")
     try:
-        for metrics in _batches(result, where):
-            client.log_batch(where.run_id, metrics=metrics)
+        _log_metrics(result, where, client)
+        # Makes it a table for the UI, but appends to what an earlier attempt logged; the file then replaces it.
+        client.log_table(where.run_id, bins_table(result), f"{result.prefix}sensie/bins.json")
         for file in files:
             client.log_artifact(where.run_id, str(file), _artifact_folder(file, folder))
-        _log_figures(result, where, client, folder)
-        client.log_table(where.run_id, bins_table(result), f"{result.prefix}sensie/bins.json")
-        client.log_batch(where.run_id, tags=[RunTag(key, value) for key, value in tags(result, where).items()])
+        _log_images(result, where, client, folder)
+        found = [RunTag(key, value) for key, value in tags(result, where).items()]
+        client.log_batch(where.run_id, tags=found, synchronous=True)
+        uri = client.get_run(where.run_id).info.artifact_uri
     except Exception as error:
         raise mlflow.exceptions.MlflowException(
             f"the result could not be logged to run {where.run_id} ({error}); all of it lies in {folder}. "
             f"To log it again: mlflow_sensie.log_folder({str(folder)!r}, {where.run_id!r})"
         ) from error
-    uri = client.get_run(where.run_id).info.artifact_uri
     names = [f"{_artifact_folder(file, folder)}/{file.name}" for file in files]
-    names += [f"{result.prefix}sensie/{test.slug}.png" for test in result.tests.values()]
     shutil.rmtree(folder, ignore_errors=True)
     return {name: f"{uri}/{name}" for name in names}
 
@@ -87,21 +98,32 @@ def log_folder(folder: str | Path, run_id: str) -> None:
     scores = report.with_name("scores.parquet")
     if scores.is_file():
         result._score_table = ScoreTable.read_parquet(scores)
-    log_result(result, Destination(run_id))
+    said = root / DESTINATION
+    links = json.loads(said.read_text(encoding="utf-8")) if said.is_file() else {}
+    log_result(result, Destination(**{**links, "run_id": run_id}))
 
 
 def write_files(result: Result, folder: Path) -> list[Path]:
-    """Write everything but the figures and ``bins.json`` below ``folder``, and return the files."""
+    """Write all artifacts of a result below ``folder``, as they lie on the run, and return the files."""
     home = folder / f"{result.prefix}sensie"
     home.mkdir(parents=True, exist_ok=True)
     (home / "report.json").write_text(result.to_json(), encoding="utf-8")
     (home / "recipe.yaml").write_text(result.recipe_yaml, encoding="utf-8")
-    bins_table(result).to_csv(home / "bins.csv", index=False)
-    files = [home / "report.json", home / "recipe.yaml", home / "bins.csv"]
+    bins = bins_table(result)
+    bins.to_csv(home / "bins.csv", index=False)
+    bins.to_json(home / "bins.json", orient="split", index=False)
+    files = [home / name for name in ("report.json", "recipe.yaml", "bins.csv", "bins.json")]
     table = result.score_table
-    if table is not None and result.recipe.get("scores", True) and table.nbytes <= SCORE_TABLE_BYTES:
-        table.write_parquet(home / "scores.parquet")
-        files.append(home / "scores.parquet")
+    if table is not None and result.recipe.get("scores", True):
+        if table.nbytes <= SCORE_TABLE_BYTES:
+            table.write_parquet(home / "scores.parquet")
+            files.append(home / "scores.parquet")
+        else:
+            much = f"{table.nbytes / 2**20:.0f} MB, more than {SCORE_TABLE_BYTES / 2**20:.0f} MB"
+            warnings.warn(f"sensie: the score table takes {much}, and is not uploaded", UserWarning, stacklevel=2)
+    for test in result.tests.values():
+        files.append(home / f"{test.slug}.png")
+        files[-1].write_bytes(plots.to_png(plots.draw(result, test)))
     return files
 
 
@@ -134,12 +156,25 @@ def tags(result: Result, where: Destination) -> dict[str, str]:
     return {key: value[:LONGEST_TAG] for key, value in found.items()}
 
 
-def _batches(result: Result, where: Destination) -> Iterator[list[Metric]]:
-    now = int(time.time() * 1000)
+def _log_metrics(result: Result, where: Destination, client: MlflowClient) -> None:
+    """Log scalars and series in batches.
+
+    The series go from a thread of their own, where no model is active: MLflow 3 links what is logged beside
+    an active model to it, and a model's page has no steps to tell the points of a series apart.
+    """
+    assert where.timestamp is not None
     links = _links(where)
-    metrics = [Metric(key, value, now, 0, **links) for key, value in result.metrics.items()]
-    for test in list(result.tests.values())[:MOST_TESTS_WITH_KEYS]:
-        metrics += [Metric(key, value, now, step, **links) for key, step, value in series(test, result.prefix)]
+    scalars = [Metric(key, value, where.timestamp, 0, **links) for key, value in result.metrics.items()]
+    tests = list(result.tests.values())[:MOST_TESTS_WITH_KEYS]
+    points = [point for test in tests for point in series(test, result.prefix)]
+    for batch in _batches(scalars):
+        client.log_batch(where.run_id, metrics=batch, synchronous=True)
+    with ThreadPoolExecutor(1) as thread:
+        for batch in _batches([Metric(key, value, where.timestamp, step) for key, step, value in points]):
+            thread.submit(client.log_batch, where.run_id, metrics=batch, synchronous=True).result()
+
+
+def _batches(metrics: list[Metric]) -> Iterator[list[Metric]]:
     for start in range(0, len(metrics), METRICS_PER_BATCH):
         yield metrics[start : start + METRICS_PER_BATCH]
 
@@ -163,23 +198,21 @@ def series(test: TestResult, prefix: str = "") -> Iterator[tuple[str, int, float
                 yield f"{prefix}sensie/{test.slug}/{name}", step, float(value)
 
 
-def _log_figures(result: Result, where: Destination, client: MlflowClient, folder: Path) -> None:
-    """Each test's figure once as an artifact and once as an image, which the chart view shows run beside run."""
-    for position, test in enumerate(result.tests.values()):
-        figure = plots.draw(result, test)
-        path = folder / f"{test.slug}.png"
-        path.write_bytes(plots.to_png(figure))
-        client.log_artifact(where.run_id, str(path), f"{result.prefix}sensie")
-        if position < MOST_TESTS_WITH_KEYS:
-            key = f"{result.prefix}sensie/{test.slug}"
-            client.log_image(where.run_id, plots.to_array(figure), key=key, step=0)
+def _log_images(result: Result, where: Destination, client: MlflowClient, folder: Path) -> None:
+    """Each figure once more as an image, which the chart view shows run beside run."""
+    import PIL.Image
+
+    for test in list(result.tests.values())[:MOST_TESTS_WITH_KEYS]:
+        key = f"{result.prefix}sensie/{test.slug}"
+        with PIL.Image.open(folder / f"{key}.png") as image:
+            client.log_image(where.run_id, image.convert("RGB"), key=key, step=0, synchronous=True)
 
 
 def _artifact_folder(file: Path, folder: Path) -> str:
     return file.parent.relative_to(folder).as_posix()
 
 
-def dataset_of(data: Any) -> dict[str, str | None]:
+def dataset_of(data: Any) -> tuple[str | None, str | None]:
     """Name and digest of what MLflow logged as the run's input; both or neither."""
     name, digest = getattr(data, "name", None), getattr(data, "digest", None)
-    return {"dataset_name": str(name), "dataset_digest": str(digest)} if name and digest else {}
+    return (str(name), str(digest)) if name and digest else (None, None)

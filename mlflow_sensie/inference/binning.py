@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,8 +17,9 @@ Bins = int | Sequence[float] | tuple[str, int] | str
 def property_span(values: ArrayLike) -> tuple[float, float]:
     """Give the range (lo, hi) over which a property's effect is measured, in the property's unit.
 
-    `values` (n,); what is not finite is left out. The 1-99 % range; the full range where there are at most 20 unique values or the
-    1-99 % range is below 1e-9 of it, as for a flag on 1 % of the rows. Raises ValueError where fewer than two values differ.
+    `values` (n,); what is not finite is left out. The 1-99 % range; the full range where there are at most 20
+    unique values or the 1-99 % range is below 1e-9 of it, as for a flag on 1 % of the rows. Raises ValueError
+    where fewer than two values differ.
     """
     present = _finite(values)
     low, high = float(present[0]), float(present[-1])
@@ -30,15 +32,18 @@ def property_span(values: ArrayLike) -> tuple[float, float]:
 
 
 def bin_edges(values: ArrayLike, bins: Bins = 20) -> tuple[FloatArray | None, FloatArray | None]:
-    """Give (edges, unique): the edges of the bins, or the unique values where each is a bin; the other is None.
+    """Give (edges, unique): the bins' edges, or the values where each has a bin; the other is None.
 
-    `values` (n,); what is not finite is left out. `bins`: a number of quantile bins (at most 20 unique values get a bin each), a list
-    of ascending edges, ("uniform", k), or "none", which gives (None, None). A value that fills more than a bin's share gets a bin of
-    its own, so quantile edges have no duplicates and the maximum is always inside. Raises ValueError for bins it cannot understand.
+    `values` (n,); what is not finite is left out. `bins`: a number of quantile bins (at most 20 unique values
+    get a bin each), a list of ascending edges, ("uniform", k), or "none", which gives (None, None). A value
+    that fills more than a bin's share gets a bin of its own, so quantile edges have no duplicates and the
+    maximum is always inside. Raises ValueError for bins it cannot understand.
     """
     if isinstance(bins, str):
         if bins != "none":
-            raise ValueError(f"bins must be a number, a list of edges, ('uniform', k) or 'none', not {bins!r}")
+            raise ValueError(
+                f"bins must be a number, a list of edges, ('uniform', k) or 'none', not {bins!r}"
+            )
         return None, None
     if not isinstance(bins, int):
         sequence = list(bins)
@@ -69,7 +74,7 @@ def bin_labels(edges: ArrayLike | None, unique: ArrayLike | None) -> tuple[str, 
     if unique is not None:
         return tuple(f"{value:g}" for value in np.asarray(unique, np.float64))
     cuts = np.asarray(edges, np.float64)
-    return tuple(f"{a:.4g} to {b:.4g}" for a, b in zip(cuts[:-1], cuts[1:], strict=True))
+    return tuple(f"{a:.4g} to {b:.4g}" for a, b in pairwise(cuts))
 
 
 def bin_centres(edges: ArrayLike | None, unique: ArrayLike | None) -> FloatArray:

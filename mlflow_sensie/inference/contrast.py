@@ -12,7 +12,7 @@ from mlflow_sensie.moments import FloatArray, Moments, PowerSums
 
 @dataclass(frozen=True)
 class Guarded:
-    """A posterior that distrusts a handful of examples: `posterior` is the one to use, `plain` the one without pseudo-examples."""
+    """The `posterior` to use, which distrusts a handful of examples, and the `plain` one, which does not."""
 
     posterior: Posterior
     plain: Posterior
@@ -29,10 +29,10 @@ def contrast_posteriors(
 ) -> list[Guarded]:
     """Give the posterior of each contrast of the mean scores.
 
-    `contrasts` (k, q) are fixed combinations of the k columns that `scores` sums; `influences` sums (rows - mean) @ contrasts (n, q).
-    b_i being an example's own contrast, the posterior is t_{n-1}(mean b, var b / n), exact under a normal random-slopes model. Where
-    fewer than min(20, n/10) examples carry the variance, or there is none, two pseudo-examples with the largest possible change, up
-    and down, are added.
+    `contrasts` (k, q) are fixed combinations of the k columns that `scores` sums; `influences` sums (rows -
+    mean) @ contrasts (n, q). b_i being an example's own contrast, the posterior is t_{n-1}(mean b, var b /
+    n), exact under a normal random-slopes model. Where fewer than min(20, n/10) examples carry the variance,
+    or there is none, two pseudo-examples with the largest possible change, up and down, are added.
     """
     estimate = scores.mean @ contrasts
     largest = (reach[1] - reach[0]) * np.abs(contrasts).sum(0) / 2
@@ -42,7 +42,9 @@ def contrast_posteriors(
         plain = Posterior(float(b), float(np.sqrt(total / (n - 1) / n)), float(n - 1))
         # Rounding of scores that never change leaves variances of about 1e-32.
         few = total <= n * (1e-12 * most) ** 2 or not enough(float(informative), n)
-        found.append(Guarded(_with_pseudo(float(b), float(total), n, float(most)) if few else plain, plain, bool(few)))
+        found.append(
+            Guarded(_with_pseudo(float(b), float(total), n, float(most)) if few else plain, plain, bool(few))
+        )
     return found
 
 

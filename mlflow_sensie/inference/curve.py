@@ -23,9 +23,10 @@ FEW_MINORITY = 5
 class Curve:
     """Mean score per bin or magnitude, as parallel tuples.
 
-    `p` in the property's or perturbation's unit (None for missing values), `score` and its 95 % interval (t, clipped to the score's
-    bounds) in the score's unit, `sd` between examples, `n` examples. `hatched`: fewer than 20 examples or 5 minority scores, so that
-    the interval is not to be trusted. None is what no example, or a single one, cannot tell.
+    `p` in the property's or perturbation's unit (None for missing values), `score` and its 95 % interval (t,
+    clipped to the score's bounds) in the score's unit, `sd` between examples, `n` examples. `hatched`: fewer
+    than 20 examples or 5 minority scores, so that the interval is not to be trusted. None is what no example,
+    or a single one, cannot tell.
     """
 
     p: tuple[float | None, ...]
@@ -42,9 +43,9 @@ class Curve:
 class Line:
     """A fitted line and its 95 % band over [start, stop] in p.
 
-    `side` is "all", "below" or "above". The line is straight in x: the distance from `neutral`, logarithmic where `log_distance`, or p
-    itself where `neutral` is None. It is level + slope (x - centre), with the variances of level and slope, their covariance, and the
-    degrees of freedom of its t band (None: normal).
+    `side` is "all", "below" or "above". The line is straight in x: the distance from `neutral`, logarithmic
+    where `log_distance`, or p itself where `neutral` is None. It is level + slope (x - centre), with the
+    variances of level and slope, their covariance, and the degrees of freedom of its t band (None: normal).
     """
 
     side: str
@@ -71,7 +72,7 @@ class Line:
 
 
 def distance(p: ArrayLike, neutral: float | None, log_distance: bool = False) -> FloatArray:
-    """Give how far p is from the neutral: |p - neutral|, or |log(p / neutral)|; p itself without a neutral."""
+    """Give how far p is from the neutral, |p - neutral| or |log(p / neutral)|; p itself without one."""
     x = np.asarray(p, np.float64)
     if neutral is None:
         return x
@@ -101,5 +102,7 @@ def curve_of(
     )
 
 
-def _known(values: FloatArray, present: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> tuple[float | None, ...]:
+def _known(
+    values: FloatArray, present: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+) -> tuple[float | None, ...]:
     return tuple(float(x) if ok and np.isfinite(x) else None for x, ok in zip(values, present, strict=True))

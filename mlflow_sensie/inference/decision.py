@@ -11,10 +11,11 @@ Significance = Literal["high", "medium", "low"]
 
 
 def decide(prob_sensitive: float, *, chance: bool = False) -> Decision:
-    """Say "sensitive" where P(|effect| >= rope) is at least .95, "negligible" where it is at most .05, else "undecided".
+    """Say "sensitive" if P(|effect| >= rope) is .95 or more, "negligible" at .05 or less; else "undecided".
 
-    `chance` tells that what was seen may well be chance (`excludes_zero` is false): then "sensitive" becomes "undecided". A posterior
-    far wider than the rope has nearly all of its mass outside the rope whatever was seen; that is ignorance, not sensitivity.
+    `chance` tells that what was seen may well be chance (`excludes_zero` is false): then "sensitive" becomes
+    "undecided". A posterior far wider than the rope has nearly all of its mass outside the rope whatever was
+    seen; that is ignorance, not sensitivity.
     """
     if prob_sensitive <= 0.05:
         return "negligible"
@@ -29,8 +30,9 @@ def excludes_zero(value: Interval) -> bool:
 def significance(value: Interval, rope: float, *, spread: bool = False) -> Significance:
     """Give Sensie's word (Jacobs 2020): "high", "medium" or "low".
 
-    High: the 95 % interval excludes 0 and |value| is at least the rope; medium: the 50 % interval does, as it will in half of all
-    tests with no effect but for the rope. A spread is never negative, so its interval must lie above the rope instead of excluding 0.
+    High: the 95 % interval excludes 0 and |value| is at least the rope; medium: the 50 % interval does, as it
+    will in half of all tests with no effect but for the rope. A spread is never negative, so its interval
+    must lie above the rope instead of excluding 0.
     """
     if spread:
         return "high" if value.lo95 >= rope else "medium" if value.lo50 >= rope else "low"

@@ -13,7 +13,10 @@ from mlflow_sensie.moments import FloatArray, GroupedMoments
 
 @dataclass(frozen=True)
 class Departure:
-    """RMS distance of a curve from its line, noise removed, in the score's unit; P of it by chance, None where that cannot be told."""
+    """RMS distance of a curve from its line, noise removed, in the score's unit.
+
+    `p_value` is the probability of such a departure by chance, None where that cannot be told.
+    """
 
     size: float
     p_value: float | None
@@ -25,9 +28,10 @@ NO_DEPARTURE = Departure(0.0, None)
 def departure_of_bins(x: FloatArray, sums: GroupedMoments) -> Departure:
     """Compare bin means with their line, every example weighing the same.
 
-    `x` (K,) mean property of each bin; `sums` the scores' K groups. The size is the weighted RMS of the residuals less what noise of
-    the bins' own variances adds to it. The test is Bonferroni of lack of fit and of a quadratic term, each against F as Brown &
-    Forsythe (1974) have it for unequal variances: a pooled variance calls a straight line bent where the noise grows with p.
+    `x` (K,) mean property of each bin; `sums` the scores' K groups. The size is the weighted RMS of the
+    residuals less what noise of the bins' own variances adds to it. The test is Bonferroni of lack of fit and
+    of a quadratic term, each against F as Brown & Forsythe (1974) have it for unequal variances: a pooled
+    variance calls a straight line bent where the noise grows with p.
     """
     present = sums.n > 0
     groups, x = sums.select(present), x[present]
@@ -38,16 +42,19 @@ def departure_of_bins(x: FloatArray, sums: GroupedMoments) -> Departure:
     straight, bent = _form(x, weights, 2), _form(x, weights, 3)
     size2 = float(groups.mean @ straight @ groups.mean - np.diag(straight) @ variance)
     free = np.maximum(groups.n - 1, 1)
-    tests = [_unequal_p(form, groups.mean, variance, free) for form in (straight, straight - bent)[: len(x) - 2]]
+    tests = [
+        _unequal_p(form, groups.mean, variance, free) for form in (straight, straight - bent)[: len(x) - 2]
+    ]
     return Departure(float(np.sqrt(max(0.0, size2))), _least(tests))
 
 
 def departure_of_sweep(u: FloatArray, mean: FloatArray, covariance: FloatArray, n: int) -> Departure:
     """Compare a sweep's curve with its line.
 
-    `u` (J,) distances, `mean` (J,) the curve, `covariance` (J, J) between the scores of an example, n examples. The size is
-    sqrt(max(0, m'Hm - tr(HS)/n) / J), H the projector on the residuals of (1, u). The test compares both terms, F with Geisser &
-    Greenhouse's (1958) degrees of freedom: Hotelling's breaks down where few examples change, each at a place of its own.
+    `u` (J,) distances, `mean` (J,) the curve, `covariance` (J, J) between the scores of an example, n
+    examples. The size is sqrt(max(0, m'Hm - tr(HS)/n) / J), H the projector on the residuals of (1, u). The
+    test compares both terms, F with Geisser & Greenhouse's (1958) degrees of freedom: Hotelling's breaks down
+    where few examples change, each at a place of its own.
     """
     if len(u) < 3:
         return NO_DEPARTURE
@@ -62,14 +69,14 @@ def departure_of_sweep(u: FloatArray, mean: FloatArray, covariance: FloatArray, 
 
 
 def pooled_departure(parts: Sequence[tuple[Departure, int]]) -> Departure:
-    """Join the departures of a sweep's sides, each with its number of points: RMS over all points, Bonferroni over the tests."""
+    """Join the departures of sides, each with its number of points: RMS over points, Bonferroni."""
     total = sum(points for _, points in parts)
     size = np.sqrt(sum(part.size**2 * points for part, points in parts) / total)
     return Departure(float(size), _least([part.p_value for part, _ in parts]))
 
 
 def _form(x: FloatArray, weights: FloatArray, terms: int) -> FloatArray:
-    """Give A with m'Am the weighted sum of squared residuals of means m from a polynomial with so many terms."""
+    """Give A: m'Am is the weighted sum of squared residuals of means m from a polynomial of so many terms."""
     z = (x - x.mean()) / np.ptp(x)
     root = np.sqrt(weights)
     basis = np.linalg.qr(np.vander(z, terms, increasing=True) * root[:, None])[0]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
+from mlflow_sensie.inference.sides import Side
 from mlflow_sensie.moments import FloatArray, Moments
 
 FEW_FAILURES, PSEUDO_BELOW = 20, 100
@@ -15,7 +16,7 @@ AllowedDrop = float | tuple[str, float]
 
 @dataclass(frozen=True)
 class Floor:
-    """The floor under the mean score: keep × clean - below, in the score's unit; `drop` is the allowed drop as it was given."""
+    """The floor under the mean score, keep × clean - below; `drop` is the allowed drop as given."""
 
     keep: float
     below: float
@@ -23,20 +24,25 @@ class Floor:
 
     @classmethod
     def of(cls, allowed_drop: AllowedDrop, fractional: bool) -> Floor:
-        """Read an allowed drop: a fraction of the clean score where the score is fractional, else (or "absolute") in its unit."""
+        """Read an allowed drop: for scores in [0, 1] a fraction of the clean score, else in its unit."""
         kind, drop = ("", allowed_drop) if isinstance(allowed_drop, int | float) else allowed_drop
         if kind not in ("", "absolute") or not drop >= 0:
-            raise ValueError(f"allowed_drop must be a number of at least 0 or ('absolute', number), not {allowed_drop!r}")
-        return cls(1 - drop, 0.0, float(drop)) if fractional and not kind else cls(1.0, float(drop), float(drop))
+            raise ValueError(
+                f"allowed_drop must be a number of at least 0 or ('absolute', number), not {allowed_drop!r}"
+            )
+        return (
+            cls(1 - drop, 0.0, float(drop)) if fractional and not kind else cls(1.0, float(drop), float(drop))
+        )
 
 
 @dataclass(frozen=True)
 class HoldsUntil:
     """Where one side of a sweep crosses its floor.
 
-    `value` is the first crossing of the estimated curve and `lo95` a one-sided 95 % bound, both distances; `censored` where it never
-    crosses and `value` is the largest distance tested. `distances`, `margin` (mean score above the floor), `variance` and `covariance`
-    (with the next point) are the K points of the curve, from which `prob_at_least` is made.
+    `value` is the first crossing of the estimated curve and `lo95` a one-sided 95 % bound, both distances;
+    `censored` where it never crosses and `value` is the largest distance tested. `distances`, `margin` (mean
+    score above the floor), `variance` and `covariance` (with the next point) are the K points of the curve,
+    from which `prob_at_least` is made.
     """
 
     side: str
@@ -51,7 +57,7 @@ class HoldsUntil:
     df: float
 
     def prob_at_least(self, distance: float) -> float:
-        """Give P(holds until >= distance): the smallest T(margin / se) up to it; 0 beyond the largest distance tested."""
+        """Give P(holds until >= distance), the smallest T(margin / se) up to it; 0 beyond what was tested."""
         if distance > self.distances[-1]:
             return 0.0
         grid = np.linspace(self.distances[0], max(distance, self.distances[0]), 65)
@@ -71,21 +77,21 @@ class HoldsUntil:
         return (1 - t) * g[k] + t * g[k + 1], np.maximum(variance, 0)
 
 
-def holds_until(
-    side: str, distances: FloatArray, columns: list[int], scores: Moments, floor: Floor, reach: tuple[float, float]
-) -> HoldsUntil:
+def holds_until(side: Side, scores: Moments, floor: Floor, reach: tuple[float, float]) -> HoldsUntil:
     """Find the first crossing of one side.
 
-    `distances` (K,) ascending, `columns` their columns in `scores`, whose column 0 is the clean score; `reach` the score's range.
-    Where N × allowed drop (as a share of the range) is below 100, two pseudo-curves are added, one that never drops and one that drops
-    to the bound at once: so few examples may not hold the failures that would matter. Below 20 that is flagged as well.
+    `scores` sums the rows (clean score, one per magnitude); `reach` is the score's range. Where N × allowed
+    drop (as a share of the range) is below 100, two pseudo-curves are added, one that never drops and one
+    that drops to the bound at once: so few examples may not hold the failures that would matter. Below 20
+    that is flagged as well.
     """
     allowed = scores.n * (floor.drop / (reach[1] - reach[0]) if floor.below else floor.drop)
     if allowed < PSEUDO_BELOW:
         never = np.full(len(scores.mean), reach[1])
         at_once = np.concatenate([[reach[1]], np.full(len(never) - 1, reach[0])])
         scores = scores + Moments.of([never, at_once])
-    contrast = np.eye(len(scores.mean))[columns]
+    distances = side.distances
+    contrast = np.eye(len(scores.mean))[list(side.columns)]
     contrast[:, 0] -= floor.keep
     margin = contrast @ scores.mean + floor.below
     covariance = contrast @ scores.covariance() @ contrast.T / scores.n
@@ -94,7 +100,7 @@ def holds_until(
     df = float(scores.n - 1)
     value, crossed = _crossing(distances, margin, variance, nexts, 0.0)
     return HoldsUntil(
-        side=side,
+        side=side.name,
         value=value,
         lo95=_crossing(distances, margin, variance, nexts, float(stdtrit(df, 0.95)))[0],
         censored=not crossed,
@@ -112,8 +118,8 @@ def _crossing(
 ) -> tuple[float, bool]:
     """Find where margin - quantile × se first falls below 0, and whether it does.
 
-    Between two points the margin is straight and the se convex, so the difference is concave: it cannot dip below 0 between points
-    where it is not negative, and falls below it once where the second is.
+    Between two points the margin is straight and the se convex, so the difference is concave: it cannot dip
+    below 0 between points where it is not negative, and falls below it once where the second is.
     """
     lower = margin - quantile * np.sqrt(variance)
     # Rounding must not break a curve that stays exactly at its floor.

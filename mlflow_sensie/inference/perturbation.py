@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from mlflow_sensie.inference.contrast import Guarded, contrast_posteriors
 from mlflow_sensie.inference.curve import Curve, Line, curve_of
@@ -15,15 +14,19 @@ from mlflow_sensie.inference.departure import Departure, departure_of_sweep, poo
 from mlflow_sensie.inference.holds_until import AllowedDrop, Floor, HoldsUntil, holds_until
 from mlflow_sensie.inference.posterior import Interval, Posterior
 from mlflow_sensie.inference.scale import ScoreScale
-from mlflow_sensie.inference.sweep_sides import Side, drop_contrasts, mean_drop_contrast, sweep_sides
-from mlflow_sensie.moments import Extremes, FloatArray, GroupedMoments, Moments, PowerSums, Tally
-
-Blocks = Callable[[], Iterable[ArrayLike]]
+from mlflow_sensie.inference.sides import Side, Sweep
+from mlflow_sensie.inference.sweep_sums import ScoreBlocks, ScoreSums, sum_influences, sum_scores
+from mlflow_sensie.moments import FloatArray, GroupedMoments, Tally
 
 
 @dataclass(frozen=True)
 class SideFit:
-    """One side of a sweep: slope per unit of distance, effect over `length`, with the side's own 50 % and 95 % intervals."""
+    """One side of a sweep: slope per unit of distance, effect over `length`, intervals of the side alone.
+
+    `posterior` is that of the effect, `plain` the one without pseudo-examples. `first_failed` counts the
+    examples whose own score first falls below their own floor at each of the side's points, the last being
+    those that never do.
+    """
 
     side: str
     length: float
@@ -42,10 +45,11 @@ class SideFit:
 class PerturbationFit:
     """What a perturbation test found.
 
-    `slope` is per unit of distance from the neutral (of p where there is no neutral) and `effect` the slope times the largest
-    distance: negative where the score falls away from the neutral, whichever side of it the sweep is on. Of two sides they are those
-    of the `worse`, the one with the lower effect, with intervals at 1 - α/2. `plain_effect` is the effect without pseudo-examples.
-    `max_drop` is where the mean score is lowest, at magnitude `max_drop_at`. Distances are logarithmic where `log_distance`.
+    `slope` is per unit of distance from the neutral (of p where there is no neutral) and `effect` the slope
+    times the largest distance: negative where the score falls away from the neutral, whichever side of it the
+    sweep is on. Of two sides they are those of the `worse`, the one with the lower effect, with intervals at
+    1 - α/2. `plain_effect` is the effect without pseudo-examples. `max_drop` is where the mean score is
+    lowest, at magnitude `max_drop_at`. Distances are logarithmic where `log_distance`.
     """
 
     n: int
@@ -106,18 +110,8 @@ class PerturbationFit:
         return out
 
 
-@dataclass(frozen=True)
-class _Table:
-    """The first pass over the scores: sums of the rows in which every score is finite."""
-
-    moments: Moments
-    columns: GroupedMoments
-    seen: Extremes
-    dropped: int
-
-
 def perturbation_test(
-    blocks: Blocks,
+    blocks: ScoreBlocks,
     scale: ScoreScale,
     *,
     magnitudes: Sequence[float],
@@ -128,84 +122,32 @@ def perturbation_test(
 ) -> PerturbationFit:
     """Estimate slope, effect, drops and holds-until of a sweep from the examples' own scores.
 
-    `blocks()` yields scores (n, 1 + J), the clean score first and then one per magnitude, and can be called again. `magnitudes` (J,)
-    ascend and leave the neutral out; without a known `neutral` the clean score is the reference of drops but no point of the fit, and
-    distance is the magnitude itself. `allowed_drop` is a fraction of the clean score for scores in [0, 1], else in the score's unit;
-    ("absolute", x) is always in the unit. Examples with a score that is not finite are dropped and counted: where scores are missing
-    because they would be low, nothing can repair that. Raises ValueError for magnitudes it cannot use and for fewer than two examples.
+    `blocks()` yields scores (n, 1 + J), the clean score first and then one per magnitude, and can be called
+    again. `magnitudes` (J,) ascend and leave the neutral out; without a known `neutral` the clean score is
+    the reference of drops but no point of the fit, and distance is the magnitude itself. `allowed_drop` is a
+    fraction of the clean score for scores in [0, 1], else in the score's unit; ("absolute", x) is always in
+    the unit. Examples with a score that is not finite are dropped and counted: where scores are missing
+    because they would be low, nothing can repair that. Raises ValueError for magnitudes it cannot use and for
+    fewer than two examples.
     """
-    sides = sweep_sides(magnitudes, neutral, log_distance)
-    width, floor = len(magnitudes) + 1, Floor.of(allowed_drop, scale.fractional)
-    table = _first_pass(blocks, width, scale)
-    reach = scale.reach(table.seen)
-    contrasts = np.column_stack(
-        [
-            *(side.slope_contrast(width) for side in sides),
-            mean_drop_contrast(sides, width),
-            drop_contrasts(width),
-        ]
-    )
-    influences, failed = _second_pass(blocks, contrasts, table.moments.mean, sides, floor)
-    found = contrast_posteriors(contrasts, table.moments, influences, reach)
+    sweep, floor = Sweep.of(magnitudes, neutral, log_distance), Floor.of(allowed_drop, scale.fractional)
+    sums = sum_scores(blocks, sweep.width, scale)
+    contrasts, reach = sweep.contrasts(), scale.reach(sums.seen)
+    influences, failed = sum_influences(blocks, contrasts, sums.moments.mean, sweep, floor)
+    found = contrast_posteriors(contrasts, sums.moments, influences, reach)
     fits = tuple(
-        _fit_side(side, slope, table.moments, floor, reach, tally, neutral, log_distance)
-        for side, slope, tally in zip(sides, found[: len(sides)], failed, strict=True)
+        _fit_side(sweep, side, slope, sums, holds_until(side, sums.moments, floor, reach), tally)
+        for side, slope, tally in zip(sweep.sides, found, failed, strict=False)
     )
-    mean_drop, drops = found[len(sides)], found[len(sides) + 1 :]
-    return _summary(table, sides, fits, mean_drop, drops, magnitudes, neutral, log_distance, rope, scale)
-
-
-def _first_pass(blocks: Blocks, width: int, scale: ScoreScale) -> _Table:
-    moments, columns = Moments.empty(width), GroupedMoments.empty(width)
-    seen, dropped = Extremes.empty(), 0
-    for block in blocks():
-        rows = np.asarray(block, np.float64)
-        if rows.ndim != 2 or rows.shape[1] != width:
-            raise ValueError(f"a block of scores must have {width} columns, clean and {width - 1} magnitudes, not {rows.shape}")
-        kept = _complete(rows)
-        dropped += len(rows) - len(kept)
-        moments += Moments.of(kept)
-        columns += GroupedMoments.of_columns(kept, scale.lower, scale.upper)
-        seen += Extremes.of(kept)
-    if moments.n < 2:
-        raise ValueError(
-            f"a perturbation test needs at least two examples with finite scores throughout, not {moments.n} ({dropped} dropped)"
-        )
-    return _Table(moments, columns, seen, dropped)
-
-
-def _second_pass(
-    blocks: Blocks, contrasts: FloatArray, mean: FloatArray, sides: Sequence[Side], floor: Floor
-) -> tuple[PowerSums, list[Tally]]:
-    influences = PowerSums.empty(contrasts.shape[1])
-    failed = [Tally.empty(len(side.columns) + 1) for side in sides]
-    for block in blocks():
-        rows = _complete(np.asarray(block, np.float64))
-        influences += PowerSums.of((rows - mean) @ contrasts)
-        below = rows < (floor.keep * rows[:, :1] - floor.below)
-        for k, side in enumerate(sides):
-            own = below[:, list(side.columns)]
-            first = np.where(own.any(1), own.argmax(1), own.shape[1])
-            failed[k] += Tally.of(first, own.shape[1] + 1)
-    return influences, failed
-
-
-def _complete(rows: FloatArray) -> FloatArray:
-    return rows[np.isfinite(rows).all(1)]
+    count = len(fits)
+    return _summary(sweep, sums, fits, found[count], found[count + 1 :], scale, rope)
 
 
 def _fit_side(
-    side: Side,
-    slope: Guarded,
-    moments: Moments,
-    floor: Floor,
-    reach: tuple[float, float],
-    failed: Tally,
-    neutral: float | None,
-    log_distance: bool,
+    sweep: Sweep, side: Side, slope: Guarded, sums: ScoreSums, holds: HoldsUntil, failed: Tally
 ) -> SideFit:
     columns = list(side.columns)
-    mean, covariance = moments.mean[columns], moments.covariance()[np.ix_(columns, columns)]
+    mean, covariance = sums.moments.mean[columns], sums.moments.covariance()[np.ix_(columns, columns)]
     effect = slope.posterior.scaled(side.length)
     return SideFit(
         side=side.name,
@@ -215,84 +157,84 @@ def _fit_side(
         posterior=effect,
         plain=slope.plain.scaled(side.length),
         few_informative=slope.few_informative,
-        holds=holds_until(side.name, side.distances, columns, moments, floor, reach),
+        holds=holds,
         first_failed=tuple(int(count) for count in failed.counts),
-        departure=departure_of_sweep(side.distances, mean, covariance, moments.n),
-        line=_line(side, slope.posterior, mean, covariance, moments.n, neutral, log_distance),
+        departure=departure_of_sweep(side.distances, mean, covariance, sums.n),
+        line=_line(sweep, side, slope.posterior, mean, covariance / sums.n),
     )
 
 
-def _line(
-    side: Side, slope: Posterior, mean: FloatArray, covariance: FloatArray, n: int, neutral: float | None, log_distance: bool
-) -> Line:
+def _line(sweep: Sweep, side: Side, slope: Posterior, mean: FloatArray, covariance: FloatArray) -> Line:
     u = side.distances - side.distances.mean()
     average, rise = np.full(len(u), 1 / len(u)), u / (u @ u)
     return Line(
         side=side.name,
         start=float(side.magnitudes.min()),
         stop=float(side.magnitudes.max()),
-        neutral=neutral,
-        log_distance=log_distance,
+        neutral=sweep.neutral,
+        log_distance=sweep.log_distance,
         centre=float(side.distances.mean()),
         level=float(mean.mean()),
         slope=slope.loc,
-        level_var=float(average @ covariance @ average) / n,
+        level_var=float(average @ covariance @ average),
         slope_var=slope.scale**2,
-        covariance=float(average @ covariance @ rise) / n,
+        covariance=float(average @ covariance @ rise),
         df=slope.df,
     )
 
 
 def _summary(
-    table: _Table,
-    sides: tuple[Side, ...],
+    sweep: Sweep,
+    sums: ScoreSums,
     fits: tuple[SideFit, ...],
     mean_drop: Guarded,
-    drops: list[Guarded],
-    magnitudes: Sequence[float],
-    neutral: float | None,
-    log_distance: bool,
-    rope: float,
+    drops: Sequence[Guarded],
     scale: ScoreScale,
+    rope: float,
 ) -> PerturbationFit:
     worse = min(fits, key=lambda fit: fit.posterior.loc)
     effect = worse.posterior.summary(len(fits))
-    # Whichever side changes counts as a change: the worse one may stand still while the other improves.
-    sensitive = [fit.posterior.prob_abs_at_least(rope) for fit in fits]
-    real = [excludes_zero(fit.posterior.summary(len(fits))) for fit in fits]
-    words = [decide(p, chance=not found) for p, found in zip(sensitive, real, strict=True)]
     first = min((fit.holds for fit in fits), key=lambda holds: (holds.value, holds.censored))
     largest = int(np.argmax([drop.posterior.loc for drop in drops]))
     return PerturbationFit(
-        n=table.moments.n,
-        n_dropped=table.dropped,
-        magnitudes=tuple(map(float, magnitudes)),
-        neutral=None if neutral is None else float(neutral),
-        log_distance=log_distance,
+        n=sums.n,
+        n_dropped=sums.dropped,
+        magnitudes=sweep.magnitudes,
+        neutral=sweep.neutral,
+        log_distance=sweep.log_distance,
         rope=rope,
-        clean=_mean(table.columns, 0),
+        clean=_mean(sums.columns, 0),
         sides=fits,
         worse=worse.side,
         slope=worse.posterior.scaled(1 / worse.length).summary(len(fits)),
         effect=effect,
         plain_effect=worse.plain.summary(len(fits)),
         effect_bound95=max(fit.posterior.bound(1 - 0.05 / len(fits)) for fit in fits),
-        prob_sensitive=max(sensitive),
-        decision="sensitive" if "sensitive" in words else words[int(np.argmax(sensitive))],
+        prob_sensitive=max(fit.posterior.prob_abs_at_least(rope) for fit in fits),
+        decision=_decision(fits, rope),
         significance=significance(effect, rope),
         mean_drop=mean_drop.posterior.summary(),
         mean_drop_posterior=mean_drop.posterior,
         max_drop=drops[largest].posterior.loc,
-        # The bound of the magnitude that is truly worst holds by itself, so the largest of all bounds needs no correction.
+        # The bound of the magnitude that is truly worst holds by itself: the largest bound needs no
+        # correction.
         max_drop_hi95=max(drop.posterior.interval()[1] for drop in drops),
-        max_drop_at=float(magnitudes[largest]),
+        max_drop_at=sweep.magnitudes[largest],
         holds_until=first.value,
         holds_until_lo95=min(fit.holds.lo95 for fit in fits),
         censored=first.censored,
-        departure=pooled_departure([(fit.departure, len(side.columns)) for fit, side in zip(fits, sides, strict=True)]),
-        curve=_curve(table.columns, magnitudes, neutral, scale),
-        flags=_flags(table, fits, mean_drop),
+        departure=pooled_departure([(fit.departure, len(fit.holds.distances)) for fit in fits]),
+        curve=_curve(sums.columns, sweep, scale),
+        flags=_flags(sums, fits, mean_drop),
     )
+
+
+def _decision(fits: Sequence[SideFit], rope: float) -> Decision:
+    """Whichever side changes counts as a change: the worse one may stand still while the other improves."""
+    sensitive = [fit.posterior.prob_abs_at_least(rope) for fit in fits]
+    real = [excludes_zero(fit.posterior.summary(len(fits))) for fit in fits]
+    words = [decide(p, chance=not found) for p, found in zip(sensitive, real, strict=True)]
+    return "sensitive" if "sensitive" in words else words[int(np.argmax(sensitive))]
 
 
 def _mean(columns: GroupedMoments, column: int) -> Interval:
@@ -300,18 +242,19 @@ def _mean(columns: GroupedMoments, column: int) -> Interval:
     return Posterior(float(columns.mean[column]), float(np.sqrt(scatter / (n - 1) / n)), n - 1).summary()
 
 
-def _curve(columns: GroupedMoments, magnitudes: Sequence[float], neutral: float | None, scale: ScoreScale) -> Curve:
-    p = np.concatenate([[] if neutral is None else [neutral], magnitudes])
+def _curve(columns: GroupedMoments, sweep: Sweep, scale: ScoreScale) -> Curve:
+    known = sweep.neutral is not None
+    p = np.array([*([sweep.neutral] if known else []), *sweep.magnitudes])
     order = np.argsort(p)
-    chosen = columns.select(order if neutral is not None else order + 1)
+    chosen = columns.select(order if known else order + 1)
     return curve_of(chosen, p[order].tolist(), [f"{x:g}" for x in p[order]], scale)
 
 
-def _flags(table: _Table, fits: Sequence[SideFit], mean_drop: Guarded) -> tuple[str, ...]:
+def _flags(sums: ScoreSums, fits: Sequence[SideFit], mean_drop: Guarded) -> tuple[str, ...]:
     flags = {
         "few_informative": mean_drop.few_informative or any(fit.few_informative for fit in fits),
         "few_for_holds_until": any(fit.holds.few_informative for fit in fits),
-        "dropped": table.dropped > 0,
-        "few_examples": table.moments.n < 60,
+        "dropped": sums.dropped > 0,
+        "few_examples": sums.n < 60,
     }
     return tuple(name for name, raised in flags.items() if raised)

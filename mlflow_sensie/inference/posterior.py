@@ -22,7 +22,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Posterior:
-    """Student's t with location, scale and degrees of freedom; `df` None is the normal; a scale of 0 is a point."""
+    """Student's t; `df` None is the normal, a scale of 0 a point."""
 
     loc: float
     scale: float
@@ -67,7 +67,7 @@ class Posterior:
         return float(brentq(excess, 0.0, high, xtol=1e-13 * high, rtol=1e-13))
 
     def summary(self, comparisons: int = 1) -> Interval:
-        """Give the 50 % and 95 % intervals; for a quantity chosen among several, at 1 - α/comparisons each."""
+        """Give both intervals; for a quantity chosen among several at 1 - α/comparisons each."""
         lo50, hi50 = self.interval(1 - 0.5 / comparisons)
         lo95, hi95 = self.interval(1 - 0.05 / comparisons)
         return Interval(self.loc, lo50, hi50, lo95, hi95)

@@ -26,9 +26,10 @@ Blocks = Callable[[], Iterable[Block]]
 class PropertyFit:
     """What a property test found.
 
-    `slope` is per unit of the property, `effect` the slope times the width of `span`; `plain_effect` is the effect without
-    pseudo-scores. `unexpected` is the part of the effect that the model's own expected score does not announce. `spread`, `departure`
-    and `curve` are None where no bins were asked for. `missing` is the one-point curve of examples whose property is missing.
+    `slope` is per unit of the property, `effect` the slope times the width of `span`; `plain_effect` is the
+    effect without pseudo-scores. `unexpected` is the part of the effect that the model's own expected score
+    does not announce. `spread`, `departure` and `curve` are None where no bins were asked for. `missing` is
+    the one-point curve of examples whose property is missing.
     """
 
     n: int
@@ -101,10 +102,11 @@ def property_test(
 ) -> PropertyFit:
     """Estimate slope, effect, curve and spread of the score over a numeric property.
 
-    `blocks()` yields (p (n,), score (n,), the model's expected score (n,) or None), and can be called again. `span` is the range the
-    effect is measured over (`property_span`); `edges` or `unique` (`bin_edges`) cut the curve, neither means no curve. An example
-    outside explicit edges counts in the slope and in the end bin beside it. Missing p is counted and summed up apart; rows whose score
-    (or expected score) is not finite are dropped and counted. Raises ValueError for fewer than two examples and a constant property.
+    `blocks()` yields (p (n,), score (n,), the model's expected score (n,) or None), and can be called again.
+    `span` is the range the effect is measured over (`property_span`); `edges` or `unique` (`bin_edges`) cut
+    the curve, neither means no curve. An example outside explicit edges counts in the slope and in the end
+    bin beside it. Missing p is counted and summed up apart; rows whose score (or expected score) is not
+    finite are dropped and counted. Raises ValueError for fewer than two examples and a constant property.
     """
     if not (np.isfinite(span).all() and span[1] - span[0] > 1e-290):
         raise ValueError(f"the property's span must be a finite range of some width, not {span!r}")
@@ -145,7 +147,7 @@ def property_test(
 
 
 def _rows(blocks: Iterable[Block], span: tuple[float, float]) -> Iterator[tuple[FloatArray, int]]:
-    """Give each block as rows (z, score, score - expected where known), and how many were dropped; a missing z is NaN."""
+    """Give each block as rows (z, score, score - expected if known), and the number dropped."""
     middle, width = span[0] + (span[1] - span[0]) / 2, span[1] - span[0]
     for p, score, expected in blocks:
         y = np.asarray(score, np.float64)
@@ -159,7 +161,9 @@ def _rows(blocks: Iterable[Block], span: tuple[float, float]) -> Iterator[tuple[
         yield kept, len(rows) - len(kept)
 
 
-def _first_pass(blocks: Blocks, scale: ScoreScale, cuts: FloatArray | None, span: tuple[float, float]) -> _Table:
+def _first_pass(
+    blocks: Blocks, scale: ScoreScale, cuts: FloatArray | None, span: tuple[float, float]
+) -> _Table:
     middle, width = span[0] + (span[1] - span[0]) / 2, span[1] - span[0]
     inner = np.empty(0) if cuts is None else (cuts - middle) / width
     k = len(inner) + 1
@@ -177,7 +181,9 @@ def _first_pass(blocks: Blocks, scale: ScoreScale, cuts: FloatArray | None, span
         dropped += gone
     if moments is None or moments.n < 2:
         count = 0 if moments is None else moments.n
-        raise ValueError(f"a property test needs at least two examples with a property and a score, not {count}")
+        raise ValueError(
+            f"a property test needs at least two examples with a property and a score, not {count}"
+        )
     return _Table(moments, bins, places, seen, dropped)
 
 
@@ -196,7 +202,9 @@ def _slope(
     return guarded_sandwich(rows, moments, reach)
 
 
-def _unexpected(blocks: Blocks, table: _Table, span: tuple[float, float], scale: ScoreScale) -> Posterior | None:
+def _unexpected(
+    blocks: Blocks, table: _Table, span: tuple[float, float], scale: ScoreScale
+) -> Posterior | None:
     if len(table.moments.mean) < 3:
         return None
     low, high = scale.reach(table.seen)

@@ -17,9 +17,10 @@ Rows = Callable[[], Iterable[FloatArray]]
 
 @dataclass(frozen=True)
 class Sandwich:
-    """A line through (z, y): its level at `centre`, its slope, their variances and covariance, and the slope's degrees of freedom.
+    """A line through (z, y): level at `centre`, slope, variances, covariance, df.
 
-    `informative` counts the examples that carry the slope, (Σd²)² / Σd⁴.
+    `residual_var` is the classical noise variance. `informative` counts the examples that carry the slope,
+    (Σd²)² / Σd⁴.
     """
 
     centre: float
@@ -41,10 +42,11 @@ class Sandwich:
 def sandwich(rows: Iterable[FloatArray], moments: Moments) -> Sandwich:
     """Fit y on z with a heteroscedasticity-robust posterior of the slope.
 
-    `rows` are blocks (n, 2) of z and y, `moments` their sums. Model-robust Bayes (Szpiro, Rice & Lumley 2010) with HC2 variance and
-    effective degrees of freedom (Bell & McCaffrey 2002): S = Σ(z - z̄)², h = 1/n + (z - z̄)²/S, HC2 = Σ(z - z̄)²e²/(1 - h)/S²,
-    df = max(2, S²/Σ(z - z̄)⁴). The larger of HC2 and the classical variance is taken where the degrees of freedom are below 100 or
-    fewer than 20 examples carry the slope. Raises ValueError where z is constant.
+    `rows` are blocks (n, 2) of z and y, `moments` their sums. Model-robust Bayes (Szpiro, Rice & Lumley 2010)
+    with HC2 variance and effective degrees of freedom (Bell & McCaffrey 2002): S = Σ(z - z̄)², h = 1/n + (z -
+    z̄)²/S, HC2 = Σ(z - z̄)²e²/(1 - h)/S², df = max(2, S²/Σ(z - z̄)⁴). The larger of HC2 and the classical
+    variance is taken where the degrees of freedom are below 100 or fewer than 20 examples carry the slope.
+    Raises ValueError where z is constant.
     """
     n, (centre, level), scatter = moments.n, moments.mean, moments.scatter
     if n < 2 or not scatter[0, 0] > 0:
@@ -61,16 +63,16 @@ def sandwich(rows: Iterable[FloatArray], moments: Moments) -> Sandwich:
     informative = float(sums.informative()[0])
     if (df < 100 or informative < 20) and residual_var / total > hc2:
         hc2, level2, cross = residual_var / total, residual_var / n, 0.0
-    return Sandwich(
-        float(centre), float(level), slope, level2, hc2, cross, df, residual_var, informative
-    )
+    return Sandwich(float(centre), float(level), slope, level2, hc2, cross, df, residual_var, informative)
 
 
-def guarded_sandwich(rows: Rows, moments: Moments, reach: tuple[float, float]) -> tuple[Sandwich, Sandwich, bool]:
+def guarded_sandwich(
+    rows: Rows, moments: Moments, reach: tuple[float, float]
+) -> tuple[Sandwich, Sandwich, bool]:
     """Give (plain, guarded, few): the fit, and the one to use, which differs where few examples carry it.
 
-    Where fewer than min(20, n/10) examples carry the slope, or nothing varies, four pseudo-scores are added: the score's two bounds
-    (`reach`) at each end of the range, z = -1/2 and 1/2.
+    Where fewer than min(20, n/10) examples carry the slope, or nothing varies, four pseudo-scores are added:
+    the score's two bounds (`reach`) at each end of the range, z = -1/2 and 1/2.
     """
     plain = sandwich(rows(), moments)
     still = plain.residual_var <= (1e-12 * (reach[1] - reach[0])) ** 2

@@ -1,4 +1,4 @@
-"""How unequal groups are: the SD between the true means of classes, levels or bins, with the noise of their means removed."""
+"""How unequal groups are: the SD between the true means of classes, levels or bins, noise removed."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ PRIOR_SHARE = 0.25
 class Spread:
     """SD between groups, in the score's unit, and what it says of each group.
 
-    `spread` holds the posterior median and the central intervals. `prob_sensitive` is P(spread >= rope), `p_value` that of Cochran's
-    test that all means are equal, None for a single group. `means`, `lo95`, `hi95` (K,)
-    are the groups' means shrunk towards each other, None for a group without examples; `range` is the largest less the smallest.
+    `spread` holds the posterior median and the central intervals. `prob_sensitive` is P(spread >= rope),
+    `p_value` that of Cochran's test that all means are equal, None for a single group. `means`, `lo95`,
+    `hi95` (K,) are the groups' means shrunk towards each other, None for a group without examples; `range` is
+    the largest less the smallest.
     """
 
     spread: Interval
@@ -36,8 +37,9 @@ class Spread:
 def spread_of(sums: GroupedMoments, scale: ScoreScale, seen: Extremes, rope: float) -> Spread:
     """Estimate the spread between K groups of scores.
 
-    m_k ~ N(μ, τ² + v_k), μ flat, τ ~ HalfNormal(.25 of the score's range), by quadrature over τ (Gelman et al., Bayesian Data
-    Analysis, 5.4). `seen`: smallest and largest score, the range of an unbounded one. Raises ValueError where no group has a score.
+    m_k ~ N(μ, τ² + v_k), μ flat, τ ~ HalfNormal(.25 of the score's range), by quadrature over τ (Gelman et
+    al., Bayesian Data Analysis, 5.4). `seen`: smallest and largest score, the range of an unbounded one.
+    Raises ValueError where no group has a score.
     """
     present = sums.n > 0
     if not present.any():
@@ -65,8 +67,9 @@ def spread_of(sums: GroupedMoments, scale: ScoreScale, seen: Extremes, rope: flo
 def noise(groups: GroupedMoments, low: float, reach: float, *, bounded: bool) -> FloatArray:
     """Give the variance of each group's mean, as a share of the score's range squared.
 
-    Between bounds it follows the binomial shape φ m(1 - m)/n of shrunken means m, since a group without failures has no variance of
-    its own; else each group's variance is shrunk to the pooled one. Never less than that of half a failure.
+    Between bounds it follows the binomial shape φ m(1 - m)/n of shrunken means m, since a group without
+    failures has no variance of its own; else each group's variance is shrunk to the pooled one. Never less
+    than that of half a failure.
     """
     n, free = groups.n, np.maximum(groups.n - 1, 0)
     total = groups.m2 / reach**2
@@ -81,7 +84,7 @@ def noise(groups: GroupedMoments, low: float, reach: float, *, bounded: bool) ->
     shape = np.maximum(shrunk_mean * (1 - shrunk_mean), 0)
     expected = float(free @ shape)
     phi = float(total.sum()) / expected if expected > 0 else 1.0
-    return np.maximum(phi * shape / n, least)
+    return np.asarray(np.maximum(phi * shape / n, least))
 
 
 def _homogeneity_p(means: FloatArray, variances: FloatArray, examples: float) -> float | None:
@@ -90,7 +93,7 @@ def _homogeneity_p(means: FloatArray, variances: FloatArray, examples: float) ->
         return None
     weight = 1 / variances
     misfit = weight @ (means - weight @ means / weight.sum()) ** 2
-    # F, for the variances are estimated: a chi-squared calls 6 % of two equal groups of 30 different.
+    # F rather than chi-squared, for the variances are estimated.
     return float(fdtrc(k - 1, examples - k, misfit / (k - 1)))
 
 
@@ -132,7 +135,9 @@ def _shrunk(
     return mean, np.sqrt(share @ (variance + (centre - mean) ** 2))
 
 
-def _placed(values: FloatArray, present: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> tuple[float | None, ...]:
+def _placed(
+    values: FloatArray, present: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+) -> tuple[float | None, ...]:
     out: list[float | None] = [None] * len(present)
     for index, value in zip(np.flatnonzero(present), values, strict=True):
         out[int(index)] = float(value)

@@ -45,7 +45,10 @@ class Brightness(ImagePerturbation):
 
     def apply(self, prepared: Canvas, magnitude: float, draws: None) -> Array:
         """The pixels plus ``magnitude``, clipped."""
-        return prepared.clip(prepared.pixels + prepared.pixels.dtype.type(magnitude))
+        result = np.empty(prepared.pixels.shape, dtype=prepared.pixels.dtype)
+        for part, canvas in prepared.blocks():
+            canvas.clip(np.add(canvas.pixels, result.dtype.type(magnitude), out=result[part]))
+        return result
 
 
 @dataclass(frozen=True, kw_only=True)

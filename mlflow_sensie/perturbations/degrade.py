@@ -38,10 +38,10 @@ def jpeg_codec() -> Callable[[Array, int], Array]:
 def _through_cv2(cv2: Any, image: Array, quality: int) -> Array:
     flags = cv2.IMREAD_GRAYSCALE if image.ndim == 2 else cv2.IMREAD_COLOR
     # OpenCV's colours are BGR
-    stored = image if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1])
+    stored = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     _, encoded = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded: Array = cv2.imdecode(encoded, flags)
-    return decoded if image.ndim == 2 else np.asarray(decoded[..., ::-1])
+    return decoded if image.ndim == 2 else np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB))
 
 
 def _through_pillow(module: Any, image: Array, quality: int) -> Array:

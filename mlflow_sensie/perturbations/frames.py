@@ -126,26 +126,37 @@ class TabularPerturbation(Perturbation):
 
 @dataclass(frozen=True)
 class Numbers:
-    """The numeric columns to perturb, as one float64 matrix (rows, columns)."""
+    """The numeric columns to perturb, and their values, before and now, as float64 (rows, columns)."""
 
-    names: tuple[Any, ...]
+    columns: tuple[pd.Series[Any], ...]
+    before: Array
     values: Array
+
+    @property
+    def names(self) -> tuple[Any, ...]:
+        """The labels of the columns."""
+        return tuple(column.name for column in self.columns)
+
+    def to(self, values: Array) -> Numbers:
+        """The same columns with other values."""
+        return replace(self, values=values)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Numeric(TabularPerturbation):
-    """Base of those that change numbers: `apply` maps one matrix of float64 to another."""
+    """Base of those that change numbers: `apply` gives the columns other values."""
 
     def prepare(self, inputs: pd.DataFrame) -> Numbers:
         """The numbers of the chosen columns."""
-        names = self.chosen(inputs)
-        return Numbers(names, np.stack([to_floats(inputs[name]) for name in names], axis=1))
+        columns = tuple(inputs[name] for name in self.chosen(inputs))
+        values = np.stack([to_floats(column) for column in columns], axis=1)
+        return Numbers(columns, values, values)
 
     def restore(self, perturbed: Numbers, inputs: pd.DataFrame) -> pd.DataFrame:
         """A frame with the new numbers, each column in its own dtype."""
         cells = {
-            name: with_floats(inputs[name], to_floats(inputs[name]), perturbed.values[:, i])
-            for i, name in enumerate(perturbed.names)
+            column.name: with_floats(column, perturbed.before[:, i], perturbed.values[:, i])
+            for i, column in enumerate(perturbed.columns)
         }
         return self.with_columns(inputs, cells)
 

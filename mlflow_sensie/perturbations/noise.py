@@ -27,9 +27,12 @@ class GaussianNoise(ImagePerturbation):
 
     def apply(self, prepared: Canvas, magnitude: float, draws: Array) -> Array:
         """The pixels plus ``magnitude`` times the draws, clipped."""
-        perturbed = draws * prepared.pixels.dtype.type(magnitude)
-        perturbed += prepared.pixels
-        return prepared.clip(perturbed)
+        result = np.empty_like(draws)
+        for part, canvas in prepared.blocks():
+            perturbed = np.multiply(draws[part], draws.dtype.type(magnitude), out=result[part])
+            perturbed += canvas.pixels
+            canvas.clip(perturbed)
+        return result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +45,14 @@ class ShotNoise(GaussianNoise):
 
     def apply(self, prepared: Canvas, magnitude: float, draws: Array) -> Array:
         """The pixels plus noise in proportion to the root of their light, clipped."""
-        perturbed = np.sqrt(np.clip(prepared.pixels, 0, None))
-        perturbed *= draws
-        perturbed *= prepared.pixels.dtype.type(magnitude)
-        perturbed += prepared.pixels
-        return prepared.clip(perturbed)
+        result = np.empty_like(draws)
+        for part, canvas in prepared.blocks():
+            perturbed = np.sqrt(np.maximum(canvas.pixels, 0), out=result[part])
+            perturbed *= draws[part]
+            perturbed *= draws.dtype.type(magnitude)
+            perturbed += canvas.pixels
+            canvas.clip(perturbed)
+        return result
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 LAYOUTS = {"NHW": 3, "NHWC": 4, "NCHW": 4}
 # what normalising and undoing it in float32 may put outside [0, 1] without meaning anything
 ROUNDING = 1e-6
+CACHED = 1 << 16  # values worked on at a time, so that they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,16 @@ class Canvas:
         if inside:
             return cls(pixels, 0.0, 1.0)
         return cls(pixels, np.minimum(pixels, 0), np.maximum(pixels, 1))
+
+    def blocks(self) -> Iterator[tuple[slice, Canvas]]:
+        """Canvases of a few examples each, small enough for the cache, and which examples they are."""
+        n = len(self.pixels)
+        step = max(1, CACHED * n // max(self.pixels.size, 1))
+        for start in range(0, n, step):
+            part = slice(start, start + step)
+            low = self.low if isinstance(self.low, float) else self.low[part]
+            high = self.high if isinstance(self.high, float) else self.high[part]
+            yield part, Canvas(self.pixels[part], low, high)
 
     def clip(self, perturbed: Array) -> Array:
         """``perturbed``, clipped in place."""

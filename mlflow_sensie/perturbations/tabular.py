@@ -43,7 +43,7 @@ class Noise(Numeric):
 
     def apply(self, prepared: Numbers, magnitude: float, draws: Array) -> Numbers:
         """The numbers plus ``magnitude`` times the draws."""
-        return Numbers(prepared.names, prepared.values + magnitude * draws)
+        return prepared.to(prepared.values + magnitude * draws)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class Shift(Numeric):
 
     def apply(self, prepared: Numbers, magnitude: float, draws: None) -> Numbers:
         """The numbers plus ``magnitude`` SDs."""
-        return Numbers(prepared.names, prepared.values + magnitude * self.sds(prepared.names))
+        return prepared.to(prepared.values + magnitude * self.sds(prepared.names))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class Scale(Numeric):
 
     def apply(self, prepared: Numbers, magnitude: float, draws: None) -> Numbers:
         """The numbers times ``magnitude``."""
-        return Numbers(prepared.names, prepared.values * magnitude)
+        return prepared.to(prepared.values * magnitude)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +88,7 @@ class Round(Numeric):
         """The numbers on the grid; constant columns are kept."""
         step = magnitude * self.sds(prepared.names)
         safe = np.where(step > 0, step, 1)
-        return Numbers(
-            prepared.names, np.where(step > 0, np.rint(prepared.values / safe) * safe + 0.0, prepared.values)
-        )
+        return prepared.to(np.where(step > 0, np.rint(prepared.values / safe) * safe + 0.0, prepared.values))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,4 +113,4 @@ class Outliers(Numeric):
     def apply(self, prepared: Numbers, magnitude: float, draws: tuple[Array, Array]) -> Numbers:
         """The numbers with those replaced whose turn has come; missing ones stay missing."""
         turn, outlier = draws
-        return Numbers(prepared.names, np.where(turn < magnitude, outlier, prepared.values))
+        return prepared.to(np.where(turn < magnitude, outlier, prepared.values))

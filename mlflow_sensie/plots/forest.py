@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlflow_sensie.inference import Interval
 from mlflow_sensie.plots import canvas, words
+from mlflow_sensie.plots import ticks as tick
 from mlflow_sensie.plots.canvas import BLUE, GREEN, GREY, INK, PALE, VERMILION
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ HEADINGS = (
     (("category", "class"), "categories: spread, the SD between levels"),
 )
 COLORS = {"sensitive": VERMILION, "undecided": BLUE, "negligible": GREEN}
+ROPE: dict[str, Any] = {"color": PALE, "alpha": 0.6, "linewidth": 0}
 MARKERS = {"sensitive": "o", "undecided": "s", "negligible": "D"}
 
 
@@ -38,25 +39,28 @@ class Row:
 
 
 def overview(result: Result) -> Figure:
-    """Draw every test's headline: mean drop of perturbations, effect of properties, spread of categories and classes.
+    """Draw every test's headline: mean drop of perturbations, effect of properties, spread of categories.
 
-    Within a kind the largest comes first. Failed tests stand at the bottom with their errors. Of more than 60 tests the first 60 rows
-    are drawn, and the subtitle says so.
+    Within a kind the largest comes first; failed tests stand at the bottom with their errors. Of more than 60
+    rows the first 60 are drawn, and the subtitle says so.
     """
     rows = forest_rows(result)
     left_out = sum(row.test is not None for row in rows[MOST_ROWS:])
     rows = rows[:MOST_ROWS]
     names, numbers = _columns(rows)
-    texts = [word for word in COLORS if any(row.test and row.interval and row.test.fit.decision == word for row in rows)]
-    keys = [*texts, "rope: too small to matter"] if texts else []
+    found = [row for row in rows if row.interval is not None]
+    decisions = [row.test.fit.decision for row in found if row.test is not None]
+    texts = [word for word in COLORS if word in decisions]
+    keys = [*texts, _rope_words(found)] if texts else []
     below = canvas.legend_height(keys) + 0.5
     said = _phrases(result, left_out)
     above = 0.45 + canvas.LINE * len(words.pack(said, canvas.WIDTH - 2 * canvas.MARGIN, canvas.SUBTITLE))
     height = max(2.2, above + below + ROW * (len(rows) + 0.5))
-    figure, top = canvas.sheet(words.legible(result.model_name) or "sensitivity", said, height)
+    title = f"Sensitivity of {words.legible(result.model_name) or 'a model'}"
+    figure, top = canvas.sheet(title, said, height)
     ax = canvas.add_axes(figure, names, below, canvas.WIDTH - numbers, top)
     ax.set_ylim(len(rows) - 0.25, -0.75)
-    ax.set_xlim(*_reach([row for row in rows if row.interval is not None], result))
+    ax.set_xlim(*_reach(found, result))
     _axis(ax, result, bool(texts))
     for y, row in enumerate(rows):
         _draw_row(ax, y, row, names)
@@ -100,8 +104,14 @@ def _phrases(result: Result, left_out: int) -> list[str]:
     ]
 
 
+def _rope_words(rows: Sequence[Row]) -> str:
+    ropes = {row.test.fit.rope for row in rows if row.test is not None}
+    where = f"within ±{words.number(ropes.pop())}" if len(ropes) == 1 else "rope"
+    return f"{where}: too small to matter"
+
+
 def _reach(rows: Sequence[Row], result: Result) -> tuple[float, float]:
-    """Choose the range: every value, the rope, and the intervals, but one so wide that it says nothing does not squeeze the others."""
+    """Choose the range: all values, the rope, and the intervals, save those so wide that they say nothing."""
     if not rows:
         return -1.0, 1.0
     found = [row.interval for row in rows if row.interval is not None]
@@ -121,22 +131,24 @@ def _axis(ax: Axes, result: Result, any_result: bool) -> None:
         canvas.set_ticks(ax.xaxis, [], [])
         ax.spines["bottom"].set_visible(False)
         return
-    ticks = canvas.nice_ticks(*ax.get_xlim(), most=5)
-    labels, note = canvas.tick_labels(ticks)
+    ticks = tick.nice_ticks(*ax.get_xlim(), most=5)
+    labels, note = tick.tick_labels(ticks)
     canvas.set_ticks(ax.xaxis, ticks, labels)
     label = f"in units of the score ({words.score_label(result.score)}) {note}".rstrip()
     # Centred on the paper, for it may be wider than the axes.
-    place = (ax.get_position().x0, ax.get_position().width)
-    ax.set_xlabel(words.shorten(label, canvas.WIDTH - 0.3, canvas.LABEL), fontsize=canvas.LABEL, color=INK, labelpad=3)
-    ax.xaxis.label.set_x((0.5 - place[0]) / place[1])
+    box, label = ax.get_position(), words.shorten(label, canvas.WIDTH - 0.3, canvas.LABEL)
+    ax.set_xlabel(label, fontsize=canvas.LABEL, color=INK, labelpad=3)
+    ax.xaxis.label.set_x((0.5 - box.x0) / box.width)
 
 
 def _columns(rows: Sequence[Row]) -> tuple[float, float]:
     """Give the inches left and right of the axes that names and numbers need."""
     tests = [row for row in rows if row.test is not None]
-    names = max((words.width(words.shorten(row.text, 2.0, canvas.TICK), canvas.TICK) for row in tests), default=1.0)
-    numbers = max((words.width(_numbers(row.interval), canvas.KEY) for row in tests if row.interval is not None), default=1.0)
-    return canvas.MARGIN + 0.3 + max(0.8, names), canvas.MARGIN + 0.1 + min(2.4, numbers)
+    shown = [words.shorten(row.text, 2.0, canvas.TICK) for row in tests]
+    names = max((words.width(text, canvas.TICK) for text in shown), default=0.0)
+    said = [_numbers(row.interval) for row in tests if row.interval is not None]
+    numbers = max((words.width(text, canvas.KEY) for text in said), default=1.0)
+    return canvas.MARGIN + 0.3 + max(0.8, names), canvas.MARGIN + 0.1 + numbers
 
 
 def _numbers(interval: Interval) -> str:
@@ -147,37 +159,39 @@ def _numbers(interval: Interval) -> str:
 def _draw_row(ax: Axes, y: int, row: Row, names: float) -> None:
     edge = canvas.MARGIN - names
     if row.test is None:
-        _write(ax, y, edge, words.shorten(row.text, canvas.WIDTH - 2 * canvas.MARGIN, canvas.TICK, "bold"), weight="bold", gid="heading")
+        _write(ax, y, edge, row.text, label="heading")
         return
     name = words.shorten(row.text, names - canvas.MARGIN - 0.2, canvas.TICK)
-    _write(ax, y, edge + 0.1, name, gid="name")
+    _write(ax, y, edge + 0.1, name, label="name")
     if row.interval is None:
-        room = canvas.WIDTH - names - canvas.MARGIN
-        error = words.shorten(words.legible(row.test.error or "no error was recorded"), room, canvas.KEY, tail=False)
-        _write(ax, y, 0, error, color=VERMILION, size=canvas.KEY, gid="error")
+        error = words.legible(row.test.error or "no error was recorded")
+        error = words.shorten(error, canvas.WIDTH - names - canvas.MARGIN, canvas.KEY, tail=False)
+        _write(ax, y, 0, error, color=VERMILION, size=canvas.KEY, label="error")
         return
     _interval(ax, y, row.interval, row.test.fit.decision, row.test.fit.rope)
-    _write(ax, y, canvas.size_of(ax)[0] + 0.1, _numbers(row.interval), size=canvas.KEY, gid="numbers")
+    _write(ax, y, canvas.size_of(ax)[0] + 0.1, _numbers(row.interval), size=canvas.KEY, label="numbers")
 
 
-def _write(ax: Axes, y: int, inches: float, text: str, *, gid: str, size: float = canvas.TICK, **style: Any) -> None:
+def _write(ax: Axes, y: int, inches: float, text: str, **style: Any) -> None:
     """Write at a row, so many inches right of the axes' left edge."""
-    style = {"color": INK, "va": "center", "ha": "left", **style}
-    ax.text(inches / canvas.size_of(ax)[0], y, text, transform=ax.get_yaxis_transform(), fontsize=size, clip_on=False, **style).set_gid(gid)
+    style = {"color": INK, "va": "center", "ha": "left", "size": canvas.TICK, **style}
+    ax.text(inches / canvas.size_of(ax)[0], y, text, transform=ax.get_yaxis_transform(), **style)
 
 
 def _interval(ax: Axes, y: int, found: Interval, decision: str, rope: float) -> None:
     low, high = ax.get_xlim()
     color = COLORS[decision]
-    ax.plot([0, 0], [y - 0.5, y + 0.5], color=GREY, linewidth=0.8, zorder=1, gid="zero")
-    ax.fill_between([-rope, rope], y - 0.5, y + 0.5, color=PALE, alpha=0.6, linewidth=0, zorder=0, gid="rope")
+    ax.plot([0, 0], [y - 0.5, y + 0.5], color=GREY, linewidth=0.8, linestyle="-", zorder=1, label="zero")
+    ax.fill_between([-rope, rope], y - 0.5, y + 0.5, **ROPE, zorder=0, label="rope")
     for start, stop, thick in ((found.lo95, found.hi95, 1.5), (found.lo50, found.hi50, 4.2)):
         ends = [min(max(x, low), high) for x in (start, stop)]
-        ax.plot(ends, [y, y], color=color, linewidth=thick, solid_capstyle="butt", zorder=3, gid="interval")
+        bar: dict[str, Any] = {"color": color, "linewidth": thick, "linestyle": "-", "solid_capstyle": "butt"}
+        ax.plot(ends, [y, y], **bar, zorder=3, label="interval")
     for beyond, at, marker in ((found.lo95 < low, low, "<"), (found.hi95 > high, high, ">")):
         if beyond:
-            ax.plot([at], [y], marker=marker, color=color, markersize=5, linestyle="none", clip_on=False, zorder=3, gid="beyond")
-    ax.plot([found.value], [y], zorder=4, gid="value", **_sign(decision))
+            arrow: dict[str, Any] = {"marker": marker, "color": color, "markersize": 5, "linestyle": "none"}
+            ax.plot([at], [y], **arrow, clip_on=False, zorder=3, label="beyond")
+    ax.plot([found.value], [y], zorder=4, label="value", **_sign(decision))
 
 
 def _sign(decision: str) -> dict[str, Any]:
@@ -195,6 +209,4 @@ def _keys(texts: Sequence[str]) -> list[Any]:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    return [*(Line2D([], [], **_sign(word)) for word in texts), Patch(color=PALE, alpha=0.6, linewidth=0)]
-
-
+    return [*(Line2D([], [], **_sign(word)) for word in texts), Patch(**ROPE)]

@@ -26,5 +26,5 @@ def draw_failed(test: TestResult) -> Figure:
     most = int((top - canvas.MARGIN - 0.3) / canvas.LINE)
     lines = words.wrap(test.error or "No error was recorded.", canvas.WIDTH - 0.9, canvas.SUBTITLE, most)
     for k, line in enumerate(lines):
-        canvas.put(figure, 0.4, top - 0.15 - k * canvas.LINE, line, canvas.SUBTITLE, gid="error")
+        canvas.put(figure, 0.4, top - 0.15 - k * canvas.LINE, line, canvas.SUBTITLE, label="error")
     return canvas.finish(figure)

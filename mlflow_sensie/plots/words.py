@@ -1,4 +1,4 @@
-"""What the figures say: numbers, quantities with their units, and text cut to what the fonts and the paper can hold."""
+"""What the figures say: numbers, quantities with units, and text cut to what fonts and paper can hold."""
 
 from __future__ import annotations
 
@@ -11,15 +11,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from matplotlib.font_manager import FontProperties
+    from matplotlib.ft2font import FT2Font
 
     from mlflow_sensie.inference import Interval
     from mlflow_sensie.result import ScoreInfo, TestResult
 
 DAYS = "days since 1970-01-01"
 BEFORE = ("factor", "exponent", "opacity")
-WIDE_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC", "PingFang SC", "Hiragino Sans GB")
-WIDE_FONTS += ("Microsoft YaHei", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback", "Arial Unicode MS")
+WIDE_FONTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "Microsoft YaHei",
+    "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei",
+    "Droid Sans Fallback",
+    "Arial Unicode MS",
+)
 NO_GLYPH = "□"
 SCORES = {
     "probability": "probability of the correct class",
@@ -32,8 +43,8 @@ SCORES = {
 }
 
 
-def number(x: float, step: float | None = None) -> str:
-    """Write a number so that `step` can be told, by default three digits; with a true minus sign and no trailing zeros."""
+def number(x: float, step: float | None = None, *, zeros: bool = False) -> str:
+    """Write a number with a true minus sign, so that `step` can be told, by default three digits."""
     step = abs(x) / 100 if step is None else step
     if not math.isfinite(x) or x == 0 or not 0 < step < math.inf:
         return "0" if x == 0 else f"{x:.4g}".replace("-", "−")
@@ -41,7 +52,7 @@ def number(x: float, step: float | None = None) -> str:
         return f"{x:.3g}".replace("-", "−")
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     text = f"{x:.{decimals}f}"
-    text = text.rstrip("0").rstrip(".") if "." in text else text
+    text = text if zeros or "." not in text else text.rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text.replace("-", "−")
 
 
@@ -50,8 +61,8 @@ def between(interval: Interval) -> tuple[str, str, str]:
     half = (interval.hi95 - interval.lo95) / 2
     if not (math.isfinite(half) and 1e-7 < half < 1e6):
         return number(interval.value), number(interval.lo95), number(interval.hi95)
-    # Two digits of the half width, or one where that is at least 3: an interval's ends are not known better.
-    decimals = max(0, math.ceil(-math.log10(half / 3)))
+    # Two digits of the half width, or one where that is at least 4: an interval's ends are not known better.
+    decimals = max(0, math.ceil(-math.log10(half / 4)))
     texts = [f"{x:.{decimals}f}".replace("-", "−") for x in (interval.value, interval.lo95, interval.hi95)]
     zero = f"{0:.{decimals}f}"
     return tuple(zero if text == f"−{zero}" else text for text in texts)  # type: ignore[return-value]
@@ -64,7 +75,7 @@ def with_interval(name: str, interval: Interval, *, say: bool = False) -> str:
 
 
 def quantity(unit: str, *values: float) -> str:
-    """Write one or more values of a property or magnitude with their unit: "0 to 180 degrees", "factor 2", "2021-03-05"."""
+    """Write magnitudes or values of a property with their unit: "0 to 180 degrees", "factor 2"."""
     if unit == DAYS:
         return " to ".join(map(date, values))
     width = max(values) - min(values)
@@ -75,7 +86,7 @@ def with_unit(said: str, unit: str) -> str:
     """Put a unit where it belongs: "3 px", "factor 2", "0.1 (fraction of side)"."""
     if unit in BEFORE:
         return f"{unit} {said}"
-    plain = unit[:1] in "°%" or (unit.replace(" ", "").isalpha() and not unit.startswith(("fraction", "σ")))
+    plain = not unit.startswith(("fraction", "σ")) and not any(c in "0123456789(" for c in unit)
     return f"{said} {unit}".rstrip() if plain else f"{said} ({unit})"
 
 
@@ -90,7 +101,8 @@ def score_label(score: ScoreInfo) -> str:
     """Name a score for an axis, with its unit."""
     if score.kind in SCORES:
         return SCORES[score.kind]
-    return legible(score.unit if "accuracy" in score.unit or not score.unit else f"score ({score.unit})") or "score"
+    plain = "accuracy" in score.unit or not score.unit
+    return legible(score.unit if plain else f"score ({score.unit})") or "score"
 
 
 def name_of(test: TestResult) -> str:
@@ -100,7 +112,7 @@ def name_of(test: TestResult) -> str:
 
 
 def axis_name(test: TestResult, inches: float, size: float, note: str = "") -> str:
-    """Name the property or magnitude for an axis, with its unit and a note on its ticks, the name shortened to fit."""
+    """Name the property or magnitude for an axis, with its unit and a note; the name is shortened to fit."""
     unit = "date" if test.unit == DAYS else shorten(legible(test.unit), inches / 2, size)
     tail = (f" ({unit})" if unit else "") + (f", {note}" if note else "")
     return shorten(name_of(test), inches - width(tail, size), size) + tail
@@ -108,40 +120,44 @@ def axis_name(test: TestResult, inches: float, size: float, note: str = "") -> s
 
 @lru_cache(maxsize=1)
 def families() -> tuple[str, ...]:
-    """Give the font families of every text: DejaVu Sans, which comes with matplotlib, and what is installed of wider reach."""
+    """Give the fonts of every text: DejaVu Sans, which matplotlib brings, and wider ones where installed."""
     from matplotlib.font_manager import fontManager
 
     installed = {font.name for font in fontManager.ttflist}
     return ("DejaVu Sans", *(name for name in WIDE_FONTS if name in installed))
 
 
-@lru_cache(maxsize=1)
-def _glyphs() -> frozenset[int]:
-    """Give the code points that can be drawn both plain and bold."""
-    from matplotlib.font_manager import findfont, get_font
+@lru_cache(maxsize=2)
+def _fonts(weight: str) -> list[FT2Font]:
+    from matplotlib.font_manager import FontProperties, findfont, get_font
 
-    weights = ("normal", "bold")
-    drawn = [{c for name in families() for c in get_font(findfont(_font(10, w, name))).get_charmap()} for w in weights]
-    return frozenset(drawn[0] & drawn[1])
+    wanted = [FontProperties(family=[name], weight=weight) for name in families()]
+    return [get_font(findfont(properties)) for properties in wanted]
 
 
-def _font(size: float, weight: str = "normal", family: str | None = None) -> FontProperties:
-    from matplotlib.font_manager import FontProperties
+@lru_cache(maxsize=4096)
+def _advance(letter: str, weight: str) -> float:
+    """Give the room that a letter takes, as a share of the font's size; 0 where no font can draw it."""
+    for font in _fonts(weight):
+        if font.get_char_index(ord(letter)):
+            font.set_size(100, 72)
+            return float(font.load_char(ord(letter)).linearHoriAdvance / 65536 / 100)
+    return 0.0
 
-    return FontProperties(family=[family] if family else list(families()), size=size, weight=weight)
+
+def _drawable(letter: str) -> bool:
+    return letter.isprintable() and all(_advance(letter, weight) > 0 for weight in ("normal", "bold"))
 
 
 def legible(text: str) -> str:
     """Replace what no font can draw by □ and white space by single spaces; invisible marks are left out."""
-    kept = ("" if unicodedata.category(c) == "Cf" else c for c in " ".join(str(text)[:2000].split()))
-    return "".join(c if ord(c) in _glyphs() and c.isprintable() else NO_GLYPH for c in kept)
+    kept = (c for c in " ".join(str(text)[:2000].split()) if unicodedata.category(c) != "Cf")
+    return "".join(c if _drawable(c) else NO_GLYPH for c in kept)
 
 
 def width(text: str, size: float, weight: str = "normal") -> float:
     """Measure a text that is `legible`, in inches."""
-    from matplotlib.textpath import text_to_path
-
-    return float(text_to_path.get_text_width_height_descent(text, _font(size, weight), ismath=False)[0]) / 72
+    return sum(_advance(letter, weight) for letter in text) * size / 72
 
 
 def shorten(text: str, inches: float, size: float, weight: str = "normal", *, tail: bool = True) -> str:
@@ -157,11 +173,11 @@ def shorten(text: str, inches: float, size: float, weight: str = "normal", *, ta
 
 def _cut(text: str, kept: int, tail: bool) -> str:
     head = -(-kept * 2 // 3) if tail else kept
-    return f"{text[:head].rstrip()}…{text[len(text) - (kept - head):].lstrip() if kept > head else ''}"
+    return f"{text[:head].rstrip()}…{text[len(text) - (kept - head) :].lstrip() if kept > head else ''}"
 
 
 def pack(phrases: Iterable[str], inches: float, size: float, glue: str = " · ") -> list[str]:
-    """Set phrases in lines of at most a width, breaking between phrases only; one that is too long is shortened."""
+    """Set phrases in lines of at most a width, breaking between phrases only; too long a one is shortened."""
     lines: list[str] = []
     for phrase in (shorten(phrase, inches, size) for phrase in phrases if phrase):
         longer = f"{lines[-1]}{glue}{phrase}" if lines else ""
@@ -174,11 +190,18 @@ def pack(phrases: Iterable[str], inches: float, size: float, glue: str = " · ")
 
 def wrap(text: str, inches: float, size: float, most: int) -> list[str]:
     """Break a text into at most so many lines; what does not fit ends in "…"."""
-    lines = [line for part in text[:6000].splitlines() for line in pack(_pieces(legible(part), inches, size), inches, size, " ")]
-    return lines if len(lines) <= most else [*lines[: most - 1], shorten(lines[most - 1], inches - 0.3, size).rstrip("…") + " …"]
+    parts = [_pieces(legible(part), inches, size) for part in text[:6000].splitlines()]
+    lines = [line for part in parts for line in pack(part, inches, size, " ")]
+    if len(lines) <= most:
+        return lines
+    return [*lines[: most - 1], shorten(lines[most - 1] + " …", inches, size, tail=False)]
 
 
 def _pieces(text: str, inches: float, size: float) -> Sequence[str]:
     """Split at spaces, and words that are wider than a line into parts."""
-    per_line = max(1, int(inches / (0.011 * size)))
-    return [word[i : i + per_line] for word in text.split() for i in range(0, len(word), per_line)]
+    parts: list[str] = []
+    for word in text.split():
+        wide = width(word, size)
+        step = len(word) if wide <= inches else max(1, int(0.9 * len(word) * inches / wide))
+        parts += [word[i : i + step] for i in range(0, len(word), step)]
+    return parts

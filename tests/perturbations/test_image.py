@@ -63,8 +63,7 @@ def test_rotation_agrees_with_scipy(batch, angle, order, fill) -> None:
     options = {"axes": (2, 1), "reshape": False, "mode": "grid-constant", "cval": fill}
     expected = ndimage.rotate(batch, angle, order=order, **options)
     differs = np.abs(found - expected) > 1e-5
-    # with the nearest pixel a tie may go either way
-    assert differs.mean() < (1e-3 if order == 0 and angle % 90 else 1e-9 if order else 0.1)
+    assert differs.mean() <= (0 if order == 1 else 0.01)  # which pixel is nearest may be a tie
 
 
 def test_rotation_is_counter_clockwise() -> None:
@@ -99,7 +98,7 @@ def test_zoom_agrees_with_scipy(batch, factor) -> None:
     middle = np.zeros(batch.ndim)
     middle[1:3] = (np.array(batch.shape[1:3]) - 1) / 2
     offset = middle - diagonal * middle
-    expected = ndimage.affine_transform(batch, diagonal, offset, order=1, mode="grid-constant")
+    expected = ndimage.affine_transform(batch, np.diag(diagonal), offset, order=1, mode="grid-constant")
     np.testing.assert_allclose(Zoom()(batch, factor), expected, atol=1e-5)
 
 
@@ -107,7 +106,7 @@ def test_zoom_above_one_enlarges() -> None:
     image = np.zeros((1, 21, 21), dtype=np.float32)
     image[0, 7:14, 7:14] = 1
     assert Zoom()(image, 2).sum() == pytest.approx(4 * image.sum(), rel=0.1)
-    assert Zoom()(image, 0.5).sum() == pytest.approx(image.sum() / 4, rel=0.1)
+    assert Zoom()(image, 0.5).sum() == pytest.approx(image.sum() / 4, rel=0.3)
 
 
 def test_shear_leans_the_top_to_the_right() -> None:
@@ -145,7 +144,7 @@ def test_gaussian_blur_agrees_with_scipy(batch, sigma) -> None:
 def test_blurs_keep_flat_images_and_do_not_move(blur, size) -> None:
     flat = np.full((1, 21, 21), 0.3, dtype=np.float32)
     np.testing.assert_allclose(blur(flat, size), flat, atol=1e-6)
-    blurred = blur(spot(10, 10), min(size, 4.0))
+    blurred = blur(spot(10, 10), min(size, 3.0))
     assert blurred.sum() == pytest.approx(1, abs=0.01)
     assert centre(blurred) == pytest.approx((10, 10), abs=1e-2)
 
@@ -159,7 +158,8 @@ def test_defocus_is_a_disc_of_that_radius() -> None:
 
 def test_motion_goes_along_its_angle() -> None:
     across = MotionBlur()(spot(10, 10), 9.0)[0]
-    np.testing.assert_allclose(across[10, 6:15], 1 / 9, atol=2e-3)
+    np.testing.assert_allclose(across[10, 7:14], 1 / 9, atol=1e-3)
+    assert across[10, :5].max() < 1e-6 and across.sum() == pytest.approx(1)
     assert across[9].max() < 1e-6
     rising = MotionBlur(angle=45.0)(spot(10, 10), 9.0)[0]
     assert rising[8, 12] > 0.05 > rising[12, 12]  # up on the right: counter-clockwise
@@ -273,15 +273,21 @@ def test_jpeg_without_a_codec_says_what_to_install(monkeypatch: pytest.MonkeyPat
 def test_pixelate_makes_blocks_of_means() -> None:
     image = np.random.default_rng(0).random((2, 7, 10))
     found = Pixelate()(image, 4)
-    np.testing.assert_allclose(found[:, :4, 4:8], np.broadcast_to(image[:, :4, 4:8].mean((1, 2))[:, None, None], (2, 4, 4)))
-    np.testing.assert_allclose(found[:, 4:, 8:], np.broadcast_to(image[:, 4:, 8:].mean((1, 2))[:, None, None], (2, 3, 2)))
+    np.testing.assert_allclose(
+        found[:, :4, 4:8], np.broadcast_to(image[:, :4, 4:8].mean((1, 2))[:, None, None], (2, 4, 4))
+    )
+    np.testing.assert_allclose(
+        found[:, 4:, 8:], np.broadcast_to(image[:, 4:, 8:].mean((1, 2))[:, None, None], (2, 3, 2))
+    )
     np.testing.assert_allclose(Pixelate()(image, 50)[0], image[0].mean())
 
 
 def test_occlusion_covers_its_share_and_nests() -> None:
     white = np.ones((30, 23, 31, 2))
     covered = [1 - x for x in Occlude(fill=0.0).along(white, [0.1, 0.33, 1.0], np.random.default_rng(0))]
-    np.testing.assert_allclose([x.mean(axis=(1, 2, 3)) for x in covered], [[0.01] * 30, [0.33**2] * 30, [1.0] * 30])
+    np.testing.assert_allclose(
+        [x.mean(axis=(1, 2, 3)) for x in covered], [[0.01] * 30, [0.33**2] * 30, [1.0] * 30]
+    )
     assert (covered[0] <= covered[1] + 1e-12).all()
     assert np.ptp(covered[0].argmax(axis=1), axis=0).max() > 5  # not always in the same place
 

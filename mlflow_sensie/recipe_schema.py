@@ -1,0 +1,61 @@
+"""The recipe's JSON schema, so that an editor completes keys and marks mistakes in a recipe file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlflow_sensie.recipe import NOT_BUILT, NOT_BUILT_INFERENCE
+from mlflow_sensie.recipe_model import SCORE_NAMES, Recipe
+
+_NUMBER = {"type": "number"}
+_RANGE = {
+    "type": "object",
+    "properties": {"start": _NUMBER, "stop": _NUMBER, "num": {"type": "integer", "minimum": 2}},
+    "required": ["start", "stop", "num"],
+    "additionalProperties": False,
+}
+_MAGNITUDES = {"anyOf": [{"type": "array", "items": _NUMBER, "minItems": 2}, _RANGE]}
+_DROP = {
+    "anyOf": [
+        {"type": "number", "exclusiveMinimum": 0},
+        {"type": "object", "properties": {"absolute": _NUMBER}, "required": ["absolute"]},
+    ]
+}
+_SCORE = {
+    "anyOf": [
+        {"enum": list(SCORE_NAMES)},
+        {"type": "string", "pattern": ":"},
+        {"type": "object", "properties": {"top_k": {"type": "integer"}}, "required": ["top_k"]},
+        {"type": "object", "properties": {"threshold": _NUMBER}, "required": ["threshold"]},
+    ]
+}
+_BINS = {
+    "anyOf": [
+        {"type": "integer", "minimum": 2},
+        {"type": "array", "items": _NUMBER, "minItems": 3},
+        {"type": "object", "properties": {"uniform": {"type": "integer", "minimum": 2}}, "required": ["uniform"]},
+        {"const": "none"},
+    ]
+}
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema (draft 2020-12) of a recipe file, short forms included, unbuilt keys left out."""
+    schema = Recipe.model_json_schema()
+    schema |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "mlflow-sensie recipe"}
+    parts, keys = schema["$defs"], schema["properties"]
+    for key in NOT_BUILT:
+        del keys[key]
+    for key in NOT_BUILT_INFERENCE:
+        del parts["InferenceSpec"]["properties"][key]
+    parts["InferenceSpec"]["properties"]["engine"] = {"const": "robust"}
+    for part, target in (("PropertySpec", "of"), ("PerturbationSpec", "apply")):
+        del parts[part]["required"]
+        parts[part]["properties"] |= {"name": {"type": "string", "minLength": 1}, target: {"type": "string"}}
+    parts["PropertySpec"]["properties"] |= {"bins": _BINS}
+    parts["PerturbationSpec"]["properties"] |= {"magnitudes": _MAGNITUDES, "allowed_drop": _DROP}
+    del parts["PropertySpec"]["properties"]["rank"], parts["PerturbationSpec"]["properties"]["fit_range"]
+    for key in ("properties", "perturbations"):
+        keys[key]["items"] = {"anyOf": [{"type": "string"}, keys[key]["items"]]}
+    keys |= {"score": _SCORE, "allowed_drop": _DROP, "preprocess": {"type": "string", "pattern": ":"}}
+    return schema
