@@ -6,7 +6,7 @@
 #   make clean    remove everything that these targets made
 
 VENV   ?= .venv
-EXTRAS ?= dev,keras
+EXTRAS ?= dev,image,keras
 DEMO   ?= demo
 ARGS   ?=
 BIN    := $(VENV)/bin

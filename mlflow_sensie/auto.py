@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from mlflow_sensie.dataset import Examples, concat, rows
-from mlflow_sensie.errors import ModelError, RecipeError, SensieError
+from mlflow_sensie.errors import DataError, ModelError, RecipeError, SensieError
 from mlflow_sensie.models import Model
 from mlflow_sensie.perturbations.base import fresh_copy
-from mlflow_sensie.recipe_model import PerturbationSpec, PropertySpec, Recipe
+from mlflow_sensie.plan import make_plan
+from mlflow_sensie.recipe_model import RESERVED, PerturbationSpec, PropertySpec, Recipe, slug
 from mlflow_sensie.survey import ColumnSummary, summarise_column
 from mlflow_sensie.sweep import predict_in_calls
 
@@ -51,11 +53,12 @@ def choose(recipe: Recipe, examples: Examples, model: Model) -> tuple[Recipe, tu
     if kind == "tabular":
         choice = _for_tables(examples, model, recipe.batch_size)
     elif kind == "text":
-        choice = _for_kind(examples, _TEXTS, {"length": "text.length", "uppercase": "text.uppercase_fraction"})
+        choice = _for_kind(examples, _TEXTS, {"length": "text.length", "word-length": "text.mean_word_length"})
     elif kind == "series":
         choice = _for_kind(examples, _SERIES, {"mean": "series.mean", "volatility": "series.volatility"})
     elif form.layout is not None:
-        choice = _for_kind(examples, _IMAGES, {"ink": "image.mean", "contrast": "image.contrast"})
+        measured = {"ink": "image.mean", "contrast": "image.contrast"}
+        choice = _for_kind(examples, _IMAGES, measured, value_range=recipe.value_range)
     else:
         raise RecipeError(
             f"recipe auto has no tests for {kind} inputs of shape {form.shape}; "
@@ -68,16 +71,25 @@ def choose(recipe: Recipe, examples: Examples, model: Model) -> tuple[Recipe, tu
     return recipe.model_copy(update=left_open), reasons
 
 
-def _for_kind(examples: Examples, perturbations: tuple[str, ...], properties: dict[str, str]) -> Choice:
+def _for_kind(
+    examples: Examples, perturbations: tuple[str, ...], properties: dict[str, str], **settings: Any
+) -> Choice:
     kind = {"tensor": f"images ({examples.form.layout}, {examples.form.shape})"}.get(
         examples.form.kind, examples.form.kind
     )
     reasons = [f"{name}: the inputs are {kind}" for name in perturbations]
-    reasons += [f"{name}: {of}, which every example has" for name, of in properties.items()]
-    specs = [PropertySpec(name=name, of=of) for name, of in properties.items()]
+    specs: list[PropertySpec] = []
+    for spec in (PropertySpec(name=name, of=of) for name, of in properties.items()):
+        try:
+            make_plan(Recipe(properties=(spec,), **settings), examples)
+        except DataError as error:
+            reasons.append(f"{spec.name}: left out, {error}")
+        else:
+            reasons.append(f"{spec.name}: {spec.of}, which every example has")
+            specs.append(spec)
     room = MOST_TESTS - len(perturbations) - len(properties)
     columns, more = _usable([str(name) for name in examples.metadata.columns], examples)
-    specs += [PropertySpec(name=each.name, of=each.name) for each in columns[:room]]
+    specs += [_column(each.name, properties) for each in columns[:room]]
     reasons += more + [f"{each.name}: {_article(each.kind)} column beside the inputs" for each in columns[:room]]
     reasons += [f"{each.name}: left out, at most {MOST_TESTS} tests" for each in columns[room:]]
     return Choice(tuple(specs), _specs(perturbations), tuple(reasons))
@@ -103,8 +115,13 @@ def _for_tables(examples: Examples, model: Model, batch_size: int | str) -> Choi
         )
         left_out = "" if each in chosen else f"left out, at most {MOST_TESTS} tests; "
         reasons.append(f"{each.name}: {left_out}{_article(each.kind)} column; {why}")
-    specs = tuple(PropertySpec(name=each.name, of=each.name) for each in chosen)
-    return Choice(specs, perturbations, tuple(reasons))
+    return Choice(tuple(_column(each.name) for each in chosen), perturbations, tuple(reasons))
+
+
+def _column(name: str, taken: Collection[str] = ()) -> PropertySpec:
+    """The property of a column, under another name where its own is reserved or taken."""
+    free = slug(name) not in RESERVED and name not in taken
+    return PropertySpec(name=name if free else f"column {name}", of=name)
 
 
 def _article(kind: str) -> str:
@@ -116,17 +133,22 @@ def _specs(names: tuple[str, ...]) -> tuple[PerturbationSpec, ...]:
 
 
 def _table_perturbations(examples: Examples, reasons: list[str]) -> tuple[PerturbationSpec, ...]:
-    """Noise on numbers, swaps of categories, missing values where the data has some already."""
-    features = [str(name) for name in examples.form.names if str(name) not in examples.metadata]
-    found = [summarise_column(name, column) for name in features if (column := examples.column(name)) is not None]
+    """Noise on numbers, swaps of categories, missing values in the columns that have some already."""
+    inputs = examples.inputs
+    names = list(inputs.columns) if isinstance(inputs, pd.DataFrame) else list(examples.form.names)
+    columns: dict[Any, Any] = {name: examples.column(str(name)) for name in names}
+    found = {name: summarise_column(str(name), column) for name, column in columns.items()}
+    numeric = pd.api.types.is_numeric_dtype
+    gaps = [name for name, each in found.items() if 0 < each.n_missing < each.n and each.kind != "other"]
     wanted = {
-        "tabular.noise": (any(each.kind in ("numeric", "integer") and each.sd for each in found), "numeric columns"),
-        "tabular.swap": (any(each.kind == "category" and each.n_unique > 1 for each in found), "categories"),
-        "tabular.missing": (any(0 < each.n_missing < each.n for each in found), "missing values already"),
+        "tabular.noise": (any(each.sd and numeric(columns[name]) for name, each in found.items()), "numeric columns"),
+        "tabular.swap": (any(each.kind == "category" and each.n_unique > 1 for each in found.values()), "categories"),
+        "tabular.missing": (bool(gaps), f"missing values already, in {', '.join(map(str, gaps))}"),
     }
-    names = tuple(name for name, (fits, _) in wanted.items() if fits)
-    reasons += [f"{name}: the inputs have {wanted[name][1]}" for name in names]
-    return _specs(names)
+    chosen = tuple(name for name, (fits, _) in wanted.items() if fits)
+    reasons += [f"{name}: the inputs have {wanted[name][1]}" for name in chosen]
+    params = {"tabular.missing": {"columns": gaps}}  # the model need not bear any elsewhere
+    return tuple(PerturbationSpec(name=name, apply=name, params=params.get(name, {})) for name in chosen)
 
 
 def _usable(names: list[str], examples: Examples) -> tuple[list[ColumnSummary], list[str]]:

@@ -126,7 +126,8 @@ class Examples:
 
 def rows(inputs: Inputs, positions: NDArray[np.intp] | slice) -> Inputs:
     """Return rows of an array or a frame by position."""
-    return inputs.iloc[positions] if isinstance(inputs, pd.DataFrame) else inputs[positions]
+    # A frame of its own: pandas 2 warns those who write into a slice of another.
+    return inputs.iloc[positions].copy(deep=False) if isinstance(inputs, pd.DataFrame) else inputs[positions]
 
 
 def concat(parts: Sequence[Inputs]) -> Inputs:
@@ -218,7 +219,8 @@ def clean_targets(targets: Any, n: int) -> NDArray[Any]:
     missing = int(pd.isna(labels).sum())
     if missing:
         raise DataError(f"{missing} of {n} targets are missing; drop those rows or fill them in")
-    return labels
+    # Nullable numbers come as objects.
+    return pd.Series(labels).infer_objects().to_numpy() if labels.dtype == object else labels
 
 
 def _split_metadata(data: Any, features: Sequence[str] | None) -> tuple[Inputs, pd.DataFrame]:
@@ -268,6 +270,9 @@ def _form_of_rows(inputs: Inputs, kind: str | None, names: Sequence[str] | None)
         raise DataError("kind: tensor needs the shape of one example: input_shape, or a model with a tensor signature")
     if isinstance(inputs, pd.DataFrame):
         text = kind == "text" or (kind is None and _is_text(inputs))
+        if kind == "text" and not any(_holds_strings(inputs[name]) for name in inputs.columns):
+            names = ", ".join(map(str, inputs.columns[:8]))
+            raise DataError(f"kind: text needs a column of strings; the columns are {names}")
         return Form("text" if text else "tabular", "frame", names=tuple(map(str, inputs.columns)))
     if inputs.ndim == 1 and inputs.dtype.kind in "OUT" and kind in (None, "text"):
         return Form("text", "array")
@@ -280,13 +285,17 @@ def _form_of_rows(inputs: Inputs, kind: str | None, names: Sequence[str] | None)
     return Form("tabular", "array", names=tuple(names) if names else numbered)
 
 
+def _holds_strings(column: pd.Series[Any]) -> bool:
+    present = column.dropna()
+    return len(present) > 0 and all(isinstance(cell, str) for cell in present)
+
+
 def _is_text(frame: pd.DataFrame) -> bool:
     """Whether the only column holds texts rather than categories: strings of three words or more on average."""
     if frame.shape[1] != 1:
         return False
-    cells = frame.iloc[:, 0].dropna()
-    texts = len(cells) > 0 and all(isinstance(cell, str) for cell in cells)
-    return texts and float(np.mean([len(cell.split()) for cell in cells])) >= 3
+    column = frame.iloc[:, 0]
+    return _holds_strings(column) and float(np.mean([len(cell.split()) for cell in column.dropna()])) >= 3
 
 
 def _to_array(frame: pd.DataFrame) -> NDArray[Any]:

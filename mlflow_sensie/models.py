@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -132,7 +133,7 @@ def _open_pyfunc(model: Any, task: str | None, plain_predict: bool) -> Model:
     wrapped = loader in PROBABILITY_FLAVOURS and not common["served"] and task != "regressor"
     if wrapped and not plain_predict and hasattr(raw, "predict_proba"):
         return Model(_as_texts(raw, raw.predict_proba), "predict_proba", _classes_of(raw), task, **common)
-    call = _quietly(model.predict) if loader in ("mlflow.keras", "mlflow.tensorflow") else model.predict
+    call = model.predict if common["served"] or not _is_keras(raw) else functools.partial(raw.predict, verbose=0)
     return Model(call, "predict", None if common["served"] else _classes_of(raw), task, **common)
 
 
@@ -142,10 +143,11 @@ def _open_estimator(model: Any, task: str | None, plain_predict: bool) -> Model:
     if hasattr(model, "predict_proba") and not plain_predict and task != "regressor":
         call = _as_texts(model, model.predict_proba)
         return Model(call, "predict_proba", _classes_of(model), task, schema, name)
-    if type(model).__module__.split(".")[0] == "keras":
+    if _is_keras(model):
         shape = getattr(model, "input_shape", None)
         schema = InputSchema(shape=tuple(shape[1:])) if isinstance(shape, tuple) and None not in shape[1:] else schema
-        return Model(_quietly(model.predict), "predict", None, task, schema, name, wants_array=True)
+        call = functools.partial(model.predict, verbose=0)
+        return Model(call, "predict", None, task, schema, name, wants_array=True)
     return Model(_as_texts(model, model.predict), "predict", _classes_of(model), task, schema, name)
 
 
@@ -171,27 +173,12 @@ def _classes_of(model: Any) -> tuple[Any, ...] | None:
     return tuple(np.asarray(classes).tolist()) if isinstance(classes, np.ndarray | list) else None
 
 
-def _quietly(predict: Callable[..., Any]) -> Callable[[Inputs], Any]:
-    """Keep Keras from drawing a progress bar of its own for every predict call."""
+def _is_keras(model: Any) -> bool:
+    """Whether this is a Keras model, whose ``predict`` draws a progress bar per call unless told ``verbose=0``.
 
-    def call(inputs: Inputs) -> Any:
-        with _keras_silenced():
-            return predict(inputs)
-
-    return call
-
-
-@contextlib.contextmanager
-def _keras_silenced() -> Iterator[None]:
-    import keras
-
-    was_on = keras.config.is_interactive_logging_enabled()
-    try:
-        keras.config.disable_interactive_logging()
-        yield
-    finally:
-        if was_on:
-            keras.config.enable_interactive_logging()
+    Its global switch is one per thread, and the bar is drawn from another one.
+    """
+    return any(kind.__module__.split(".")[0] in ("keras", "tf_keras") for kind in type(model).__mro__)
 
 
 def _read_schema(schema: Any, raw: Any) -> InputSchema:

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Any
@@ -13,12 +14,22 @@ from typing import Any
 from mlflow_sensie.errors import RecipeError
 
 
+_NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
+
+
+def names_code(text: Any) -> bool:
+    """Whether this is a ``package.module:attribute``, which runs code when it is loaded."""
+    return isinstance(text, str) and re.fullmatch(f"{_NAME}:{_NAME}", text) is not None
+
+
 def load_target(path: str) -> Any:
     """Import ``package.module:attribute`` and return the attribute.
 
     Raises:
-        RecipeError: the module cannot be imported or has no such attribute.
+        RecipeError: it is none, the module cannot be imported or has no such attribute.
     """
+    if not names_code(path):  # nothing may be imported that a recipe file could name without being noticed
+        raise RecipeError(f"{path!r} could not be loaded: 'module:function' is needed")
     module_name, _, attribute = path.partition(":")
     try:
         target: Any = importlib.import_module(module_name)
@@ -41,7 +52,7 @@ def find(name: str, built_in: Mapping[str, Any], group: str, what: str) -> Any:
     if name in built_in:
         found = built_in[name]
         return load_target(found) if isinstance(found, str) else found
-    if ":" in name:
+    if names_code(name):
         return load_target(name)
     plugins = {point.name: point for point in entry_points(group=group)}
     if name in plugins:

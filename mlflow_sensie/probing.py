@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from mlflow_sensie.auto import MOST_EXAMPLES, choose
 from mlflow_sensie.dataset import CHUNK, Examples, make_examples
 from mlflow_sensie.errors import DataError, EvaluationIncomplete, ModelError, RecipeError, SensieError
+from mlflow_sensie.gallery import make_galleries
 from mlflow_sensie.inference import Interval, Posterior, category_test, perturbation_test, property_test
 from mlflow_sensie.models import Model, Predictions, open_model
 from mlflow_sensie.moments import Moments
 from mlflow_sensie.perturbations.base import fresh_copy
 from mlflow_sensie.plan import Plan, align_by_key, make_plan, read_property_table, stratified_sample
 from mlflow_sensie.plugins import load_target
-from mlflow_sensie.recipe import load_recipe
+from mlflow_sensie.recipe import capped_log_examples, load_recipe
 from mlflow_sensie.recipe_model import AbsoluteDrop, PerturbationSpec, Recipe
 from mlflow_sensie.result import Kind, Result, ScoreInfo, TestResult
 from mlflow_sensie.scores import CLEAN, EXPECTED, ScoreTable, property_column, score_column
@@ -91,9 +92,10 @@ def evaluate(
     ``columns`` names the features of an array X.
     """
     started = time.monotonic()
+    recipe = recipe.model_copy(update={"log_examples": capped_log_examples(recipe.log_examples)})
     settled = settle(model, X, y, recipe, task=task, metadata=metadata, columns=columns)
     opened, recipe, examples = settled.model, settled.recipe, settled.examples
-    plan = make_plan(recipe, examples)
+    plan = settled.plan
     first = _first_predictions(opened, examples, recipe)
     scorer, targets = settle_scorer(opened, first, examples.targets, recipe)
     properties = [*plan.properties, *([_class_levels(scorer, targets)] if recipe.class_test else [])]
@@ -111,9 +113,12 @@ def evaluate(
     digest = data_digest(examples, properties)
     table.metadata = _table_metadata(recipe, scorer, plan, digest)
     tests = _infer(recipe, scorer, plan, properties, sweep, table)
-    return _result(
+    result = _result(
         recipe, opened, scorer, examples, tests, table, digest, settled.choices, sweep.n_predictions, started
     )
+    if recipe.log_examples == "full":
+        result._galleries = make_galleries(sweep, plan.survey, table, [name for name in tests if tests[name].ok])
+    return result
 
 
 # --- before the sweep --------------------------------------------------------------------------------------
@@ -121,11 +126,12 @@ def evaluate(
 
 @dataclass(frozen=True)
 class Settled:
-    """What loose input comes to: a model, examples, and a recipe with every choice written out."""
+    """What loose input comes to: a model, examples, a recipe with every choice written out, and its plan."""
 
     model: Model
     examples: Examples
     recipe: Recipe
+    plan: Plan
     choices: tuple[str, ...]
 
 
@@ -139,7 +145,7 @@ def settle(
     metadata: pd.DataFrame | None = None,
     columns: tuple[str, ...] | None = None,
 ) -> Settled:
-    """Open the model, make the examples, and choose what the recipe leaves open."""
+    """Open the model, make the examples, choose what the recipe leaves open, and plan every test."""
     custom_score = callable(recipe.score) or ":" in str(recipe.score or "")
     opened = open_model(model, task=task, plain_predict=custom_score or recipe.output == "labels")
     opened = replace(opened, preprocess=_function(recipe.preprocess))
@@ -149,7 +155,7 @@ def settle(
         recipe, choices = choose(recipe, examples, opened)
     if not recipe.n_tests:
         raise RecipeError("the recipe has no tests; name properties, perturbations or class_test")
-    return Settled(opened, examples, recipe, choices)
+    return Settled(opened, examples, recipe, make_plan(recipe, examples), choices)
 
 
 def _prepare(

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from mlflow_sensie.errors import NotBuiltError, RecipeError
-from mlflow_sensie.recipe_model import InferenceSpec, PerturbationSpec, PropertySpec, Recipe
+from mlflow_sensie.plugins import names_code
+from mlflow_sensie.recipe_model import InferenceSpec, LogExamples, PerturbationSpec, PropertySpec, Recipe
 
 # Keys that DESIGN.md's recipe has and this version does not build: refused by name, never ignored.
 NOT_BUILT = (
     "slices", "weights", "cluster", "interactions", "calibration", "precision", "time_budget",
-    "checkpoint", "gate", "baseline", "log_examples", "predictions",
+    "checkpoint", "gate", "baseline", "predictions",
 )  # fmt: skip
 NOT_BUILT_INFERENCE = (
     "fit_range", "polynomial", "family", "draws", "tune", "chains", "target_accept", "priors",
 )  # fmt: skip
+
+LOG_EXAMPLES_CAP = "MLFLOW_SENSIE_LOG_EXAMPLES"
 
 
 def load_recipe(source: Any = None, *, allow_code: bool = False) -> Recipe:
@@ -58,6 +62,19 @@ def load_recipe(source: Any = None, *, allow_code: bool = False) -> Recipe:
         return Recipe.model_validate(wanted)
     except ValidationError as error:
         raise RecipeError(_explain(error)) from error
+
+
+def capped_log_examples(asked: str) -> LogExamples:
+    """Return what of the data may be uploaded: ``asked``, or what the environment allows where that is less.
+
+    Raises:
+        RecipeError: ``MLFLOW_SENSIE_LOG_EXAMPLES`` is set to something else than none, ids or full.
+    """
+    levels: tuple[LogExamples, ...] = get_args(LogExamples)
+    cap = os.environ.get(LOG_EXAMPLES_CAP, levels[-1])
+    if cap not in levels:
+        raise RecipeError(f"{LOG_EXAMPLES_CAP}: {', '.join(levels)} are allowed; {cap!r} came")
+    return next(level for level in levels if level in (asked, cap))
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -97,7 +114,7 @@ def _code_in(read: Mapping[str, Any]) -> str | None:
     for part, key in (("properties", "of"), ("perturbations", "apply")):
         for item in _items(read.get(part)):
             places.append(item.get(key, item.get("name")) if isinstance(item, Mapping) else item)
-    return next((place for place in places if isinstance(place, str) and ":" in place), None)
+    return next((place for place in places if names_code(place)), None)
 
 
 def _items(value: Any) -> list[Any]:

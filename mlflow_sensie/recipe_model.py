@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from mlflow_sensie.plugins import source_of
+from mlflow_sensie.plugins import names_code, source_of
 
 OVERVIEW = ("clean_score", "worst_mean_drop", "worst_effect_bound95", "worst_spread", "n_tests", "n_failed")
 RESERVED = frozenset({"class", *OVERVIEW})
@@ -29,6 +29,8 @@ RESERVED = frozenset({"class", *OVERVIEW})
 WITHOUT_EFFECT = frozenset(
     {"recipe", "batch_size", "on_error", "log_examples", "scores", "checkpoint", "prefix", "gate", "baseline"}
 )
+
+LogExamples = Literal["none", "ids", "full"]  # from the least to the most
 
 IN_MEMORY = "table sha256:"  # how a table that was given in memory stands in a recipe
 
@@ -88,7 +90,7 @@ def _parse_drop(value: Any) -> float | AbsoluteDrop:
 def _parse_score(value: Any) -> Any:
     if value is None or value in SCORE_NAMES or isinstance(value, TopK | Threshold) or callable(value):
         return value
-    if isinstance(value, str) and ":" in value:
+    if names_code(value):
         return value
     for model, key in ((TopK, "top_k"), (Threshold, "threshold")):
         if isinstance(value, Mapping) and set(value) == {key}:
@@ -234,7 +236,7 @@ class Recipe(_Part):
     seed: int = Field(default=0, ge=0)
     missing: Literal["fail", "drop"] = "fail"
     on_error: Literal["raise", "record"] = "raise"
-    log_examples: Any = "ids"
+    log_examples: LogExamples = "ids"
     scores: bool = True
     checkpoint: Any = None
     prefix: str = ""

@@ -15,6 +15,7 @@ from mlflow_sensie.inference import CategoryFit, Curve, Interval, PerturbationFi
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from mlflow_sensie.gallery import Gallery
     from mlflow_sensie.scores import ScoreTable
 
 SCHEMA_VERSION = 1
@@ -120,12 +121,18 @@ class Result(_Frozen):
     seconds: float
     prefix: str = ""
     _score_table: Any = PrivateAttr(default=None)
+    _galleries: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     @property
     def score_table(self) -> ScoreTable | None:
         """The scores of all examples; ``None`` on a result that was read back from JSON."""
         table: ScoreTable | None = self._score_table
         return table
+
+    @property
+    def galleries(self) -> Mapping[str, Gallery]:
+        """A gallery per perturbation test by name, made under ``log_examples: full`` alone; never in the JSON."""
+        return MappingProxyType(self._galleries)
 
     @property
     def failed(self) -> dict[str, str]:
@@ -203,11 +210,31 @@ class Result(_Frozen):
         numbers = ["effect", "lo95", "hi95", "mean_drop", "holds_until", "spread"]
         return frame.astype({name: float for name in numbers}).rename_axis("test")
 
-    def plot(self, test: str | None = None) -> Figure:
-        """Draw one test by name, or all of them in one figure."""
+    def plot(self, test: str | None = None, *, kind: Literal["auto", "gallery"] = "auto") -> Figure:
+        """Draw one test by name, or all of them in one figure; ``kind="gallery"`` shows examples of one.
+
+        Raises:
+            ValueError: another kind came, or there is no such gallery.
+        """
         from mlflow_sensie import plots
 
+        if kind == "gallery":
+            from mlflow_sensie.plots.gallery import draw_gallery
+
+            return draw_gallery(self, self._gallery_of(test))
+        if kind != "auto":
+            raise ValueError(f"kind: 'auto' or 'gallery'; {kind!r} came")
         return plots.overview(self) if test is None else plots.draw(self, self.tests[test])
+
+    def _gallery_of(self, test: str | None) -> Gallery:
+        """The gallery of a test, or why there is none."""
+        if not self._galleries:
+            raise ValueError("there are no galleries: they hold examples, and are made under log_examples: full alone")
+        if test not in self._galleries:
+            named = "kind='gallery' needs the name of a test" if test is None else f"there is no gallery of {test!r}"
+            raise ValueError(f"{named}; there are galleries of: {', '.join(self._galleries)}")
+        found: Gallery = self._galleries[test]
+        return found
 
     def to_json(self) -> str:
         """Return the whole result as JSON (a versioned schema), without the score table."""

@@ -40,7 +40,8 @@ class Scorer:
 
     ``kind`` is the resolved kind of score (a tag on the run); ``probabilities`` reads predictions as (n, K)
     class probabilities where the model gives them; ``source`` says where the predictions come from;
-    ``warnings`` what the user should know of them.
+    ``warnings`` what the user should know of them. ``answers`` names the model's answer to each example: the
+    label of a class, a number of a regressor, "" where only a custom score knows; ``None`` for a missing one.
     """
 
     kind: str
@@ -49,6 +50,7 @@ class Scorer:
     probabilities: Callable[[Predictions], Floats] | None = None
     source: str = "predict"
     warnings: tuple[str, ...] = ()
+    answers: Callable[[Predictions], list[Any]] = lambda predictions: [""] * len(predictions.values)
 
     def expected(self, predictions: Predictions) -> Floats | None:
         """Return the score (n,) that the model's own probabilities announce, Σ_k p_k²; for probabilities only."""
@@ -133,7 +135,10 @@ def _regression(model: Model, targets: NDArray[Any], recipe: Recipe) -> tuple[Sc
         error = np.abs(np.asarray(predictions.values, dtype=np.float64) - truth) / spread
         return np.asarray(-(error**power))
 
-    return Scorer(kind, SCALES[kind], score, source=model.source), Targets(values)
+    def answers(predictions: Predictions) -> list[Any]:
+        return [None if pd.isna(value) else float(value) for value in predictions.values]
+
+    return Scorer(kind, SCALES[kind], score, source=model.source, answers=answers), Targets(values)
 
 
 # --- classification ----------------------------------------------------------------------------------------
@@ -155,8 +160,13 @@ def _classification(model: Model, first: Predictions, targets: NDArray[Any], rec
         p = probabilities(predictions)
         return np.where(np.isnan(p).any(axis=1), np.nan, _score_probabilities(p, truth, kind, extra, positive))
 
+    def answers(predictions: Predictions) -> list[Any]:
+        p = probabilities(predictions)
+        decided = _decide(p, kind, extra, positive)
+        return [None if np.isnan(row).any() else classes[k] for row, k in zip(p, decided, strict=True)]
+
     probabilities(first)  # a bad output is refused before the sweep
-    scorer = Scorer(kind, SCALES[kind], score, probabilities, model.source)
+    scorer = Scorer(kind, SCALES[kind], score, probabilities, model.source, answers=answers)
     return scorer, Targets(encoded, classes)
 
 
@@ -184,6 +194,13 @@ def _score_probabilities(p: Floats, truth: NDArray[Any], kind: str, extra: float
     hot = np.zeros_like(p)
     hot[np.arange(len(p)), truth] = 1.0
     return np.asarray(-np.square(p - hot).sum(axis=1))
+
+
+def _decide(p: Floats, kind: str, extra: float, positive: int) -> NDArray[np.intp]:
+    """The number of the class that the model decides for: the most probable, or what the threshold says."""
+    if kind == "threshold" and p.shape[1] == 2:
+        return np.where(p[:, positive] >= extra, positive, 1 - positive)
+    return np.asarray(p.argmax(axis=1))
 
 
 def _output_kind(model: Model, first: Predictions, recipe: Recipe) -> str:
@@ -358,7 +375,12 @@ def _label_scorer(model: Model, first: Predictions, targets: NDArray[Any], recip
         missing = pd.isna(predictions.values)
         return np.where(missing, np.nan, (labels == keys[truth]).astype(np.float64))
 
-    scorer = Scorer("correct", SCALES["correct"], score, source=model.source, warnings=(warning,))
+    by_key = dict(zip(keys, classes, strict=True))
+
+    def answers(predictions: Predictions) -> list[Any]:
+        return [None if pd.isna(label) else by_key.get(_key(label), label) for label in predictions.values.tolist()]
+
+    scorer = Scorer("correct", SCALES["correct"], score, source=model.source, warnings=(warning,), answers=answers)
     return scorer, Targets(_encode(targets, classes, model), classes)
 
 

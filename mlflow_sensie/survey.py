@@ -199,24 +199,29 @@ def _covariance(frame: pd.DataFrame, columns: Mapping[str, ColumnSummary]) -> Co
 
 
 def _summarise_tensor(examples: Examples) -> TensorSummary:
-    """Range and channel moments, chunk by chunk, by Chan's rule."""
+    """Range and channel moments of what is finite, chunk by chunk, by Chan's rule."""
     layout, shape = examples.form.layout, examples.form.shape or ()
     channel = 1 if layout == "NCHW" else None if layout == "NHW" or len(shape) < 2 else len(shape)
-    lo, hi, count = np.inf, -np.inf, 0
+    lo, hi = np.inf, -np.inf
+    count: NDArray[np.float64] = np.zeros(1)
     mean: NDArray[np.float64] = np.zeros(1)
     scatter: NDArray[np.float64] = np.zeros(1)
     for values in in_chunks(examples):
         axes = tuple(axis for axis in range(values.ndim) if axis != channel)
         wide = values.astype(np.float64)
-        n = wide.size // (wide.shape[channel] if channel is not None else 1)
-        block_mean = np.atleast_1d(wide.mean(axis=axes))
-        block_scatter = np.atleast_1d(wide.var(axis=axes)) * n
-        shift = block_mean - mean
-        scatter = scatter + block_scatter + shift**2 * count * n / (count + n)
-        mean = mean + shift * n / (count + n)
-        count += n
-        lo, hi = min(lo, float(wide.min())), max(hi, float(wide.max()))
-    sd = np.sqrt(scatter / max(1, count))
+        finite = np.isfinite(wide)
+        block_n = finite.sum(axis=axes, keepdims=True)
+        block_mean = np.where(finite, wide, 0).sum(axis=axes, keepdims=True) / np.maximum(block_n, 1)
+        block_scatter = np.square(np.where(finite, wide - block_mean, 0)).sum(axis=axes)
+        n = block_n.ravel()
+        total = np.maximum(count + n, 1)
+        shift = block_mean.ravel() - mean
+        scatter = scatter + block_scatter + shift**2 * count * n / total
+        mean = mean + shift * n / total
+        count = count + n
+        lo = float(wide.min(where=finite, initial=lo))
+        hi = float(wide.max(where=finite, initial=hi))
+    sd = np.sqrt(scatter / np.maximum(count, 1))
     return TensorSummary(lo, hi, tuple(mean.tolist()), tuple(sd.tolist()))
 
 
@@ -253,9 +258,9 @@ def find_value_range(examples: Examples, said: Any) -> ValueRange | None:
     sample = inputs.iloc[0, 0] if isinstance(inputs, pd.DataFrame) else inputs
     stored_integers = np.asarray(sample).dtype.kind in "iub"
     summary = _summarise_tensor(examples)
-    if not stored_integers and summary.lo >= -1e-6 and summary.hi <= 1 + 1e-6:
+    if not stored_integers and -1e-6 <= summary.lo <= summary.hi <= 1 + 1e-6:
         return ValueRange()
-    if stored_integers and summary.lo >= 0 and summary.hi <= 255:
+    if stored_integers and 0 <= summary.lo <= summary.hi <= 255:
         return ValueRange((1 / 255,), (0.0,))
     return None
 
@@ -364,10 +369,8 @@ def _digest_columns(inputs: Inputs) -> Any:
     if isinstance(inputs, pd.DataFrame):
         for name in inputs.columns:
             yield str(name), _canonical(inputs[name])
-    elif inputs.dtype == object:
-        yield f"array {inputs.shape[1:]}", _canonical(pd.Series(inputs.ravel()))
     elif inputs.dtype.kind not in "fiub":
-        yield "text", _canonical(pd.Series(inputs))
+        yield f"array {inputs.shape[1:]}", _canonical(pd.Series(inputs.ravel(), dtype=object))
     else:
         yield f"array {inputs.shape[1:]}", np.ascontiguousarray(inputs, dtype=np.float64).tobytes()
 

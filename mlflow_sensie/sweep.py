@@ -109,7 +109,7 @@ class Sweep:
     def _perturbed(self, test: SweepTest, chunk: Examples, number: int) -> Iterator[_Piece]:
         """The versions of one test, until it fails: whatever user code raises fails this test alone."""
         original = chunk.form.decode(chunk.inputs)
-        versions = self._versions(test, chunk, number)
+        versions = perturbed(test, chunk, number, self.seed)
         for index, magnitude in enumerate(test.magnitudes):
             if test.slug in self.failures:  # the model failed on a smaller magnitude meanwhile
                 return
@@ -122,12 +122,6 @@ class Sweep:
                 self._fail(test, magnitude, number, error)
                 return
             yield _Piece(score_column(test.slug, index), test, magnitude, number, inputs)
-
-    def _versions(self, test: SweepTest, chunk: Examples, number: int) -> Iterator[Any]:
-        """Perturb a copy of the chunk; the seed depends on the test and the chunk, never on the magnitude."""
-        seed = np.random.SeedSequence([self.seed, zlib.crc32(test.slug.encode()), number])
-        copy = chunk.form.decode(chunk.inputs)
-        yield from test.perturbation.along(copy, test.magnitudes, np.random.default_rng(seed))
 
     def _keep(
         self,
@@ -168,6 +162,16 @@ class Sweep:
             text = f"test {test.name!r}, magnitude {magnitude:g}, {_place(chunk)}: {type(error).__name__}: {error}"
             self.failures[test.slug] = TestFailure(text)
             self.failures[test.slug].__cause__ = error
+
+
+def perturbed(test: SweepTest, chunk: Examples, number: int, seed: int) -> Iterator[Any]:
+    """Perturb a copy of a whole chunk, the ``number``-th, at each magnitude of a test.
+
+    ``seed`` is the recipe's. The draws depend on it, the test and the chunk, never on the magnitude.
+    """
+    state = np.random.SeedSequence([seed, zlib.crc32(test.slug.encode()), number])
+    copy = chunk.form.decode(chunk.inputs)
+    yield from test.perturbation.along(copy, test.magnitudes, np.random.default_rng(state))
 
 
 def rows_per_call(inputs: Any, batch_size: int | str) -> int:

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ import pandas as pd
 from mlflow.entities import Metric, RunTag
 
 from mlflow_sensie import plots
+from mlflow_sensie.recipe import capped_log_examples
 from mlflow_sensie.result import MOST_TESTS_WITH_KEYS, Result, TestResult
 
 if TYPE_CHECKING:
@@ -46,12 +47,14 @@ class Destination:
     timestamp: int | None = None
 
 
-def log_result(result: Result, where: Destination, client: MlflowClient | None = None) -> dict[str, str]:
+def log_result(
+    result: Result, where: Destination, client: MlflowClient | None = None, *, galleries: Sequence[Path] = ()
+) -> dict[str, str]:
     """Put the whole result on the run and return its artifacts, name → URI.
 
     Everything is written to disk first. Scalars and series go in batches, the scalars linked to model and
     dataset where MLflow knows how; then the files and images; the tags come last, so that a run tagged
-    ``done`` is complete.
+    ``done`` is complete. ``galleries`` are files of an earlier attempt, for a result read back from JSON has none.
 
     Raises:
         mlflow.exceptions.MlflowException: the tracking server failed; the message says where the result lies
@@ -61,6 +64,7 @@ def log_result(result: Result, where: Destination, client: MlflowClient | None =
     where = replace(where, timestamp=where.timestamp or int(time.time() * 1000))
     folder = Path(tempfile.mkdtemp(prefix="sensie-"))
     files = write_files(result, folder)
+    files += [Path(shutil.copy(file, files[0].parent)) for file in galleries]
     (folder / DESTINATION).write_text(json.dumps(asdict(where)), encoding="utf-8")
     try:
         _log_metrics(result, where, client)
@@ -100,7 +104,10 @@ def log_folder(folder: str | Path, run_id: str) -> None:
         result._score_table = ScoreTable.read_parquet(scores)
     said = root / DESTINATION
     links = json.loads(said.read_text(encoding="utf-8")) if said.is_file() else {}
-    log_result(result, Destination(**{**links, "run_id": run_id}))
+    kept = [report.with_name(name) for name in gallery_names(result, result.tests).values()]
+    log_result(
+        result, Destination(**{**links, "run_id": run_id}), galleries=[file for file in kept if file.is_file()]
+    )
 
 
 def write_files(result: Result, folder: Path) -> list[Path]:
@@ -124,13 +131,25 @@ def write_files(result: Result, folder: Path) -> list[Path]:
     for test in result.tests.values():
         files.append(home / f"{test.slug}.png")
         files[-1].write_bytes(plots.to_png(plots.draw(result, test)))
+    for test_name, file_name in gallery_names(result, result.galleries).items():
+        files.append(home / file_name)
+        files[-1].write_bytes(plots.to_png(result.plot(test_name, kind="gallery")))
     return files
+
+
+def gallery_names(result: Result, names: Iterable[str]) -> dict[str, str]:
+    """Return the galleries' files of these tests by test; none unless examples may be uploaded in full."""
+    if capped_log_examples(result.recipe.get("log_examples", "ids")) != "full":
+        return {}
+    figures = {f"{test.slug}.png" for test in result.tests.values()}
+    found = {name: f"{result.tests[name].slug}.gallery.png" for name in names}
+    return {name: file for name, file in found.items() if file not in figures}
 
 
 def bins_table(result: Result) -> pd.DataFrame:
     """Return the curves of all tests below each other: row (unique), score, test, kind, p, label, sd, n, lo95, hi95."""
     parts = []
-    for test in result.tests.values():
+    for test in filter(lambda test: test.ok, result.tests.values()):
         curve = test.curve
         numeric = test.kind in ("property", "perturbation")
         curve = curve.assign(label="" if numeric else curve["p"], p=curve["p"] if numeric else np.nan)

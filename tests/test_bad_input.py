@@ -318,7 +318,7 @@ def wrong_perturbations() -> list[Case]:
 NOT_BUILT = {
     "slices": ["site"], "weights": "balanced", "cluster": "patient", "interactions": True, "calibration": True,
     "precision": 0.01, "time_budget": 60, "checkpoint": "folder", "gate": [], "baseline": "models:/m/1",
-    "log_examples": "full", "predictions": "output",
+    "predictions": "output",
 }  # fmt: skip
 NOT_BUILT_INFERENCE = {
     "fit_range": [0, 1], "polynomial": 2, "family": True, "draws": 100, "tune": 100, "chains": 2,

@@ -112,6 +112,7 @@ def test_wheel_holds_everything(wheels: list[Path], tree: Path) -> None:
         assert any(name.endswith("LICENSE") for name in names)
         assert {name.split("/")[0].split("-")[0] for name in names} == {"mlflow_sensie"}
         assert "[mlflow.model_evaluator]\nsensie = mlflow_sensie.evaluator:SensieEvaluator" in points
+        assert "[console_scripts]\nmlflow-sensie = mlflow_sensie.cli:main" in points
 
 
 @pytest.mark.slow

@@ -211,6 +211,25 @@ def test_code_in_a_file_that_another_starts_from_must_be_allowed_too(tmp_path: P
         load_recipe({"recipe": str(write(tmp_path, f"recipe: {inner}\nseed: 1", "outer.yaml"))})
 
 
+@pytest.mark.parametrize("key", ["preprocess", "score", "property_table"])
+@pytest.mark.parametrize("name", ["sneaky_sensie", "sneaky_sensie: f", "sneaky_sensie:f()", ":sneaky_sensie"])
+def test_nothing_is_imported_by_a_name_that_goes_unnoticed(
+    tmp_path: Path, monkeypatch: Any, key: str, name: str
+) -> None:
+    (tmp_path / "sneaky_sensie.py").write_text("raise SystemExit('ran')")
+    monkeypatch.syspath_prepend(tmp_path)
+    X, y = small()
+    path = write(tmp_path, f"class_test: true\n{key}: '{name}'")
+    with pytest.raises(RecipeError, match=f"{key}|could not be loaded"):
+        probe(half, X, y, path)
+
+
+def test_a_column_with_a_colon_in_its_name_is_no_code(tmp_path: Path) -> None:
+    X, y = small()
+    text = probe(half, X.rename(columns={"a": "Unnamed: 0"}), y, {"properties": ["Unnamed: 0"]}).recipe_yaml
+    assert load_recipe(write(tmp_path, text)).properties[0].of == "Unnamed: 0"
+
+
 def test_yaml_is_loaded_safely(tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     path = write(tmp_path, f"properties: !!python/object/apply:os.mkdir ['{mark}']")

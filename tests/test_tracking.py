@@ -18,6 +18,7 @@ import pandas as pd
 import PIL.Image
 import pytest
 from flavours.logged import V3, Evaluated, artifact_paths, evaluate, log_model, points
+from matplotlib.figure import Figure
 from mlflow.exceptions import MlflowException
 from mlflow.models import EvaluationResult
 from scipy.special import expit
@@ -54,9 +55,9 @@ KEYS = {
 }
 SERIES = {"score": "score", "score_lo95": "lo95", "score_hi95": "hi95"}
 TAGS = {
-    f"sensie_{name}"
-    for name in ["status", "failed_tests", "worst_test", "score", "run_id", "data_sha256", "recipe_sha256", "version"]
-}
+    "sensie_status", "sensie_failed_tests", "sensie_worst_test", "sensie_score", "sensie_run_id",
+    "sensie_data_sha256", "sensie_recipe_sha256", "sensie_version",
+}  # fmt: skip
 N = 100
 
 
@@ -315,7 +316,13 @@ def small(frame: pd.DataFrame) -> Result:
 
 
 @pytest.fixture
-def run_id(experiment_id: str) -> str:
+def quick_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty figures, for tests of something else: drawing takes most of the time of a small evaluation."""
+    monkeypatch.setattr(tracking.plots, "draw", lambda result, test: Figure((2, 1)))
+
+
+@pytest.fixture
+def run_id(experiment_id: str, quick_figures: None) -> str:
     return str(mlflow.MlflowClient().create_run(experiment_id).info.run_id)
 
 
@@ -342,7 +349,9 @@ def assert_complete(run_id: str, result: Result) -> None:
     assert {f"{result.prefix}sensie/{file}" for file in files} <= artifact_paths(run_id)
 
 
-def test_a_portable_recipe_comes_back_the_same(frame: pd.DataFrame, experiment_id: str, tmp_path: Path) -> None:
+def test_a_portable_recipe_comes_back_the_same(
+    frame: pd.DataFrame, experiment_id: str, quick_figures: None, tmp_path: Path
+) -> None:
     recipe = {**ONE, "perturbations": ["tabular.noise"], "inference": {"rope": 0.05}, "allowed_drop": {"absolute": 0.2}}
     done = evaluate(predict, frame, recipe, targets="y")
     path = mlflow.artifacts.download_artifacts(
@@ -362,7 +371,9 @@ def test_nothing_is_left_on_disk_after_success(small: Result, run_id: str, scrat
     assert list(scratch.iterdir()) == []
 
 
-def test_a_prefix_keeps_two_evaluations_of_one_run_apart(frame: pd.DataFrame, experiment_id: str) -> None:
+def test_a_prefix_keeps_two_evaluations_of_one_run_apart(
+    frame: pd.DataFrame, experiment_id: str, quick_figures: None
+) -> None:
     def worse(data: pd.DataFrame) -> Any:
         return expit(-data["a"].to_numpy())
 
@@ -398,7 +409,7 @@ def test_names_that_mlflow_would_refuse_are_written_so_that_it_takes_them(
 
 
 def test_only_the_first_tests_put_keys_on_the_run(
-    frame: pd.DataFrame, experiment_id: str, monkeypatch: pytest.MonkeyPatch
+    frame: pd.DataFrame, experiment_id: str, quick_figures: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (result_module, tracking):
         monkeypatch.setattr(module, "MOST_TESTS_WITH_KEYS", 1)
@@ -436,7 +447,9 @@ def test_a_large_score_table_stays_here_and_that_is_said(
     assert "sensie/scores.parquet" not in {*found, *artifact_paths(run_id)}
 
 
-def test_a_score_table_that_nobody_wants_stays_here_silently(frame: pd.DataFrame, experiment_id: str) -> None:
+def test_a_score_table_that_nobody_wants_stays_here_silently(
+    frame: pd.DataFrame, experiment_id: str, quick_figures: None
+) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         done = evaluate(predict, frame, {**ONE, "scores": False}, targets="y")
@@ -444,7 +457,7 @@ def test_a_score_table_that_nobody_wants_stays_here_silently(frame: pd.DataFrame
     assert not any("score table" in str(each.message) for each in caught)
 
 
-def test_a_function_is_linked_to_no_model(frame: pd.DataFrame, experiment_id: str) -> None:
+def test_a_function_is_linked_to_no_model(frame: pd.DataFrame, experiment_id: str, quick_figures: None) -> None:
     done = evaluate(predict, frame, ONE, targets="y")
     assert points(done.run_id, "sensie/a/effect") == [(0, done.ours["sensie/a/effect"])]  # nor does MLflow log it again
     assert done.run.data.metrics.keys() >= done.ours.keys()
@@ -507,7 +520,12 @@ def test_nothing_is_lost_when_the_server_fails(
 
 
 def test_a_failed_evaluation_is_logged_again_with_its_links(
-    digits: Digits, frame: pd.DataFrame, experiment_id: str, scratch: Path, monkeypatch: pytest.MonkeyPatch
+    digits: Digits,
+    frame: pd.DataFrame,
+    experiment_id: str,
+    quick_figures: None,
+    scratch: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Through the door; the result gets its prefix, and its metrics the model, as if nothing had happened."""
     log = mlflow.sklearn.log_model

@@ -60,7 +60,8 @@ def departure_of_sweep(u: FloatArray, mean: FloatArray, covariance: FloatArray, 
         return NO_DEPARTURE
     residual = _form(u, np.ones(len(u)), 2)
     noise = residual @ covariance @ residual / n
-    found, expected = float(mean @ residual @ mean), float(np.trace(noise))
+    rest = residual @ mean
+    found, expected = float(rest @ rest), float(np.trace(noise))
     size = float(np.sqrt(max(0.0, found - expected) / len(u)))
     if expected <= 1e-24:
         return Departure(size if found > 1e-24 else 0.0, None)

@@ -168,7 +168,7 @@ def _draw_fit(ax: Axes, fit: Fit, score: ScoreInfo) -> None:
 def _uneven(fit: Fit) -> bool:
     """Tell whether the counts of a property's bins are worth a strip of their own."""
     n = [count for count in fit.curve.n if count] if fit.curve is not None else []
-    return isinstance(fit, PropertyFit) and bool(n) and min(n) < 0.8 * max(n)
+    return isinstance(fit, PropertyFit) and bool(n) and min(n) < 0.5 * max(n)
 
 
 def _counts(ax: Axes, fit: Fit) -> None:

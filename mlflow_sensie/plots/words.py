@@ -136,17 +136,17 @@ def _fonts(weight: str) -> list[FT2Font]:
 
 
 @lru_cache(maxsize=4096)
-def _advance(letter: str, weight: str) -> float:
-    """Give the room that a letter takes, as a share of the font's size; 0 where no font can draw it."""
+def _advance(letter: str, weight: str) -> float | None:
+    """Give the room that a letter takes, as a share of the font's size; None where no font can draw it."""
     for font in _fonts(weight):
         if font.get_char_index(ord(letter)):
             font.set_size(100, 72)
             return float(font.load_char(ord(letter)).linearHoriAdvance / 65536 / 100)
-    return 0.0
+    return None
 
 
 def _drawable(letter: str) -> bool:
-    return letter.isprintable() and all(_advance(letter, weight) > 0 for weight in ("normal", "bold"))
+    return letter.isprintable() and all(_advance(letter, weight) is not None for weight in ("normal", "bold"))
 
 
 def legible(text: str) -> str:
@@ -157,7 +157,7 @@ def legible(text: str) -> str:
 
 def width(text: str, size: float, weight: str = "normal") -> float:
     """Measure a text that is `legible`, in inches."""
-    return sum(_advance(letter, weight) for letter in text) * size / 72
+    return sum(_advance(letter, weight) or 0.0 for letter in text) * size / 72
 
 
 def shorten(text: str, inches: float, size: float, weight: str = "normal", *, tail: bool = True) -> str:

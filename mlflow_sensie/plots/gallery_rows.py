@@ -1,0 +1,179 @@
+"""Galleries of tables (a block per example, a row per column) and of texts (a row per magnitude)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from mlflow_sensie.gallery import Gallery
+from mlflow_sensie.plots import canvas, words
+from mlflow_sensie.plots import gallery_paper as sheet
+from mlflow_sensie.plots.canvas import GREY, INK, MARGIN, WIDTH
+from mlflow_sensie.plots.changes import Run, excerpts, lines_of
+from mlflow_sensie.plots.gallery_paper import CELL, HEAD, STEP, TINT, Paper
+from mlflow_sensie.survey import as_numbers, column_kind
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from mlflow_sensie.result import Result, ScoreInfo, TestResult
+
+ROW = STEP + 0.035
+ANSWER = 1.0  # inches of a text's answer and score
+MOST_LINES = 2
+
+# --- tables --------------------------------------------------------------------------------------------------
+
+
+def draw_tables(result: Result, test: TestResult, gallery: Gallery) -> Figure:
+    """Draw a small table per example: the columns that change most in rows, the magnitudes in columns."""
+    lefts, width = sheet.columns_of(len(gallery.magnitudes))
+    rows = len(gallery.columns) + (1 if gallery.answers is None else 2)
+    block = 0.24 + rows * ROW + 0.12
+    body = sheet.heads_height(test, gallery, width) + len(gallery.ids) * block
+    paper = Paper.of(test, sheet.phrases_of(gallery, result.score, *_notes(gallery)), body)
+    top = sheet.draw_heads(paper, test, gallery, lefts, width)
+    texts = {column: cell_texts(gallery, column) for column in gallery.columns}
+    for i in range(len(gallery.ids)):
+        _block_head(paper, gallery, i, top)
+        y = top - 0.24
+        for column in gallery.columns:
+            name = words.shorten(words.legible(str(column)), HEAD - 0.08, CELL)
+            paper.put(MARGIN, y, name, color=INK, label="column")
+            for k, x in enumerate(lefts):
+                _cell(paper, texts[column][k][i], bool(gallery.changed(k, column)[i]), x, y, width)
+            y -= ROW
+        _answers(paper, result.score, gallery, i, lefts, y - 0.02, width)
+        top -= block
+    return canvas.finish(paper.figure)
+
+
+def _notes(gallery: Gallery) -> list[str]:
+    every = list(gallery.inputs[0].columns) if isinstance(gallery.inputs[0], pd.DataFrame) else []
+    some = f"the {len(gallery.columns)} of {len(every)} columns that change most"
+    return [*([some] if len(gallery.columns) < len(every) else []), "tinted: changed"]
+
+
+def _block_head(paper: Paper, gallery: Gallery, i: int, top: float) -> None:
+    """Name the example over its table."""
+    paper.line([MARGIN, WIDTH - MARGIN], [top - 0.01, top - 0.01])
+    true = f"example {gallery.ids[i]}, true: {sheet.label_text(gallery.truths[i])}"
+    shown = words.shorten(true, WIDTH - 2 * MARGIN, CELL, "bold")
+    paper.put(MARGIN, top - 0.045, shown, color=INK, label="heading")
+
+
+def _cell(paper: Paper, text: str, changed: bool, x: float, y: float, width: float) -> None:
+    if changed:
+        paper.box(x - 0.02, y - STEP, width - 0.03, ROW - 0.015, facecolor=TINT)
+    shown = words.shorten(text, width - 0.06, CELL)
+    paper.put(x, y, shown, color=INK if changed else GREY, label="changed" if changed else "cell")
+
+
+def _answers(
+    paper: Paper, score: ScoreInfo, gallery: Gallery, i: int, lefts: Sequence[float], y: float, width: float
+) -> None:
+    """Write the model's answer and the score under each column."""
+    if gallery.answers is not None:
+        paper.put(MARGIN, y, "model says", color=GREY, label="row")
+        for k, x in enumerate(lefts):
+            text = words.shorten(sheet.answer_text(gallery, k, i), width - 0.06, CELL)
+            paper.put(x, y, text, **sheet.answer_style(gallery, k, i))
+        y -= ROW
+    paper.put(MARGIN, y, "score", color=GREY, label="row")
+    for k, x in enumerate(lefts):
+        text = words.shorten(sheet.score_text(gallery, score, k, i), width - 0.06, CELL)
+        paper.put(x, y, text, color=INK, label="score")
+
+
+def cell_texts(gallery: Gallery, column: Any) -> list[list[str]]:
+    """Write the cells of a column, per magnitude: numbers alike, dates as dates, all else as text."""
+    batches = [batch[column] for batch in gallery.inputs if isinstance(batch, pd.DataFrame)]
+    kind = column_kind(batches[gallery.clean])
+    if kind not in ("numeric", "integer"):
+        return [[_plain(cell) for cell in cells] for cells in batches]
+    numbers = [as_numbers(cells) if _numeric(cells) else None for cells in batches]
+    step = 1.0 if kind == "integer" else _step([values for values in numbers if values is not None])
+    return [
+        [_plain(cell) for cell in cells] if values is None else [_number(x, step) for x in values]
+        for values, cells in zip(numbers, batches, strict=True)
+    ]
+
+
+def _numeric(cells: pd.Series[Any]) -> bool:
+    return column_kind(cells) in ("numeric", "integer")
+
+
+def _step(batches: Sequence[Any]) -> float | None:
+    """The step that a column's numbers are written in: a hundredth of how far they change, or three digits."""
+    seen = np.stack(batches)
+    with np.errstate(invalid="ignore"):
+        moved = np.abs(seen - seen[0])
+    moved = moved[np.isfinite(moved) & (moved > 0)]
+    large = np.abs(seen[np.isfinite(seen)]).max(initial=0.0)
+    return float(max(moved.max() / 100, large / 1e5)) if len(moved) else None
+
+
+def _number(x: float, step: float | None) -> str:
+    return "missing" if np.isnan(x) else words.number(float(x), step, zeros=step is not None)
+
+
+def _plain(cell: Any) -> str:
+    if pd.api.types.is_scalar(cell) and pd.isna(cell):
+        return "missing"
+    if isinstance(cell, pd.Timestamp):
+        return cell.strftime("%Y-%m-%d" if cell == cell.normalize() else "%Y-%m-%d %H:%M")
+    return words.legible(str(cell)) or "''"
+
+
+# --- texts ---------------------------------------------------------------------------------------------------
+
+
+def draw_texts(result: Result, test: TestResult, gallery: Gallery) -> Figure:
+    """Draw a block per text: a row per magnitude, what differs from the clean text marked."""
+    inches = WIDTH - 2 * MARGIN - HEAD - ANSWER - 0.1
+    blocks = [_lines(gallery, i, inches) for i in range(len(gallery.ids))]
+    heads = sheet.head_lines(gallery, test.unit, HEAD - 0.06)
+    least = 1 if gallery.answers is None else 2
+    tall = [
+        [STEP * max(least, len(lines), len(head)) + 0.06 for lines, head in zip(block, heads, strict=True)]
+        for block in blocks
+    ]
+    body = sum(0.26 + sum(rows) + 0.06 for rows in tall)
+    note = "marked: changed, or left out (narrow mark)"
+    paper = Paper.of(test, sheet.phrases_of(gallery, result.score, note), body)
+    top = paper.top
+    for i, block in enumerate(blocks):
+        _block_head(paper, gallery, i, top)
+        y = top - 0.26
+        for k, lines in enumerate(block):
+            for j, line in enumerate(heads[k]):
+                paper.put(MARGIN, y - j * STEP, line, label="heading" if line == "clean" else "head")
+            for j, runs in enumerate(lines):
+                paper.put_marked(MARGIN + HEAD, y - j * STEP, runs)
+            x = WIDTH - MARGIN - ANSWER
+            answer = words.shorten(sheet.answer_text(gallery, k, i), ANSWER, CELL)
+            paper.put(x, y, answer, **sheet.answer_style(gallery, k, i))
+            at = y - (STEP if answer else 0)
+            paper.put(x, at, sheet.score_text(gallery, result.score, k, i), color=INK, label="score")
+            y -= tall[i][k]
+        top = y - 0.06
+    return canvas.finish(paper.figure)
+
+
+def texts_of(gallery: Gallery, i: int) -> list[str]:
+    """Give one example's text at each magnitude; a missing one is empty."""
+    found = []
+    for batch in gallery.inputs:
+        cell = batch[gallery.columns[0]].iloc[i] if isinstance(batch, pd.DataFrame) else batch[i]
+        found.append("" if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(cell))
+    return found
+
+
+def _lines(gallery: Gallery, i: int, inches: float) -> list[list[list[Run]]]:
+    """One example's lines at each magnitude."""
+    marked = excerpts(texts_of(gallery, i), gallery.clean)
+    room = 0.97 * inches  # letters may be drawn at whole pixels
+    return [lines_of(runs, room, CELL, MOST_LINES) for runs in marked]

@@ -1,0 +1,150 @@
+"""Regressors: the score is the error in target SDs, greater is better, by hand and through scikit-learn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_diabetes
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.metrics import mean_absolute_error, mean_squared_error
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from mlflow_sensie import probe
+from mlflow_sensie.scores import CLEAN, TARGET, score_column
+
+PROPERTY = {"properties": ["x"]}
+
+
+def test_absolute_error_in_target_sds_by_hand() -> None:
+    y = np.array([1.0, 2.0, 3.0, 6.0])  # mean 3, variance (4 + 1 + 0 + 9)/4 = 3.5
+    predicted = np.array([1.0, 3.0, 2.5, 4.0])
+    X = pd.DataFrame({"x": np.arange(4), "row": np.arange(4)})
+    result = probe(lambda X: predicted[X["row"]], X, y, PROPERTY, task="regressor")
+    np.testing.assert_allclose(result.score_table.column(CLEAN), [0, -1 / 3.5**0.5, -0.5 / 3.5**0.5, -2 / 3.5**0.5])
+    assert result.clean.value == pytest.approx(-3.5 / 4 / 3.5**0.5)
+    assert (result.score.kind, result.score.lower, result.score.upper) == ("neg_absolute_error", None, 0)
+    assert result.score.unit == "target SD"
+    squared = probe(lambda X: predicted[X["row"]], X, y, {**PROPERTY, "score": "neg_squared_error"}, task="regressor")
+    np.testing.assert_allclose(squared.score_table.column(CLEAN), [0, -1 / 3.5, -0.25 / 3.5, -4 / 3.5])
+    assert squared.score.unit == "target variance"
+    assert result.score_table.column(TARGET).tolist() == [1, 2, 3, 6]
+
+
+def line(n: int = 500, noise: float = 1.0) -> tuple[pd.DataFrame, Any]:
+    rng = np.random.default_rng(11)
+    X = pd.DataFrame({"x": rng.uniform(0, 4, n), "z": rng.normal(size=n)})
+    return X, (3 * X["x"] + noise * rng.normal(size=n)).to_numpy()
+
+
+def test_unit_does_not_matter() -> None:
+    X, y = line()
+    asked = {"properties": ["x"], "perturbations": [{"name": "tabular.noise", "magnitudes": [0.5, 1]}]}
+    one = probe(LinearRegression().fit(X, y), X, y, asked)
+    other = probe(LinearRegression().fit(X, 1000 * y + 7), X, 1000 * y + 7, asked)
+    assert one.metrics == pytest.approx(other.metrics, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [LinearRegression(), make_pipeline(StandardScaler(), Ridge()), RandomForestRegressor(20, random_state=0)],
+    ids=["linear", "pipeline", "forest"],
+)
+def test_scikit_learn_regressors(model: Any) -> None:
+    X, y = load_diabetes(return_X_y=True, as_frame=True)
+    model.fit(X, y)
+    asked = {"properties": ["bmi", "sex"], "perturbations": [{"name": "tabular.noise", "magnitudes": [0.5, 1]}]}
+    result = probe(model, X, y, asked)
+    assert (result.score.kind, result.score.source) == ("neg_absolute_error", "predict")
+    assert result.clean.value == pytest.approx(-mean_absolute_error(y, model.predict(X)) / np.std(y), rel=1e-9)
+    squared = probe(model, X, y, {**asked, "score": "neg_squared_error"})
+    assert squared.clean.value == pytest.approx(-mean_squared_error(y, model.predict(X)) / np.var(y), rel=1e-9)
+    for each in (result, squared):
+        assert each.metrics["sensie/tabular.noise/effect_hi95"] < 0
+        assert not [key for key in each.metrics if "unexpected" in key]
+        assert all(np.isfinite(value) for value in each.metrics.values())
+    assert result.metrics.keys() == squared.metrics.keys()
+
+
+def test_noise_costs_what_it_should() -> None:
+    """A perfect line y = 3x under noise of p SDs of x: E|3·p·SD·eps| = 3·p·SD·√(2/π)."""
+    X, y = line(4000, noise=0.0)
+    result = probe(
+        lambda X: 3 * X["x"], X, y, {"perturbations": [{"name": "tabular.noise", "magnitudes": [0.5, 1, 2]}]},
+        task="regressor",
+    )  # fmt: skip
+    found = [-result.score_table.column(score_column("tabular.noise", i)).mean() for i in range(3)]
+    assert found == pytest.approx(np.array([0.5, 1, 2]) * (2 / np.pi) ** 0.5, rel=0.04)
+    assert result.clean.value == 0
+    effect = result.metrics["sensie/tabular.noise/effect"]
+    assert effect == pytest.approx(-2 * (2 / np.pi) ** 0.5, rel=0.04)
+    assert result.metrics["sensie/tabular.noise/holds_until"] == pytest.approx(0.1 / (2 / np.pi) ** 0.5, rel=0.2)
+
+
+def test_allowed_drop_is_in_the_scores_unit() -> None:
+    X, y = line(1000, noise=0.0)
+    noise = {"name": "tabular.noise", "magnitudes": [0.5, 1, 2]}
+    for drop in (0.4, {"absolute": 0.4}):
+        result = probe(
+            lambda X: 3 * X["x"], X, y, {"perturbations": [{**noise, "allowed_drop": drop}]}, task="regressor"
+        )
+        assert result.metrics["sensie/tabular.noise/holds_until"] == pytest.approx(0.5, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        lambda y: y,
+        lambda y: y.tolist(),
+        lambda y: y.astype("float32"),
+        lambda y: pd.Series(y, index=np.arange(len(y))[::-1]),
+        lambda y: pd.array(y, dtype="Float64"),
+        lambda y: y.astype(object),
+        lambda y: y[:, None],
+        lambda y: pd.Series(y, dtype="double[pyarrow]"),
+    ],
+    ids=["array", "list", "float32", "series", "nullable", "objects", "column", "arrow"],
+)
+def test_targets_of_any_form(targets: Any) -> None:
+    X, y = line()
+    result = probe(lambda X: 3 * X["x"], X, targets(y), PROPERTY)  # that it is a regressor is seen
+    assert result.score.kind == "neg_absolute_error"
+    assert result.clean.value == pytest.approx(-mean_absolute_error(y, 3 * X["x"]) / np.std(y), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "targets", "kind"),
+    [
+        (lambda x: 3 * x, lambda x: 3 * x + 0.5, "neg_absolute_error"),  # fractions as targets
+        (lambda x: 3 * x, lambda x: np.round(100 * x), "neg_absolute_error"),  # many whole numbers
+        (lambda x: x / 5, lambda x: (x > 2).astype(int), "probability"),  # two labels, one column in [0, 1]
+        (lambda x: (x > 2).astype(int), lambda x: (x > 2).astype(int), "correct"),
+        (lambda x: np.where(x > 2, 1.0, 0.0), lambda x: (x > 2).astype(float), "correct"),
+    ],
+)
+def test_what_a_plain_function_is_taken_for(predicted: Any, targets: Any, kind: str) -> None:
+    X, _ = line()
+    result = probe(lambda X: predicted(X["x"].to_numpy()), X, targets(X["x"].to_numpy()), PROPERTY)
+    assert result.score.kind == kind
+
+
+def test_few_whole_targets_need_a_word() -> None:
+    X, _ = line()
+    y = np.round(X["x"])
+    result = probe(lambda X: X["x"], X, y, PROPERTY, task="regressor")
+    assert result.clean.value == pytest.approx(-np.abs(X["x"] - y).mean() / np.std(y))
+    said = probe(lambda X: X["x"], X, y, {**PROPERTY, "score": "neg_absolute_error"})
+    assert said.metrics == result.metrics
+    with pytest.raises(Exception, match="neither probabilities nor labels.*if the model is a regressor, say so"):
+        probe(lambda X: X["x"], X, y, PROPERTY)
+
+
+def test_a_regressor_of_one_column_and_a_perfect_one() -> None:
+    X, y = line()
+    perfect = lambda X: (y[: len(X)])[:, None]
+    result = probe(perfect, X[:200], y[:200], {**PROPERTY, "class_test": False}, task="regressor")
+    assert result.clean.value == 0 and all(np.isfinite(value) for value in result.metrics.values())
