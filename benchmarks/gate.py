@@ -25,11 +25,14 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv, ndtr
 
 from mlflow_sensie.comparison import Comparison, compare
-from mlflow_sensie.gate import Rule, judge, parse_rules
+from mlflow_sensie.differences import Difference
+from mlflow_sensie.gate import judge, parse_rules
 from mlflow_sensie.gate_power import power
 from mlflow_sensie.inference import Posterior, ScoreScale, perturbation_test
+from mlflow_sensie.inference.holds_until import Floor
 from mlflow_sensie.inference.sides import Sweep
-from mlflow_sensie.paired_tests import SweepSums, clean_difference
+from mlflow_sensie.paired_sweep import SweepSums
+from mlflow_sensie.paired_tests import clean_difference
 from mlflow_sensie.result import Result, ScoreInfo, TestResult
 from mlflow_sensie.scores import ScoreTable
 
@@ -189,40 +192,27 @@ def truth_of(scenario: Scenario) -> float:
     return comparison.tests["sweep"].differences[scenario.metric].worse_by
 
 
-def passes_directly(scenario: Scenario, baseline: Array, candidate: Array) -> tuple[bool, bool, float]:
-    """Whether paired and unpaired checks pass, and the factor of examples between them.
-
-    The functions that `compare` calls, without the metrics that are not asked for.
-    """
-    rows, metric = np.hstack([baseline, candidate - baseline]), scenario.metric
-    if metric == "clean_score":
-        found = clean_difference(lambda: [rows], SCALE)
-    else:
-        found = SweepSums.of(lambda: [rows], Sweep.of(scenario.magnitudes, 0.0), SCALE).mean_drop()
-    contrast = np.array([-1.0]) if metric == "clean_score" else Sweep.of(scenario.magnitudes, 0.0).contrasts()[:, 1]
-    ours, theirs = baseline @ contrast, candidate @ contrast
-    se2, paired2 = (ours.var(ddof=1) + theirs.var(ddof=1)) / len(ours), (theirs - ours).var(ddof=1) / len(ours)
-    unpaired = theirs.mean() - ours.mean() + 1.6449 * np.sqrt(se2) <= scenario.margin
-    identical = np.array_equal(baseline, candidate)
-    paired = identical or found.prob_worse_by_at_most(scenario.margin) >= 0.95
-    return paired, bool(unpaired), float(se2 / paired2) if paired2 > 0 else float("nan")
+def loss_of(scenario: Scenario, baseline: Array, candidate: Array, rng: Rng) -> Difference:
+    """The scenario's difference, by the functions that `compare` calls, without the metrics not asked for."""
+    rows = np.hstack([baseline, candidate - baseline])
+    if scenario.metric == "clean_score":
+        return clean_difference(lambda: [rows], SCALE)
+    sums = SweepSums.of(lambda: [rows], Sweep.of(scenario.magnitudes, 0.0), SCALE)
+    if scenario.metric == "mean_drop":
+        return sums.mean_drop()
+    return sums.effect(rng) if scenario.metric == "effect" else sums.holds_until(Floor.of(0.1, True), rng)
 
 
-def margin_task(task: tuple[Scenario, int, int]) -> tuple[float, float, float]:
-    """Shares of passes, paired and unpaired, and the median factor of examples between the two."""
+def margin_task(task: tuple[Scenario, int, int]) -> float:
+    """How often the scenario's candidate passes."""
     scenario, n, repeats = task
     rng = np.random.default_rng([zlib.crc32(f"{scenario.metric} {scenario.what} {scenario.kind}".encode()), n])
-    rules, found = parse_rules([scenario.rule]), []
+    ours, theirs, passed = np.array(scenario.ours), np.array(scenario.theirs), 0
     for _ in range(repeats):
-        ours, theirs = np.array(scenario.ours), np.array(scenario.theirs)
         baseline, candidate = scenario.draw(rng, n, ours, theirs, scenario.kind, scenario.rho)
-        if scenario.metric in ("clean_score", "mean_drop"):
-            found.append(passes_directly(scenario, baseline, candidate))
-        else:
-            result, comparison = compared(baseline, candidate, scenario.magnitudes)
-            found.append((judge(result, rules, comparison).passed, False, float("nan")))
-    table = np.array(found, float)
-    return float(table[:, 0].mean()), float(table[:, 1].mean()), float(np.nanmedian(np.append(table[:, 2], np.nan)))
+        same = np.array_equal(baseline, candidate)
+        passed += same or loss_of(scenario, baseline, candidate, rng).prob_worse_by_at_most(scenario.margin) >= 0.95
+    return passed / repeats
 
 
 def at_the_margin(pool: ProcessPoolExecutor, share: float) -> None:
@@ -230,13 +220,12 @@ def at_the_margin(pool: ProcessPoolExecutor, share: float) -> None:
     print("\n## Worse by exactly the margin: how often it passes (at most .05 wanted)\n")
     print("| quantity, margin | candidate | scores | n = 150 | n = 500 | n = 1,500 | all |")
     print("|---|---|---|---|---|---|---|")
-    known = scenarios()
-    cheap = [each.metric in ("clean_score", "mean_drop") for each in known]
-    repeats = [max(20, int(share * (2500 if direct else 200))) for direct in cheap]
+    known, much = scenarios(), {"clean_score": 3000, "mean_drop": 2000, "effect": 800, "holds_until": 500}
+    repeats = [max(20, int(share * much[each.metric])) for each in known]
     tasks = [(each, n, count) for each, count in zip(known, repeats, strict=True) for n in SIZES]
     results = list(pool.map(margin_task, tasks))
     for place, (each, count) in enumerate(zip(known, repeats, strict=True)):
-        passed = [row[0] for row in results[place * len(SIZES) : (place + 1) * len(SIZES)]]
+        passed = results[place * len(SIZES) : (place + 1) * len(SIZES)]
         assert abs(truth_of(each) - each.margin) < 2e-3, (each, truth_of(each))
         mean = float(np.mean(passed))
         error = np.sqrt(max(mean * (1 - mean), 1e-4) / (count * len(SIZES)))
@@ -284,22 +273,21 @@ def retrain_task(task: tuple[str, int, int]) -> tuple[Array, dict[str, list[floa
     kind, n, repeats = task
     rng = np.random.default_rng([n, len(kind)])
     gates = {name: parse_rules(rules) for name, rules in GATES.items()}
-    passed, stated = [], {name: [0.0, 0.0, 0.0] for name in GATES}
-    correlations = []
-    for _ in range(repeats):
+    passed, stated, correlations = [], {name: [] for name in GATES}, []
+    for index in range(repeats):
         baseline, candidate = two_models(rng, n, BASE, BASE, kind, RETRAIN_RHO[kind])
         result, comparison = compared(baseline, candidate, MAGNITUDES)
         correlations.append(comparison.correlation)
         passed.append([judge(result, rules, comparison).passed for rules in gates.values()])
-        for name, rules in gates.items():
-            one, two = power(result, rules), power(result, rules, comparison)
-            for which, value in enumerate((one.chance, two.chance, two.n_for_90 or np.nan)):
-                stated[name][which] += value / repeats
-    stated["correlation"] = [float(np.mean(np.array(correlations, float)))]
-    return np.array(passed, float).mean(0), stated
+        for name, rules in gates.items() if index < 20 else ():
+            two = power(result, rules, comparison)
+            stated[name].append([power(result, rules).chance, two.chance, two.n_for_90 or np.nan])
+    means = {name: np.mean(rows, axis=0).tolist() for name, rows in stated.items()}
+    return np.array(passed, float).mean(0), {**means, "correlation": [float(np.mean(np.array(correlations, float)))]}
 
 
-RETRAIN_RHO = {"Beta": 0.9, "0/1": 0.98}
+RETRAIN_RHO = {"Beta": 0.9, "0/1": 0.99}
+SETTINGS = (("Beta", 150), ("Beta", 300), ("0/1", 500), ("0/1", 1500))
 
 
 def retrains(pool: ProcessPoolExecutor, share: float) -> None:
@@ -307,7 +295,7 @@ def retrains(pool: ProcessPoolExecutor, share: float) -> None:
     print("\n## Equally good retrains: how often the gate passes them, and what `power` had said\n")
     print("| scores (correlation) | n | gate | passes | stated, from the pair | from one model | n for .9, stated |")
     print("|---|---|---|---|---|---|---|")
-    tasks = [(kind, n, max(20, int(share * 250))) for kind in ("Beta", "0/1") for n in (300, 1000)]
+    tasks = [(kind, n, max(20, int(share * 300))) for kind, n in SETTINGS]
     for (kind, n, _), (passed, stated) in zip(tasks, pool.map(retrain_task, tasks), strict=True):
         for name, measured in zip(GATES, passed, strict=True):
             one, two, needed = stated[name]
@@ -319,16 +307,18 @@ def retrains(pool: ProcessPoolExecutor, share: float) -> None:
 
 
 def unpaired_task(task: tuple[str, float, int]) -> tuple[float, float, float, float]:
-    """Correlation, paired and unpaired passes of equally good models, and the factor of examples."""
+    """Correlation, paired and unpaired passes of equally good models, and the factor of examples between them."""
     kind, rho, repeats = task
     scenario = Scenario("clean_score", "retrain", kind, 0.02, (0.9,), (0.9,))
-    rng, found, correlations = np.random.default_rng(int(rho * 100)), [], []
+    rng, found = np.random.default_rng(int(rho * 100)), []
     for _ in range(repeats):
         baseline, candidate = two_models(rng, 500, BASE[:1], BASE[:1], kind, rho)
-        found.append(passes_directly(scenario, baseline, candidate))
-        correlations.append(np.corrcoef(baseline[:, 0], candidate[:, 0])[0, 1])
-    table = np.array(found, float)
-    return float(np.mean(correlations)), *(float(value) for value in (*table[:, :2].mean(0), np.median(table[:, 2])))
+        difference = loss_of(scenario, baseline, candidate, rng)
+        step, apart2 = candidate - baseline, (baseline.var(ddof=1) + candidate.var(ddof=1)) / 500
+        passes = difference.prob_worse_by_at_most(0.02) >= 0.95, 1.6449 * apart2**0.5 - step.mean() <= 0.02
+        found.append([difference.correlation or 0.0, *passes, apart2 / (step.var(ddof=1) / 500)])
+    rho_found, paired, apart, factor = np.array(found, float).mean(0).tolist()
+    return rho_found, paired, apart, factor
 
 
 def unpaired(pool: ProcessPoolExecutor, share: float) -> None:
@@ -336,7 +326,7 @@ def unpaired(pool: ProcessPoolExecutor, share: float) -> None:
     print("\n## What pairing is worth: clean score, margin .02, n = 500, equally good models\n")
     print("| scores | correlation | paired passes | unpaired passes | unpaired needs … times the examples |")
     print("|---|---|---|---|---|")
-    tasks = [(kind, rho, max(50, int(share * 1000))) for kind in ("Beta", "0/1") for rho in (0.5, 0.9, 0.98)]
+    tasks = [(kind, rho, max(50, int(share * 500))) for kind in ("Beta", "0/1") for rho in (0.5, 0.9, 0.99)]
     for (kind, _, _), (rho, with_pairs, without, factor) in zip(tasks, pool.map(unpaired_task, tasks), strict=True):
         print(f"| {kind} | {rho:.2f} | {with_pairs:.2f} | {without:.2f} | {factor:.1f} |")
 
@@ -355,16 +345,10 @@ def growing_task(task: tuple[str, float, int]) -> Array:
     out = []
     for _ in range(repeats):
         baseline, candidate = two_models(rng, GROWING[-1], np.array([0.9]), np.array([0.9 - loss]), kind, 0.9)
-        outcomes = [judge(*_with_rules(rules, baseline[:n], candidate[:n])).outcome for n in GROWING]
+        pairs = [compared(baseline[:n], candidate[:n], MAGNITUDES) for n in GROWING]
+        outcomes = [judge(result, rules, comparison).outcome for result, comparison in pairs]
         out.append([0 if outcome == "inconclusive" else 1 if outcome == right else -1 for outcome in outcomes])
     return np.array(out)
-
-
-def _with_rules(
-    rules: tuple[Rule, ...], baseline: Array, candidate: Array
-) -> tuple[Result, tuple[Rule, ...], Comparison]:
-    result, comparison = compared(baseline, candidate, MAGNITUDES)
-    return result, rules, comparison
 
 
 def more_data(pool: ProcessPoolExecutor, share: float) -> None:
@@ -372,7 +356,7 @@ def more_data(pool: ProcessPoolExecutor, share: float) -> None:
     print("\n## More data: clean score, margin .02; right (wrong) answers, the rest inconclusive\n")
     print("| scores | truly worse by |", " | ".join(f"n = {n:,}" for n in GROWING), "| right, later wrong |")
     print("|---|---|" + "---|" * (len(GROWING) + 1))
-    tasks = [(kind, loss, max(20, int(share * 400))) for kind in ("Beta", "0/1") for loss in (-0.01, 0.0, 0.04)]
+    tasks = [(kind, loss, max(20, int(share * 200))) for kind in ("Beta", "0/1") for loss in (-0.01, 0.0, 0.04)]
     for (kind, loss, _), table in zip(tasks, pool.map(growing_task, tasks), strict=True):
         cells = " | ".join(f"{(column > 0).mean():.2f} ({(column < 0).mean():.2f})" for column in table.T)
         turned = np.mean([(-1 in row[list(row).index(1) :]) if 1 in row else False for row in table])

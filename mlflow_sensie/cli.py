@@ -87,8 +87,8 @@ def init(model_uri: str, data: Path, targets: str, recipe: str, model_type: str 
     Written to a file, it keeps the names of the tests fixed from then on. The data is CSV or Parquet.
     """
     from mlflow_sensie.errors import SensieError
-    from mlflow_sensie.probing import settle
     from mlflow_sensie.recipe import load_recipe
+    from mlflow_sensie.settling import settle
 
     try:
         frame = _read(data)

@@ -17,13 +17,8 @@ from mlflow_sensie.inference.holds_until import Floor
 from mlflow_sensie.inference.sides import Sweep
 from mlflow_sensie.moments import FloatArray, GroupedMoments
 from mlflow_sensie.paired_spread import spread_difference
-from mlflow_sensie.paired_tests import (
-    CurveDifference,
-    Rng,
-    perturbation_differences,
-    property_difference,
-    reach_of,
-)
+from mlflow_sensie.paired_sweep import CurveDifference, perturbation_differences
+from mlflow_sensie.paired_tests import Rng, property_difference, reach_of
 from mlflow_sensie.pairing import Pairing
 from mlflow_sensie.result import Result, TestResult
 from mlflow_sensie.scores import CLEAN, EXPECTED, Block, property_column, score_column

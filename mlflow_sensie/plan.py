@@ -19,16 +19,9 @@ from mlflow_sensie.inference import bin_edges, merge_rare, property_span
 from mlflow_sensie.perturbations import BUILT_IN
 from mlflow_sensie.perturbations.base import FunctionPerturbation, Perturbation
 from mlflow_sensie.plugins import find
+from mlflow_sensie.property_data import PredictedProperty, PropertyData, to_property
 from mlflow_sensie.recipe_model import PerturbationSpec, PropertySpec, Recipe, slug
-from mlflow_sensie.survey import (
-    PredictedProperty,
-    PropertyData,
-    Survey,
-    find_value_range,
-    in_chunks,
-    take_survey,
-    to_property,
-)
+from mlflow_sensie.survey import Survey, find_value_range, in_chunks, take_survey
 from mlflow_sensie.sweep import SweepTest
 
 

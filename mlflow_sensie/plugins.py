@@ -13,7 +13,6 @@ from typing import Any
 
 from mlflow_sensie.errors import RecipeError
 
-
 _NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 
 

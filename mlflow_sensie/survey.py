@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from mlflow_sensie.errors import DataError
 
 if TYPE_CHECKING:
-    from mlflow_sensie.dataset import Examples, Inputs
+    from mlflow_sensie.dataset import Examples
 
 
 @dataclass(frozen=True)
@@ -263,130 +262,3 @@ def find_value_range(examples: Examples, said: Any) -> ValueRange | None:
     if stored_integers and 0 <= summary.lo <= summary.hi <= 255:
         return ValueRange((1 / 255,), (0.0,))
     return None
-
-
-# --- properties --------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class PropertyData:
-    """One property of all examples.
-
-    ``values`` (n,): floats with NaN for missing, or level numbers with −1 for missing where ``levels`` names
-    them. ``span`` is the range that the effect is measured over; ``edges`` or ``unique`` say the bins.
-    """
-
-    name: str
-    slug: str
-    unit: str
-    values: NDArray[Any]
-    levels: tuple[str, ...] | None = None
-    span: tuple[float, float] | None = None
-    edges: tuple[float, ...] | None = None
-    unique: tuple[float, ...] | None = None
-    merged: int = 0
-
-
-@dataclass(frozen=True)
-class PredictedProperty:
-    """A property of the unperturbed predictions: known only after the sweep.
-
-    ``measure`` turns class probabilities (n, K) into values (n,); ``settle`` turns the values of all
-    examples into the property.
-    """
-
-    name: str
-    slug: str
-    measure: Callable[[NDArray[np.float64]], NDArray[np.float64]]
-    settle: Callable[[pd.Series[Any]], PropertyData]
-
-
-Bins = Callable[[NDArray[np.float64]], dict[str, Any]]
-Merge = Callable[[tuple[str, ...], NDArray[np.int64]], tuple[tuple[str, ...], NDArray[np.int64]]]
-
-
-def to_property(name: str, slug: str, column: pd.Series[Any], unit: str, bins: Bins, merge: Merge) -> PropertyData:
-    """Turn a column into a property: numbers and dates as they are, everything else into levels.
-
-    ``bins`` maps the present numbers to ``span``, ``edges`` and ``unique``; ``merge`` maps levels and their
-    counts to fewer levels and the new number of each.
-
-    Raises:
-        DataError: the property is constant, all missing, infinite somewhere, or of cells that are no values.
-    """
-    kind = column_kind(column)
-    if kind == "other":
-        raise DataError(
-            f"property {name!r}: its cells are neither numbers, dates nor text; the first is {column.iloc[0]!r}"
-        )
-    present = column.dropna()
-    distinct = present.nunique()
-    if distinct < 2:
-        found = f"is always {present.tolist()[0]!r}" if distinct else "has no value at all"
-        raise DataError(f"property {name!r} {found}; a property must vary to be tested")
-    if kind in ("category", "boolean"):
-        return _to_levels(name, slug, column, merge)
-    values = as_numbers(column)
-    if np.isinf(values).any():
-        raise DataError(
-            f"property {name!r} is infinite for {int(np.isinf(values).sum())} examples; make them missing (NaN)"
-        )
-    unit = unit or ("days since 1970-01-01" if kind == "datetime" else "")
-    return PropertyData(name, slug, unit, values, **bins(values[~np.isnan(values)]))
-
-
-def _to_levels(name: str, slug: str, column: pd.Series[Any], merge: Merge) -> PropertyData:
-    present = column.dropna()
-    counts = present.astype(str).value_counts().sort_index()
-    levels, numbers = merge(tuple(counts.index), np.asarray(counts, dtype=np.int64))
-    by_name = dict(zip(counts.index, numbers, strict=True))
-    codes = np.full(len(column), -1, dtype=np.int64)
-    codes[column.notna().to_numpy()] = [by_name[str(value)] for value in present]
-    return PropertyData(name, slug, "", codes, levels, merged=len(counts) - len(levels))
-
-
-# --- identity of the data ----------------------------------------------------------------------------------
-
-
-def data_digest(examples: Examples, properties: list[PropertyData]) -> str:
-    """SHA-256 (hex) over inputs, targets and properties used; columns in the order of their names.
-
-    Numbers count as float64, everything else as text, so that the same data from another file format or of
-    another integer width agrees.
-    """
-    digest = hashlib.sha256(f"sensie-data-1 {len(examples)}".encode())
-    for name, values in sorted(_digest_columns(examples.inputs), key=lambda pair: pair[0]):
-        digest.update(name.encode() + values)
-    digest.update(b"targets" + _canonical(pd.Series(examples.targets)))
-    for prop in sorted(properties, key=lambda each: each.name):
-        names = np.array(["", *(prop.levels or ())], dtype=object)
-        values = pd.Series(names[prop.values + 1] if prop.levels else prop.values)
-        digest.update(prop.name.encode() + _canonical(values))
-    return digest.hexdigest()
-
-
-def _digest_columns(inputs: Inputs) -> Any:
-    if isinstance(inputs, pd.DataFrame):
-        for name in inputs.columns:
-            yield str(name), _canonical(inputs[name])
-    elif inputs.dtype.kind not in "fiub":
-        yield f"array {inputs.shape[1:]}", _canonical(pd.Series(inputs.ravel(), dtype=object))
-    else:
-        yield f"array {inputs.shape[1:]}", np.ascontiguousarray(inputs, dtype=np.float64).tobytes()
-
-
-def _canonical(column: pd.Series[Any]) -> bytes:
-    if column_kind(column) in ("numeric", "integer", "boolean", "datetime"):
-        if column_kind(column) == "boolean":
-            column = column.astype("Float64")
-        return as_numbers(column).tobytes()
-    if len(column) and isinstance(column.iloc[0], np.ndarray | list):
-        return b"".join(map(_canonical_cell, column))
-    return "\x1f".join(column.astype(object).where(column.notna(), "\x00").map(str)).encode()
-
-
-def _canonical_cell(cell: Any) -> bytes:
-    try:
-        return np.asarray(cell, dtype=np.float64).tobytes()
-    except (TypeError, ValueError):  # e.g. a list of words
-        return repr(cell).encode()

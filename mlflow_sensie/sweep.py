@@ -15,9 +15,9 @@ from mlflow_sensie.dataset import CHUNK, Examples, Inputs, concat, rows
 from mlflow_sensie.errors import ModelError, TestFailure
 from mlflow_sensie.models import Model, Predictions
 from mlflow_sensie.perturbations.base import Perturbation, fresh_copy
+from mlflow_sensie.property_data import PredictedProperty, PropertyData
 from mlflow_sensie.scores import CLEAN, EXPECTED, ID, TARGET, ScoreTable, property_column, score_column
 from mlflow_sensie.scoring import Scorer, Targets
-from mlflow_sensie.survey import PredictedProperty, PropertyData
 
 BATCH_BYTES = 32 * 2**20  # of inputs per predict call with batch_size "auto"
 Progress = Callable[[int, str], None]  # rows predicted, what was predicted
@@ -277,4 +277,8 @@ def _check_perturbed(values: Any, before: Inputs, perturbation: Perturbation) ->
 
 
 def _bad_cells(frame: pd.DataFrame) -> NDArray[np.bool_]:
-    return np.asarray(frame.isna().to_numpy() | frame.isin([np.inf, -np.inf]).to_numpy())
+    bad = np.array(frame.isna())
+    floats = [i for i, dtype in enumerate(frame.dtypes) if isinstance(dtype, np.dtype) and dtype.kind == "f"]
+    if floats:
+        bad[:, floats] |= np.isinf(frame.iloc[:, floats].to_numpy())
+    return bad

@@ -13,14 +13,14 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from flavours.logged import V3, artifact_paths, evaluate, log_model, points
+from flavours.logged import V3, artifact_paths, draw_nothing, evaluate, log_model, points
 from mlflow.exceptions import MlflowException
 from mlflow.models import EvaluationResult
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 import mlflow_sensie
-from mlflow_sensie import evaluator, tracking
+from mlflow_sensie import evaluator
 from mlflow_sensie.errors import DataError, EvaluationIncomplete, ModelError, NotBuiltError, RecipeError
 from mlflow_sensie.evaluator import SensieEvaluator, asked_for
 
@@ -31,8 +31,7 @@ RESOLVING, EVALUATING = "resolve_evaluators_and_configs", "_evaluate"
 
 @pytest.fixture
 def quick_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Empty figures, for tests of something else: drawing takes most of the time of a small evaluation."""
-    monkeypatch.setattr(tracking.plots, "draw", lambda result, test: matplotlib.figure.Figure((2, 1)))
+    draw_nothing(monkeypatch)
 
 
 @pytest.fixture(scope="module")

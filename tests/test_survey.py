@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from mlflow_sensie import probe
 from mlflow_sensie.dataset import make_examples
+from mlflow_sensie.identity import data_digest
 from mlflow_sensie.survey import (
     ValueRange,
     as_numbers,
     column_kind,
-    data_digest,
     find_value_range,
     summarise_column,
     take_survey,
@@ -60,7 +60,8 @@ DTYPES: dict[str, tuple[Any, str, list[float] | None]] = {
     "category of numbers": (pd.Series(pd.Categorical([20, 10, None, 20], categories=[20, 10, 5])), "category", None),
     "ordered": (pd.Series(pd.Categorical(WORDS, ["b", "a"], ordered=True)), "category", None),
     "datetime64[ns]": (pd.Series(DATES, dtype="datetime64[ns]"), "datetime", [0, 1, np.nan, 1.5]),
-    "datetime64[s]": (pd.Series(DATES, dtype="datetime64[ns]").astype("datetime64[s]"), "datetime", [0, 1, np.nan, 1.5]),
+    "datetime64[s]": (pd.Series(DATES, dtype="datetime64[ns]").astype("datetime64[s]"),
+    "datetime", [0, 1, np.nan, 1.5]),
     "datetime, UTC": (pd.Series(DATES, dtype="datetime64[ns]").dt.tz_localize("UTC"), "datetime", [0, 1, np.nan, 1.5]),
     "date object": (pd.Series([dt.date(2024, 3, 1), dt.date(2024, 3, 2), None, dt.date(2024, 3, 4)], dtype=object),
                     "datetime", [0, 1, np.nan, 3]),
@@ -80,7 +81,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("name", DTYPES)
 def test_kind_and_numbers_of_a_column(name: str) -> None:
-    column, kind, numbers = DTYPES[name]
+    column, _, numbers = DTYPES[name]
     assert column_kind(column) == kind
     if numbers is not None:
         found = as_numbers(column)
@@ -97,7 +98,7 @@ def test_what_is_no_value_is_another_kind(name: str) -> None:
 
 @pytest.mark.parametrize("name", DTYPES)
 def test_summary_of_a_column(name: str) -> None:
-    column, kind, numbers = DTYPES[name]
+    column, _, numbers = DTYPES[name]
     summary = summarise_column("x", column)
     present = column.dropna()
     assert (summary.name, summary.kind, summary.n) == ("x", kind, 4)
@@ -117,7 +118,7 @@ def test_summary_of_a_column(name: str) -> None:
 
 @pytest.mark.parametrize("name", DTYPES)
 def test_every_dtype_makes_a_property_that_counts_what_is_missing(name: str) -> None:
-    column, kind, numbers = DTYPES[name]
+    column, _, numbers = DTYPES[name]
     long = pd.concat([column] * 30, ignore_index=True)
     if isinstance(column.dtype, np.dtype) and column.dtype == object:
         long = long.astype(object)

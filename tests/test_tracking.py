@@ -17,8 +17,7 @@ import numpy as np
 import pandas as pd
 import PIL.Image
 import pytest
-from flavours.logged import V3, Evaluated, artifact_paths, evaluate, log_model, points
-from matplotlib.figure import Figure
+from flavours.logged import V3, Evaluated, artifact_paths, draw_nothing, evaluate, log_model, points
 from mlflow.exceptions import MlflowException
 from mlflow.models import EvaluationResult
 from scipy.special import expit
@@ -317,8 +316,7 @@ def small(frame: pd.DataFrame) -> Result:
 
 @pytest.fixture
 def quick_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Empty figures, for tests of something else: drawing takes most of the time of a small evaluation."""
-    monkeypatch.setattr(tracking.plots, "draw", lambda result, test: Figure((2, 1)))
+    draw_nothing(monkeypatch)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ COMPARED, AGAINST = 150, 2000  # letters of the changed text, what two lines hol
 EARLY, AHEAD = 80, 40
 LEFT_OUT = 0.03  # inches of the mark where something was left out
 SAME, COME, GONE = 0, 1, 2
-OTHER, OPEN, LONGER = 3, 4, 1  # what another letter costs, one come or left out, and each further one of these
+OTHER, OPEN, LONGER = 6, 6, 2  # what another letter costs, one come or left out, and each further one of these
 SPACE = "␣"  # shown where white space itself changed
 
 
@@ -90,7 +90,8 @@ def _costs(old: str, new: str) -> NDArray[np.int64]:
         costs[SAME, i + 1, 1:] = best[:-1] + OTHER * (letters != letter)
         costs[COME, i + 1] = np.minimum(best + OPEN, costs[COME, i] + LONGER)
         before = costs[:, i + 1].min(axis=0)
-        costs[GONE, i + 1, 1:] = np.minimum.accumulate(before - steps)[:-1] + OPEN + steps[:-1]
+        opening = OPEN - letter.isspace()  # rather whole words than ends and beginnings
+        costs[GONE, i + 1, 1:] = np.minimum.accumulate(before - steps)[:-1] + opening + steps[:-1]
     return costs
 
 

@@ -42,8 +42,9 @@ def draw_grid(result: Result, test: TestResult, gallery: Gallery) -> Figure:
     paper = Paper.of(test, sheet.phrases_of(gallery, result.score, *_notes(gallery)), body)
     top = sheet.draw_heads(paper, test, gallery, lefts, width)
     draw = _draw_image if gallery.pictures else _draw_series
+    most = int((tall + below) / STEP) - 1
     for i in range(len(gallery.ids)):
-        for j, (line, colour) in enumerate(sheet.row_head(gallery, i, HEAD - 0.08, 4)):
+        for j, (line, colour) in enumerate(sheet.row_head(gallery, i, HEAD - 0.08, most)):
             paper.put(MARGIN, top - j * STEP, line, color=colour, label="example")
         for k, x in enumerate(lefts):
             draw(paper, gallery, k, i, (x, top - tall, width - 0.06, tall))

@@ -166,9 +166,14 @@ def score_text(gallery: Gallery, score: ScoreInfo, k: int, i: int) -> str:
 
 
 def row_head(gallery: Gallery, i: int, inches: float, most: int) -> list[tuple[str, str]]:
-    """Name an example and its true answer: lines with their colours."""
-    lines = [(words.shorten(f"example {gallery.ids[i]}", inches, CELL), GREY)]
-    return [*lines, *((line, INK) for line in words.wrap(f"true: {label_text(gallery.truths[i])}", inches, CELL, most))]
+    """Name an example, and its true answer in at most so many lines, each with its colour."""
+    true = words.wrap(f"true: {label_text(gallery.truths[i])}", inches, CELL, most)
+    return [(words.shorten(example_name(gallery, i), inches, CELL), GREY), *((line, INK) for line in true)]
+
+
+def example_name(gallery: Gallery, i: int) -> str:
+    """Name an example by what identifies it, its row."""
+    return f"example {label_text(gallery.ids[i])}"
 
 
 def columns_of(k: int) -> tuple[list[float], float]:

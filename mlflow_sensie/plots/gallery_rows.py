@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mlflow_sensie.gallery import Gallery
 from mlflow_sensie.plots import canvas, words
@@ -60,7 +61,7 @@ def _notes(gallery: Gallery) -> list[str]:
 def _block_head(paper: Paper, gallery: Gallery, i: int, top: float) -> None:
     """Name the example over its table."""
     paper.line([MARGIN, WIDTH - MARGIN], [top - 0.01, top - 0.01])
-    true = f"example {gallery.ids[i]}, true: {sheet.label_text(gallery.truths[i])}"
+    true = f"{sheet.example_name(gallery, i)}, true: {sheet.label_text(gallery.truths[i])}"
     shown = words.shorten(true, WIDTH - 2 * MARGIN, CELL, "bold")
     paper.put(MARGIN, top - 0.045, shown, color=INK, label="heading")
 
@@ -91,29 +92,20 @@ def _answers(
 def cell_texts(gallery: Gallery, column: Any) -> list[list[str]]:
     """Write the cells of a column, per magnitude: numbers alike, dates as dates, all else as text."""
     batches = [batch[column] for batch in gallery.inputs if isinstance(batch, pd.DataFrame)]
-    kind = column_kind(batches[gallery.clean])
-    if kind not in ("numeric", "integer"):
+    if any(column_kind(cells) not in ("numeric", "integer") for cells in batches):
         return [[_plain(cell) for cell in cells] for cells in batches]
-    numbers = [as_numbers(cells) if _numeric(cells) else None for cells in batches]
-    step = 1.0 if kind == "integer" else _step([values for values in numbers if values is not None])
-    return [
-        [_plain(cell) for cell in cells] if values is None else [_number(x, step) for x in values]
-        for values, cells in zip(numbers, batches, strict=True)
-    ]
+    numbers = np.stack([as_numbers(cells) for cells in batches])
+    step = _step(numbers, gallery.clean)
+    return [[_number(x, step) for x in values] for values in numbers]
 
 
-def _numeric(cells: pd.Series[Any]) -> bool:
-    return column_kind(cells) in ("numeric", "integer")
-
-
-def _step(batches: Sequence[Any]) -> float | None:
-    """The step that a column's numbers are written in: a hundredth of how far they change, or three digits."""
-    seen = np.stack(batches)
-    with np.errstate(invalid="ignore"):
-        moved = np.abs(seen - seen[0])
-    moved = moved[np.isfinite(moved) & (moved > 0)]
-    large = np.abs(seen[np.isfinite(seen)]).max(initial=0.0)
-    return float(max(moved.max() / 100, large / 1e5)) if len(moved) else None
+def _step(numbers: NDArray[np.float64], clean: int) -> float | None:
+    """The step to write numbers in: whole ones by 1, others by a hundredth of how far they move, or in three digits."""
+    known = numbers[np.isfinite(numbers)]
+    if (known == np.round(known)).all():
+        return 1.0
+    moved = np.abs(numbers - numbers[clean])[np.isfinite(numbers - numbers[clean])]
+    return float(max(moved.max() / 100, np.abs(known).max() / 1e5)) if moved.any() else None
 
 
 def _number(x: float, step: float | None) -> str:
@@ -133,8 +125,7 @@ def _plain(cell: Any) -> str:
 
 def draw_texts(result: Result, test: TestResult, gallery: Gallery) -> Figure:
     """Draw a block per text: a row per magnitude, what differs from the clean text marked."""
-    inches = WIDTH - 2 * MARGIN - HEAD - ANSWER - 0.1
-    blocks = [_lines(gallery, i, inches) for i in range(len(gallery.ids))]
+    blocks = [_lines(gallery, i) for i in range(len(gallery.ids))]
     heads = sheet.head_lines(gallery, test.unit, HEAD - 0.06)
     least = 1 if gallery.answers is None else 2
     tall = [
@@ -144,23 +135,32 @@ def draw_texts(result: Result, test: TestResult, gallery: Gallery) -> Figure:
     body = sum(0.26 + sum(rows) + 0.06 for rows in tall)
     note = "marked: changed, or left out (narrow mark)"
     paper = Paper.of(test, sheet.phrases_of(gallery, result.score, note), body)
-    top = paper.top
+    y = paper.top
     for i, block in enumerate(blocks):
-        _block_head(paper, gallery, i, top)
-        y = top - 0.26
+        _block_head(paper, gallery, i, y)
+        y -= 0.26
         for k, lines in enumerate(block):
-            for j, line in enumerate(heads[k]):
-                paper.put(MARGIN, y - j * STEP, line, label="heading" if line == "clean" else "head")
-            for j, runs in enumerate(lines):
-                paper.put_marked(MARGIN + HEAD, y - j * STEP, runs)
-            x = WIDTH - MARGIN - ANSWER
-            answer = words.shorten(sheet.answer_text(gallery, k, i), ANSWER, CELL)
-            paper.put(x, y, answer, **sheet.answer_style(gallery, k, i))
-            at = y - (STEP if answer else 0)
-            paper.put(x, at, sheet.score_text(gallery, result.score, k, i), color=INK, label="score")
+            _text_row(paper, y, heads[k], lines)
+            _beside(paper, y, result.score, gallery, k, i)
             y -= tall[i][k]
-        top = y - 0.06
+        y -= 0.06
     return canvas.finish(paper.figure)
+
+
+def _text_row(paper: Paper, y: float, head: Sequence[str], lines: Sequence[Sequence[Run]]) -> None:
+    for j, line in enumerate(head):
+        paper.put(MARGIN, y - j * STEP, line, label="heading" if line == "clean" else "head")
+    for j, runs in enumerate(lines):
+        paper.put_marked(MARGIN + HEAD, y - j * STEP, runs)
+
+
+def _beside(paper: Paper, y: float, score: ScoreInfo, gallery: Gallery, k: int, i: int) -> None:
+    """Write the model's answer and the score beside a text."""
+    x = WIDTH - MARGIN - ANSWER
+    answer = words.shorten(sheet.answer_text(gallery, k, i), ANSWER, CELL)
+    paper.put(x, y, answer, **sheet.answer_style(gallery, k, i))
+    y -= STEP if answer else 0
+    paper.put(x, y, sheet.score_text(gallery, score, k, i), color=INK, label="score")
 
 
 def texts_of(gallery: Gallery, i: int) -> list[str]:
@@ -172,8 +172,8 @@ def texts_of(gallery: Gallery, i: int) -> list[str]:
     return found
 
 
-def _lines(gallery: Gallery, i: int, inches: float) -> list[list[list[Run]]]:
+def _lines(gallery: Gallery, i: int) -> list[list[list[Run]]]:
     """One example's lines at each magnitude."""
-    marked = excerpts(texts_of(gallery, i), gallery.clean)
+    inches = WIDTH - 2 * MARGIN - HEAD - ANSWER - 0.1
     room = 0.97 * inches  # letters may be drawn at whole pixels
-    return [lines_of(runs, room, CELL, MOST_LINES) for runs in marked]
+    return [lines_of(runs, room, CELL, MOST_LINES) for runs in excerpts(texts_of(gallery, i), gallery.clean)]

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import mlflow
+import pytest
+from matplotlib.figure import Figure
 from mlflow.entities import Metric, Run
 from mlflow.models import EvaluationResult
 
+from mlflow_sensie import tracking
 from mlflow_sensie.result import Result
 
 V3 = hasattr(Metric, "model_id")
@@ -56,6 +59,11 @@ def evaluate(model: Any, data: Any, recipe: dict[str, Any] | None = None, **opti
         returned = mlflow.models.evaluate(model, data, **wanted)
         assert mlflow.active_run().info.run_id == run.info.run_id  # the evaluation left the user's run alone
     return Evaluated(returned, mlflow.MlflowClient().get_run(run.info.run_id))
+
+
+def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make all figures empty, for tests of something else: drawing takes most of a small evaluation's time."""
+    monkeypatch.setattr(tracking.plots, "draw", lambda result, test: Figure((2, 1)))
 
 
 def points(run_id: str, key: str) -> list[tuple[int, float]]:

@@ -1,0 +1,88 @@
+"""From loose input to what can be run: a model, examples, a recipe with every choice written out, a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from mlflow_sensie.auto import MOST_EXAMPLES, choose
+from mlflow_sensie.dataset import Examples, make_examples
+from mlflow_sensie.errors import DataError, RecipeError
+from mlflow_sensie.models import Model, open_model
+from mlflow_sensie.plan import Plan, align_by_key, make_plan, read_property_table, stratified_sample
+from mlflow_sensie.plugins import load_target
+from mlflow_sensie.recipe_model import Recipe
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What loose input comes to: a model, examples, a recipe with every choice written out, and its plan."""
+
+    model: Model
+    examples: Examples
+    recipe: Recipe
+    plan: Plan
+    choices: tuple[str, ...]
+
+
+def settle(
+    model: Any,
+    X: Any,
+    y: Any,
+    recipe: Recipe,
+    *,
+    task: str | None = None,
+    metadata: pd.DataFrame | None = None,
+    columns: tuple[str, ...] | None = None,
+) -> Settled:
+    """Open the model, make the examples, choose what the recipe leaves open, and plan every test."""
+    custom_score = callable(recipe.score) or ":" in str(recipe.score or "")
+    opened = open_model(model, task=task, plain_predict=custom_score or recipe.output == "labels")
+    opened = replace(opened, preprocess=_function(recipe.preprocess))
+    recipe, examples = _prepare(opened, X, y, recipe, metadata, columns)
+    choices: tuple[str, ...] = ()
+    if recipe.recipe == "auto" and not {"properties", "perturbations"} <= recipe.model_fields_set:
+        recipe, choices = choose(recipe, examples, opened)
+    if not recipe.n_tests:
+        raise RecipeError("the recipe has no tests; name properties, perturbations or class_test")
+    return Settled(opened, examples, recipe, make_plan(recipe, examples), choices)
+
+
+def _prepare(
+    model: Model,
+    X: Any,
+    y: Any,
+    recipe: Recipe,
+    metadata: pd.DataFrame | None,
+    columns: tuple[str, ...] | None,
+) -> tuple[Recipe, Examples]:
+    """Turn loose input into examples, with the property table beside them, sampled where the recipe says so."""
+    table, key = (None, None) if recipe.property_table is None else read_property_table(recipe.property_table)
+    said, signed = recipe.input_shape, model.schema.shape
+    if said and signed and len(signed) > 1 and said != signed:
+        raise DataError(f"input_shape {said} came, but the model's signature says {signed}")
+    examples = make_examples(
+        X, y,
+        metadata=[more for more in (metadata, table if key is None else None) if more is not None],
+        kind=recipe.kind,
+        input_shape=said or (signed if signed and len(signed) > 1 else None),
+        layout=recipe.layout,
+        features=model.schema.names,
+        wants_array=model.wants_array,
+        flat=signed is not None and len(signed) == 1,
+        names=columns,
+    )  # fmt: skip
+    if key is not None and table is not None:
+        examples = examples.with_metadata(align_by_key(table, key, examples.column(key)))
+    size = recipe.max_examples or (MOST_EXAMPLES if recipe.recipe == "auto" else None)
+    if size is not None and size < len(examples):
+        examples = examples.take(stratified_sample(examples.targets, size, recipe.seed))
+    return recipe.model_copy(update={"max_examples": size}), examples
+
+
+def _function(target: Any) -> Callable[[Any], Any] | None:
+    found: Callable[[Any], Any] | None = load_target(target) if isinstance(target, str) else target
+    return found
