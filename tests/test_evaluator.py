@@ -358,7 +358,11 @@ FAILING = {
 
 
 @pytest.mark.parametrize("on_error", ["raise", "record"])
-def test_a_failed_test_does_not_lose_the_others(on_error: str, labelled: pd.DataFrame, experiment_id: str) -> None:
+def test_a_failed_test_does_not_lose_the_others(
+    on_error: str, labelled: pd.DataFrame, experiment_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if on_error == "record":
+        draw_nothing(monkeypatch)
     config = {"sensie": {**FAILING, "on_error": on_error}}
     options = {"targets": "y", "model_type": "classifier", "evaluators": ["sensie"], "evaluator_config": config}
     said = r"1 of 3 tests failed.*\n- test 'shift', magnitude 2, chunk 0 .*ZeroDivisionError: no such luck"

@@ -461,6 +461,29 @@ def test_a_function_is_linked_to_no_model(frame: pd.DataFrame, experiment_id: st
     assert done.run.data.metrics.keys() >= done.ours.keys()
 
 
+@pytest.mark.skipif(not V3, reason="MLflow 2 has no logged models")
+def test_a_function_is_linked_to_the_model_that_the_user_names(
+    frame: pd.DataFrame, experiment_id: str, quick_figures: None
+) -> None:
+    model = mlflow.create_external_model(name="elsewhere")
+    done = evaluate(predict, frame, ONE, targets="y", model_id=model.model_id)
+    linked = mlflow.MlflowClient().get_logged_model(model.model_id).metrics
+    assert {m.key: m.value for m in linked} == done.ours
+    assert mlflow.get_active_model_id() is None
+
+
+def test_mlflow_can_hold_our_metrics_against_thresholds(digits: Digits, store: mlflow.MlflowClient) -> None:
+    def validate(least: float) -> None:
+        wanted = {"sensie/clean_score": mlflow.models.MetricThreshold(threshold=least, greater_is_better=True)}
+        mlflow.validate_evaluation_results(
+            validation_thresholds=wanted, candidate_result=digits.evaluated.returned, baseline_result=None
+        )
+
+    validate(digits.found.metrics["sensie/clean_score"] - 0.01)
+    with pytest.raises(MlflowException, match="sensie/clean_score"):
+        validate(digits.found.metrics["sensie/clean_score"] + 0.01)
+
+
 # --- a tracking server that fails --------------------------------------------------------------------------
 
 
