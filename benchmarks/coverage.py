@@ -21,6 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.integrate import trapezoid
 from scipy.special import expit, ndtr
 from scipy.stats import t as student
 
@@ -249,7 +250,7 @@ def some_change(count: float) -> Callable[[Rng, int], tuple[Array, ...]]:
 
 def some_break(share: float) -> Callable[[Rng, int], tuple[Array, ...]]:
     """Give a draw in which this share of examples breaks at the first step."""
-    return lambda rng, n: (1.0 - (rng.random((n, 1)) < share) * (U > 0),)
+    return lambda rng, n: (np.where((rng.random((n, 1)) < share) & (U > 0), 0.0, 1.0).astype(float),)
 
 
 def last_only(rng: Rng, n: int) -> tuple[Array, ...]:
@@ -512,7 +513,7 @@ def sweep_methods(scenario: Scenario, data: tuple[Array, ...]) -> dict[str, list
 def sweep_truths(scores: Array) -> dict[str, float]:
     """Give the truths of `sweep_methods` from a mean curve (11,)."""
     u = U - U.mean()
-    slope, drop = float(u @ scores / (u @ u)), float(scores[0] - np.trapezoid(scores, U))
+    slope, drop = float(u @ scores / (u @ u)), float(scores[0] - trapezoid(scores, U))
     return {"slope": slope, "mean": drop, "max": float((scores[0] - scores[1:]).max())}
 
 

@@ -220,7 +220,7 @@ def at_the_margin(pool: ProcessPoolExecutor, share: float) -> None:
     print("\n## Worse by exactly the margin: how often it passes (at most .05 wanted)\n")
     print("| quantity, margin | candidate | scores | n = 150 | n = 500 | n = 1,500 | all |")
     print("|---|---|---|---|---|---|---|")
-    known, much = scenarios(), {"clean_score": 3000, "mean_drop": 2000, "effect": 800, "holds_until": 500}
+    known, much = scenarios(), {"clean_score": 2000, "mean_drop": 1500, "effect": 800, "holds_until": 400}
     repeats = [max(20, int(share * much[each.metric])) for each in known]
     tasks = [(each, n, count) for each, count in zip(known, repeats, strict=True) for n in SIZES]
     results = list(pool.map(margin_task, tasks))
@@ -282,7 +282,7 @@ def retrain_task(task: tuple[str, int, int]) -> tuple[Array, dict[str, list[floa
         for name, rules in gates.items() if index < 20 else ():
             two = power(result, rules, comparison)
             stated[name].append([power(result, rules).chance, two.chance, two.n_for_90 or np.nan])
-    means = {name: np.mean(rows, axis=0).tolist() for name, rows in stated.items()}
+    means = {name: np.median(rows, axis=0).tolist() for name, rows in stated.items()}
     return np.array(passed, float).mean(0), {**means, "correlation": [float(np.mean(np.array(correlations, float)))]}
 
 
@@ -295,7 +295,7 @@ def retrains(pool: ProcessPoolExecutor, share: float) -> None:
     print("\n## Equally good retrains: how often the gate passes them, and what `power` had said\n")
     print("| scores (correlation) | n | gate | passes | stated, from the pair | from one model | n for .9, stated |")
     print("|---|---|---|---|---|---|---|")
-    tasks = [(kind, n, max(20, int(share * 300))) for kind, n in SETTINGS]
+    tasks = [(kind, n, max(20, int(share * 200))) for kind, n in SETTINGS]
     for (kind, n, _), (passed, stated) in zip(tasks, pool.map(retrain_task, tasks), strict=True):
         for name, measured in zip(GATES, passed, strict=True):
             one, two, needed = stated[name]
@@ -316,9 +316,9 @@ def unpaired_task(task: tuple[str, float, int]) -> tuple[float, float, float, fl
         difference = loss_of(scenario, baseline, candidate, rng)
         step, apart2 = candidate - baseline, (baseline.var(ddof=1) + candidate.var(ddof=1)) / 500
         passes = difference.prob_worse_by_at_most(0.02) >= 0.95, 1.6449 * apart2**0.5 - step.mean() <= 0.02
-        found.append([difference.correlation or 0.0, *passes, apart2 / (step.var(ddof=1) / 500)])
-    rho_found, paired, apart, factor = np.array(found, float).mean(0).tolist()
-    return rho_found, paired, apart, factor
+        found.append([difference.correlation or 0.0, *passes, apart2, step.var(ddof=1) / 500])
+    rho_found, paired, apart, *variances = np.array(found, float).mean(0).tolist()
+    return rho_found, paired, apart, variances[0] / variances[1]
 
 
 def unpaired(pool: ProcessPoolExecutor, share: float) -> None:
@@ -356,7 +356,7 @@ def more_data(pool: ProcessPoolExecutor, share: float) -> None:
     print("\n## More data: clean score, margin .02; right (wrong) answers, the rest inconclusive\n")
     print("| scores | truly worse by |", " | ".join(f"n = {n:,}" for n in GROWING), "| right, later wrong |")
     print("|---|---|" + "---|" * (len(GROWING) + 1))
-    tasks = [(kind, loss, max(20, int(share * 200))) for kind in ("Beta", "0/1") for loss in (-0.01, 0.0, 0.04)]
+    tasks = [(kind, loss, max(20, int(share * 100))) for kind in ("Beta", "0/1") for loss in (-0.01, 0.0, 0.04)]
     for (kind, loss, _), table in zip(tasks, pool.map(growing_task, tasks), strict=True):
         cells = " | ".join(f"{(column > 0).mean():.2f} ({(column < 0).mean():.2f})" for column in table.T)
         turned = np.mean([(-1 in row[list(row).index(1) :]) if 1 in row else False for row in table])

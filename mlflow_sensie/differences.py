@@ -47,11 +47,16 @@ class Skewed:
         """Give the value below which the probability (0 to 1, exclusive) lies."""
         if self.scale == 0:
             return self.loc
-        unit = -float(ndtri(probability) if self.df is None else stdtrit(self.df, probability))
+        unit = float(ndtri(probability) if self.df is None else stdtrit(self.df, probability))
+        return float(self.corrected(np.array(self.loc + self.scale * unit)))
+
+    def corrected(self, draws: FloatArray) -> FloatArray:
+        """Turn draws of the t without its correction into draws with it, of the same order."""
         third = self.skew / 3
-        if third:
-            unit = float(np.cbrt(1 + 3 * third * (unit - third / 2)) - 1) / third
-        return self.loc - self.scale * unit
+        if not third or self.scale == 0:
+            return draws
+        unit = (self.loc - draws) / self.scale
+        return np.asarray(self.loc - self.scale * (np.cbrt(1 + 3 * third * (unit - third / 2)) - 1) / third)
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Give the central interval that holds the level (0 to 1, exclusive)."""

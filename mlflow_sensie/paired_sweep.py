@@ -80,20 +80,21 @@ class SweepSums:
         sums, count, q = self.sums, len(self.sweep.sides), len(self.most)
         columns = [*range(count), *range(q, q + count)]
         most = [*(self.most[:count] / 2), *self.most[:count]]
-        known = [sums.posterior(column, float(largest)) for column, largest in zip(columns, most, strict=True)]
+        found = [sums.posterior(column, float(largest)) for column, largest in zip(columns, most, strict=True)]
+        known = [posterior for posterior, _ in found]
         covariance = sums.covariance[np.ix_(columns, columns)] / sums.n
-        np.fill_diagonal(covariance, [posterior.scale**2 for posterior, _ in known])
-        at = np.array([posterior.loc for posterior, _ in known])
-        loss, cautious = size_loss(at, covariance, sums.n - 1, rng)
-        posterior: Known = known[1][0]
+        np.fill_diagonal(covariance, [posterior.scale**2 for posterior in known])
+        loss, cautious = size_loss(known, covariance, sums.n - 1, rng)
+        posterior: Known = known[1]
         if count > 1:
+            at = np.array([posterior.loc for posterior in known])
             draws = joint_draws(at, covariance, sums.n - 1, rng)
             posterior = Draws.of((draws[:, :count] + draws[:, count:]).min(1) - draws[:, :count].min(1))
         ours, theirs = sums.mean[:count], sums.mean[:count] + sums.mean[q : q + count]
         return difference(
             "effect", sums.n, candidate=float(theirs.min()), baseline=float(ours.min()), posterior=posterior,
             loss=loss, worse_by=float(np.abs(theirs).max() - np.abs(ours).max()), cautious=cautious,
-            correlation=example_correlation(sums, 0) if count == 1 else None, few=any(few for _, few in known[count:]),
+            correlation=example_correlation(sums, 0) if count == 1 else None, few=any(few for _, few in found[count:]),
         )  # fmt: skip
 
     def holds_until(self, floor: Floor, rng: Rng) -> Difference:

@@ -5,6 +5,8 @@ What is no contrast, as a size |effect|, goes through seeded joint draws.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mlflow_sensie.differences import (
@@ -54,14 +56,13 @@ def property_difference(
     limit = 0.999 * scales[0] * scales[1]
     off = float(np.clip(together, -limit, limit))
     covariance = np.array([[scales[0] ** 2, off], [off, scales[1] ** 2]])
-    at = np.array([baseline.loc, paired.loc])
-    loss, cautious = size_loss(at, covariance, paired.df or 1e9, rng)
-    posterior = Skewed(paired.loc, paired.scale, paired.df)
+    known = [Skewed(each.loc, each.scale, each.df) for each in (baseline, paired)]
+    loss, cautious = size_loss(known, covariance, paired.df or 1e9, rng)
     # Pseudo-scores widen each of the three by itself, so where they act, or may, nothing follows for this.
     correlation = None if few or metric != "effect" else correlation_of(scales[0] ** 2, scales[1] ** 2, off)
     worse_by = abs(baseline.loc + paired.loc) - abs(baseline.loc)
     return difference(
-        metric, n, candidate=baseline.loc + paired.loc, baseline=baseline.loc, posterior=posterior,
+        metric, n, candidate=baseline.loc + paired.loc, baseline=baseline.loc, posterior=known[1],
         loss=loss, worse_by=worse_by, cautious=cautious, correlation=correlation, few=few,
     )  # fmt: skip
 
@@ -83,17 +84,17 @@ def example_correlation(sums: ContrastSums, index: int) -> float | None:
     return correlation_of(covariance[index, index], covariance[shift, shift], covariance[index, shift])
 
 
-def size_loss(at: FloatArray, covariance: FloatArray, df: float, rng: Rng) -> tuple[Known, tuple[Known, ...]]:
+def size_loss(known: Sequence[Skewed], covariance: FloatArray, df: float, rng: Rng) -> tuple[Known, tuple[Known, ...]]:
     """Give the posterior of max |candidate| - max |baseline| over the sides, and the cautious ones, one per side.
 
-    `at` (2S,) locates the baseline's S effects and then their differences. |baseline| drawn about 0 is larger
-    than it is, so where its sign is not sure (3 standard errors) a side is judged by |D| >= |candidate| -
-    |baseline|. A side is held against the largest of the baseline where that is surely larger than its own.
+    `known` are the posteriors of the baseline's S effects and then of their differences. |baseline| drawn about 0
+    is larger than it is, so where its sign is not sure (3 standard errors) a side is judged by |D| >= |candidate|
+    - |baseline|. A side is held against the largest of the baseline where that is surely larger than its own.
     """
-    count = len(at) // 2
+    count, at = len(known) // 2, np.array([posterior.loc for posterior in known])
     draws = joint_draws(at, covariance, df, rng)
-    ours, step = np.abs(draws[:, :count]), draws[:, count:]
-    theirs = np.abs(draws[:, :count] + step)
+    step = np.column_stack([known[count + side].corrected(draws[:, count + side]) for side in range(count)])
+    ours, theirs = np.abs(draws[:, :count]), np.abs(draws[:, :count] + step)
     sure = np.abs(at[:count]) >= SURE_SE * np.sqrt(np.diag(covariance)[:count])
     largest = int(np.argmax(np.abs(at[:count])))
     cautious = []

@@ -51,7 +51,7 @@ def pipeline() -> Any:
 NUMERIC = ["a", "b"]
 WITH_PROBABILITIES = {
     "logistic": (LogisticRegression(), NUMERIC),
-    "forest": (RandomForestClassifier(20, random_state=0), NUMERIC),
+    "forest": (RandomForestClassifier(5, random_state=0), NUMERIC),
     "tree": (DecisionTreeClassifier(max_depth=3), NUMERIC),
     "pipeline": (pipeline(), ["a", "b", "site"]),
     "search": (GridSearchCV(LogisticRegression(), {"C": [0.1, 1]}, cv=2), NUMERIC),
@@ -309,8 +309,8 @@ def network(digits: tuple[Any, Any]) -> Any:
 @pytest.mark.slow
 def test_a_trained_keras_model(network: Any, digits: tuple[Any, Any], capfd: Any) -> None:
     X, y = (part[1200:] for part in digits)
-    asked = {"perturbations": [{"name": "rotation", "apply": "image.rotate", "magnitudes": {"start": 0, "stop": 90, "num": 4}}],
-             "properties": ["image.mean"], "class_test": True}  # fmt: skip
+    rotation = {"name": "rotation", "apply": "image.rotate", "magnitudes": {"start": 0, "stop": 90, "num": 4}}
+    asked = {"perturbations": [rotation], "properties": ["image.mean"], "class_test": True}
     p = network.predict(X, verbose=0)
     capfd.readouterr()
     result = probe(network, X, y, asked)

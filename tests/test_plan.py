@@ -38,7 +38,7 @@ def plan(recipe: dict[str, Any], X: Any = None) -> Plan:
 # --- samples -----------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.integers(1, 60), min_size=2, max_size=8),
     st.floats(0.05, 0.95),

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlflow_sensie import probe
@@ -399,6 +399,7 @@ def test_digest_covers_the_content_of_a_table(tmp_path: Path) -> None:
     assert with_key(property_table={"q": [1, 2]}) != with_key(property_table={"q": [1, 3]})
 
 
+@settings(max_examples=10, deadline=None)
 @given(st.permutations(list(ASKED)))
 def test_digest_does_not_depend_on_the_order_of_keys(keys: list[str]) -> None:
     assert load_recipe({key: ASKED[key] for key in keys}).digest() == load_recipe(ASKED).digest()

@@ -51,7 +51,7 @@ def test_unit_does_not_matter() -> None:
 
 @pytest.mark.parametrize(
     "model",
-    [LinearRegression(), make_pipeline(StandardScaler(), Ridge()), RandomForestRegressor(20, random_state=0)],
+    [LinearRegression(), make_pipeline(StandardScaler(), Ridge()), RandomForestRegressor(5, random_state=0)],
     ids=["linear", "pipeline", "forest"],
 )
 def test_scikit_learn_regressors(model: Any) -> None:

@@ -81,7 +81,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("name", DTYPES)
 def test_kind_and_numbers_of_a_column(name: str) -> None:
-    column, _, numbers = DTYPES[name]
+    column, kind, numbers = DTYPES[name]
     assert column_kind(column) == kind
     if numbers is not None:
         found = as_numbers(column)
@@ -98,7 +98,7 @@ def test_what_is_no_value_is_another_kind(name: str) -> None:
 
 @pytest.mark.parametrize("name", DTYPES)
 def test_summary_of_a_column(name: str) -> None:
-    column, _, numbers = DTYPES[name]
+    column, kind, numbers = DTYPES[name]
     summary = summarise_column("x", column)
     present = column.dropna()
     assert (summary.name, summary.kind, summary.n) == ("x", kind, 4)

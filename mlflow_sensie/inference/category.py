@@ -17,6 +17,7 @@ from mlflow_sensie.moments import Extremes, GroupedMoments, IntArray
 
 RARE_SHARE = 0.01
 SMALL_LEVEL = 5
+MOST_CHANCE = 0.025
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,10 @@ def category_test(
         spread=found.spread,
         range=found.range,
         prob_sensitive=found.prob_sensitive,
-        # With few levels the prior alone puts P(spread >= rope) near .95. At .05 two levels of 30 zeros and ones
-        # are called different in 6 % of data sets with no difference, so coarse are their tail probabilities.
-        decision=decide(found.prob_sensitive, chance=found.p_value is None or found.p_value > 0.025),
+        # With few levels the prior alone puts P(spread >= rope) near .95, and at p < .05 two levels of 30
+        # zeros
+        # and ones, whose tails are coarse, are called different in 6 % of data sets with no difference.
+        decision=decide(found.prob_sensitive, chance=found.p_value is None or found.p_value > MOST_CHANCE),
         significance=significance(found.spread, rope, spread=True),
         levels_spread=found,
         curve=curve_of(named, list(range(len(levels))), levels, scale),

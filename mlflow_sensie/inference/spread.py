@@ -20,7 +20,7 @@ class Spread:
     """SD between groups, in the score's unit, and what it says of each group.
 
     `spread` holds the posterior median and the central intervals. `prob_sensitive` is P(spread >= rope),
-    `p_value` that of Cochran's test that all means are equal, None for a single group. `means`, `lo95`,
+    `p_value` that of the weighted F test that all means are equal, None for a single group. `means`, `lo95`,
     `hi95` (K,) are the groups' means shrunk towards each other, None for a group without examples; `range` is
     the largest less the smallest.
     """

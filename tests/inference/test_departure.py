@@ -5,13 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlflow_sensie.inference.departure import Departure, departure_of_bins, departure_of_sweep, pooled_departure
+from mlflow_sensie.inference.departure import (
+    Departure,
+    departure_of_bins,
+    departure_of_sweep,
+    pooled_departure,
+)
 from mlflow_sensie.moments import GroupedMoments, Moments
 
 U = np.linspace(0, 1, 11)
 
 
-def bins(rng: np.random.Generator, shape: np.ndarray, noise: np.ndarray | float = 0.1, n: int = 50) -> Departure:
+def bins(
+    rng: np.random.Generator, shape: np.ndarray, noise: np.ndarray | float = 0.1, n: int = 50
+) -> Departure:
     """Give the departure of bins whose true means are `shape`."""
     k = len(shape)
     y = shape + noise * rng.normal(size=(n, k))

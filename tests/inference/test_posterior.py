@@ -55,7 +55,10 @@ def test_choosing_among_two_widens_the_intervals() -> None:
 
 
 @given(
-    st.floats(-1e6, 1e6), st.floats(1e-9, 1e6), st.none() | st.floats(1, 1e6), st.floats(-100, 100).filter(bool)
+    st.floats(-1e6, 1e6),
+    st.floats(1e-9, 1e6),
+    st.none() | st.floats(1, 1e6),
+    st.floats(-100, 100).filter(bool),
 )
 def test_intervals_are_nested_and_scale(loc: float, scale: float, df: float | None, factor: float) -> None:
     posterior = Posterior(loc, scale, df)
