@@ -261,9 +261,7 @@ def last_only(rng: Rng, n: int) -> tuple[Array, ...]:
 def dip(rng: Rng, n: int) -> tuple[Array, ...]:
     """A dip in the middle of the sweep, after which the score recovers."""
     depth = rng.beta(2, 3, size=(n, 1))
-    return (
-        np.clip(0.9 - depth * np.exp(-(((U - 0.5) / 0.15) ** 2)) + 0.03 * rng.normal(size=(n, 11)), 0, 1),
-    )
+    return (np.clip(0.9 - depth * np.exp(-(((U - 0.5) / 0.15) ** 2)) + 0.03 * rng.normal(size=(n, 11)), 0, 1),)
 
 
 def flat_noise(rng: Rng, n: int) -> tuple[Array, ...]:
@@ -336,10 +334,15 @@ TWO_SIDED_MAGNITUDES = [-1, -0.8, -0.6, -0.4, -0.2, 0.2, 0.4, 0.6, 0.8, 1]
 
 
 def holds(
-    draw: Callable[[Rng, int], tuple[Array, ...]], name: str, n: int, drop: float, **more: object
+    draw: Callable[[Rng, int], tuple[Array, ...]],
+    name: str,
+    n: int,
+    drop: float,
+    scale: ScoreScale = PROBABILITY,
 ) -> Scenario:
     """Name a holds-until scenario after its allowed drop."""
-    return Scenario(f"{name}, δ = {drop:g}", n, draw, options={"allowed_drop": drop}, **more)  # type: ignore[arg-type]
+    options: dict[str, object] = {"allowed_drop": drop}
+    return Scenario(f"{name}, δ = {drop:g}", n, draw, scale, options=options)
 
 
 HOLDS = [

@@ -66,9 +66,7 @@ def tasks(batch: Any) -> dict[str, dict[str, Task]]:
         "rotation": {
             "ours": ours(Rotate(), batch, ANGLES),
             "scipy": each(
-                lambda x, _: ndimage.rotate(
-                    x, angle, axes=(1, 0), reshape=False, order=1, mode="grid-constant"
-                ),
+                lambda x, _: ndimage.rotate(x, angle, axes=(1, 0), reshape=False, order=1, mode="grid-constant"),
                 batch,
             ),
         },
@@ -93,9 +91,7 @@ def tasks(batch: Any) -> dict[str, dict[str, Task]]:
         matrix = cv2.getRotationMatrix2D(middle, angle, 1.0)
         found["rotation"]["cv2"] = each(lambda x, _: cv2.warpAffine(x, matrix, matrix_size), batch)
         border = cv2.BORDER_REPLICATE
-        found["blur σ=2"]["cv2"] = each(
-            lambda x, _: cv2.GaussianBlur(x, (17, 17), 2, borderType=border), batch
-        )
+        found["blur σ=2"]["cv2"] = each(lambda x, _: cv2.GaussianBlur(x, (17, 17), 2, borderType=border), batch)
     codec = jpeg_per_image()
     if codec is not None:
         found["JPEG q=50"] = {"ours": ours(Jpeg(), batch, np.full(10, 50.0)), **codec(batch)}

@@ -34,16 +34,12 @@ class Sums:
     def to_dict(self) -> dict[str, Any]:
         """Give the sums as lists and numbers, for JSON or for another process."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {
-            name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()
-        }
+        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()}
 
     @classmethod
     def from_dict(cls: type[S], state: Mapping[str, Any]) -> S:
         """Read back what `to_dict` gave."""
-        return cls(
-            **{name: np.asarray(v, np.float64) if isinstance(v, list) else v for name, v in state.items()}
-        )
+        return cls(**{name: np.asarray(v, np.float64) if isinstance(v, list) else v for name, v in state.items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,11 +92,7 @@ class Moments(Sums):
 
     def covariance(self) -> FloatArray:
         """Give the sample covariance (k, k) of the rows; zeros where there is but one row."""
-        return (
-            self.scatter / max(self.weight - self.weight2 / self.weight, 1e-300)
-            if self.n > 1
-            else self.scatter
-        )
+        return self.scatter / max(self.weight - self.weight2 / self.weight, 1e-300) if self.n > 1 else self.scatter
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,9 +139,7 @@ class GroupedMoments(Sums):
         return cls(n, mean + shift, total(centred * centred), at[0], at[1])
 
     @classmethod
-    def of_columns(
-        cls, table: ArrayLike, lower: float | None = None, upper: float | None = None
-    ) -> GroupedMoments:
+    def of_columns(cls, table: ArrayLike, lower: float | None = None, upper: float | None = None) -> GroupedMoments:
         """Sum a block (n, K) whose columns are the groups."""
         x = np.asarray(table, np.float64)
         index = np.broadcast_to(np.arange(x.shape[1]), x.shape)
@@ -213,9 +203,7 @@ class PowerSums(Sums):
 
         It is n for influences of equal size, 1 for a single large one, 0 for none.
         """
-        return np.where(
-            self.fourth > 0, self.second * self.second / np.where(self.fourth > 0, self.fourth, 1.0), 0.0
-        )
+        return np.where(self.fourth > 0, self.second * self.second / np.where(self.fourth > 0, self.fourth, 1.0), 0.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -245,15 +245,11 @@ class DistanceToCentre(Property):
         """The distance of each row."""
         known = self.covariance
         if known is None or not known.columns:
-            raise ValueError(
-                "DistanceToCentre needs a survey that has a covariance: call bind(survey) first."
-            )
+            raise ValueError("DistanceToCentre needs a survey that has a covariance: call bind(survey) first.")
         lacking = [c for c in known.columns if c not in inputs.columns or not is_number(inputs[c].dtype)]
         if lacking:
             raise DataError(f"DistanceToCentre needs the numeric columns {lacking}, which the inputs lack.")
-        values = np.stack([to_floats(inputs[column]) for column in known.columns], axis=1) - np.asarray(
-            known.mean
-        )
+        values = np.stack([to_floats(inputs[column]) for column in known.columns], axis=1) - np.asarray(known.mean)
         matrix = np.asarray(known.matrix, dtype=np.float64)
         sd = np.sqrt(np.diag(matrix))
         sd = np.where(sd > 0, sd, np.inf)
@@ -279,9 +275,7 @@ class TextProperty(Property):
         """The property of each text."""
         rows = zip(*text_columns(inputs, self.columns).values(), strict=True)
         present = ([cell for cell in row if isinstance(cell, str)] for row in rows)
-        return np.array(
-            [self.measure(" ".join(cells)) if cells else np.nan for cells in present], dtype=np.float64
-        )
+        return np.array([self.measure(" ".join(cells)) if cells else np.nan for cells in present], dtype=np.float64)
 
     def measure(self, text: str) -> float:
         """The property of one text."""
@@ -386,9 +380,7 @@ class SeriesLength(SeriesProperty):
     def measure(self, series: Array) -> Array:
         """The length of each series."""
         present = ~np.isnan(series).all(axis=2)
-        return np.asarray(
-            (present * np.arange(1, series.shape[1] + 1)).max(axis=1, initial=0), dtype=np.float64
-        )
+        return np.asarray((present * np.arange(1, series.shape[1] + 1)).max(axis=1, initial=0), dtype=np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,9 +67,7 @@ def _check_output(perturbation: Perturbation, inputs: Any, point: float, output:
         type(output) is type(inputs),
         f"returned a {type(output).__name__} {at}, not the type that came",
     )
-    _require(
-        perturbation, np.shape(output) == np.shape(inputs), f"changed the shape to {np.shape(output)} {at}"
-    )
+    _require(perturbation, np.shape(output) == np.shape(inputs), f"changed the shape to {np.shape(output)} {at}")
     was, now = dtypes(inputs), dtypes(output)
     _require(perturbation, was == now, f"changed the dtype from {was} to {now} {at}")
     _require(perturbation, not shares_memory(output, inputs), f"returned its input's own memory {at}")
@@ -77,9 +75,7 @@ def _check_output(perturbation: Perturbation, inputs: Any, point: float, output:
         kept = output.columns.equals(inputs.columns) and output.index.equals(inputs.index)
         _require(perturbation, kept, f"changed the columns or the index {at}")
     if not perturbation.makes_missing:
-        _require(
-            perturbation, not (bad(output) & ~bad(inputs)).any(), f"made new missing or infinite values {at}"
-        )
+        _require(perturbation, not (bad(output) & ~bad(inputs)).any(), f"made new missing or infinite values {at}")
 
 
 def _check_neutral(perturbation: Perturbation, inputs: Any) -> None:
@@ -92,23 +88,17 @@ def _check_neutral(perturbation: Perturbation, inputs: Any) -> None:
         f"changed something at its neutral magnitude {perturbation.neutral:g}",
     )
     _require(perturbation, dtypes(copy) == dtypes(inputs), "changed the dtype at its neutral magnitude")
-    _require(
-        perturbation, not shares_memory(copy, inputs), "returned its input itself at its neutral magnitude"
-    )
+    _require(perturbation, not shares_memory(copy, inputs), "returned its input itself at its neutral magnitude")
 
 
-def _check_repeatable(
-    perturbation: Perturbation, inputs: Any, points: list[float], outputs: list[Any]
-) -> None:
+def _check_repeatable(perturbation: Perturbation, inputs: Any, points: list[float], outputs: list[Any]) -> None:
     for point, output in zip(points, outputs, strict=True):
         single = perturbation(inputs, point, np.random.default_rng(0))
         what = f"gave something else at magnitude {point:g} by itself than among others, with the same seed"
         _require(perturbation, same(single, output), what)
 
 
-def _check_examples_apart(
-    perturbation: Perturbation, inputs: Any, points: list[float], outputs: list[Any]
-) -> None:
+def _check_examples_apart(perturbation: Perturbation, inputs: Any, points: list[float], outputs: list[Any]) -> None:
     some = max(1, len(inputs) // 2)
     for point, output, part in zip(points, outputs, _run(perturbation, inputs[:some], points), strict=True):
         what = f"made an example depend on the others of its batch at magnitude {point:g}"
@@ -181,9 +171,7 @@ def distance(one: Any, other: Any) -> float:
         return float(np.mean([distance(one[name], other[name]) for name in one.columns]))
     if isinstance(one, pd.Series):
         numeric = pd.api.types.is_numeric_dtype(one.dtype) and not pd.api.types.is_bool_dtype(one.dtype)
-        one, other = (
-            s.to_numpy(dtype=float, na_value=np.nan) if numeric else s.to_numpy(object) for s in (one, other)
-        )
+        one, other = (s.to_numpy(dtype=float, na_value=np.nan) if numeric else s.to_numpy(object) for s in (one, other))
     if one.dtype.kind in "fiu":
         apart = np.abs(one.astype(np.float64) - other.astype(np.float64))
         # a value that got lost has moved by more than any number could
@@ -280,9 +268,7 @@ def _summary(series: pd.Series[Any]) -> ColumnSummary:
         x = present.to_numpy(dtype=np.float64)
         quantiles = tuple(np.quantile(x, np.linspace(0, 1, 33)).tolist())
         low, high = float(x.min()), float(x.max())
-        return ColumnSummary(
-            **basic, mean=float(x.mean()), sd=float(x.std()), lo=low, hi=high, quantiles=quantiles
-        )
+        return ColumnSummary(**basic, mean=float(x.mean()), sd=float(x.std()), lo=low, hi=high, quantiles=quantiles)
     if kind == "datetime":
         return ColumnSummary(**basic)
     shares = present.value_counts(normalize=True)

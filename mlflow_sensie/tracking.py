@@ -105,9 +105,7 @@ def log_folder(folder: str | Path, run_id: str) -> None:
     said = root / DESTINATION
     links = json.loads(said.read_text(encoding="utf-8")) if said.is_file() else {}
     kept = [report.with_name(name) for name in gallery_names(result, result.tests).values()]
-    log_result(
-        result, Destination(**{**links, "run_id": run_id}), galleries=[file for file in kept if file.is_file()]
-    )
+    log_result(result, Destination(**{**links, "run_id": run_id}), galleries=[file for file in kept if file.is_file()])
 
 
 def write_files(result: Result, folder: Path) -> list[Path]:

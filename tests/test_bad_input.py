@@ -216,6 +216,8 @@ def wrong_data() -> list[Case]:
              recipe={"perturbations": ["tabular.noise"]}),
         case("a property of another kind of input", RecipeError, "'image.mean' works on tensor", "tabular",
              recipe={"properties": ["image.mean"]}),
+        case("kind: text of numbers", DataError, "needs a column of strings", "the columns are a, b",
+             recipe={"properties": ["a"], "kind": "text"}),
         case("something that is no model", ModelError, "a float cannot be evaluated", "a function", model=0.5),
     ]  # fmt: skip
 

@@ -14,6 +14,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_digits
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -23,7 +24,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from mlflow_sensie import probe
 from mlflow_sensie.errors import ModelError
-from mlflow_sensie.models import InputSchema, Model, open_model
+from mlflow_sensie.models import InputSchema, Model, _read_schema, open_model
 from mlflow_sensie.scores import CLEAN
 
 N = 150
@@ -281,6 +282,63 @@ def test_a_logged_models_own_predict(saved: Path) -> None:
     result = probe(str(saved), frame().assign(n=np.arange(N) % 7), words(), {**ASKED, "output": "labels"})
     assert (result.score.kind, result.score.source) == ("correct", "predict")
     assert result.metrics["sensie/tabular.noise/ok"] == 1  # the signature's integers are kept
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        ([("double", "a"), ("long", "n")], InputSchema(("a", "n"), {"a": "double", "n": "long"})),
+        ([("double", None), ("double", None)], InputSchema()),
+        ([((-1, 8, 8, 1), "float32")], InputSchema(shape=(8, 8, 1), dtype=np.dtype("float32"))),
+        ([((-1, 64), "uint8")], InputSchema(shape=(64,), dtype=np.dtype("uint8"))),
+        ([((-1, -1, 3), "float64")], InputSchema(dtype=np.dtype("float64"))),
+        ([], InputSchema()),
+    ],
+    ids=["columns", "columns without names", "tensor", "flat tensor", "tensor of open shape", "nothing"],
+)
+def test_what_a_signature_says(columns: list[Any], found: InputSchema) -> None:
+    read = _read_schema(signature(columns), None)
+    assert (read.names, read.types, read.shape) == (found.names, found.types, found.shape)
+    assert read.dtype is found.dtype is None or read.dtype is found.dtype  # numpy takes None for float64
+    fitted = LogisticRegression().fit(frame()[NUMERIC], flags())
+    if found.names is None and found.dtype is None:
+        assert _read_schema(signature(columns), fitted).names == ("a", "b")
+
+
+def test_several_input_tensors_are_refused_by_name() -> None:
+    from mlflow.types import Schema, TensorSpec
+
+    two = Schema([TensorSpec(np.dtype("float32"), (-1, 2), name) for name in ("left", "right")])
+    with pytest.raises(ModelError, match=r"several input tensors \(left, right\) are not supported"):
+        _read_schema(two, None)
+
+
+def signature(columns: list[Any]) -> Any:
+    """MLflow's schema of (type, name) columns or (shape, dtype) tensors."""
+    from mlflow.types import ColSpec, Schema, TensorSpec
+
+    specs = [
+        TensorSpec(np.dtype(name), first) if isinstance(first, tuple) else ColSpec(first, name)
+        for first, name in columns
+    ]
+    return Schema(specs) if specs else None
+
+
+def test_a_served_models_single_column_is_not_trusted() -> None:
+    served = Model(lambda X: np.linspace(0.1, 0.9, len(X)), "predict", served=True)
+    with pytest.raises(ModelError, match=r"served model passes on only the first column.*env_manager='local'"):
+        probe(served, frame()[NUMERIC], flags(), {"properties": ["a"]})
+
+
+def test_text_pipelines_get_texts_and_not_column_names() -> None:
+    texts = np.where(flags() == 1, "a rather good film", "a very bad film indeed")
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, flags())
+    asked = {"properties": ["text.length"], "perturbations": [{"name": "text.typos", "magnitudes": [0.1, 0.3]}]}
+    results = [probe(model, X, flags(), asked) for X in (pd.DataFrame({"review": texts}), texts, texts.tolist())]
+    wanted = model.predict_proba(texts)[np.arange(N), flags()]
+    for result in results:
+        np.testing.assert_allclose(result.score_table.column(CLEAN), wanted)
+        assert result.metrics == results[0].metrics
 
 
 # --- Keras -------------------------------------------------------------------------------------------------

@@ -51,9 +51,7 @@ def assert_same(a: Sums, b: Sums, rtol: float = 1e-10) -> None:
     """Compare every field of two sums."""
     assert type(a) is type(b)
     for field in fields(a):
-        assert_allclose(
-            getattr(a, field.name), getattr(b, field.name), rtol=rtol, atol=1e-11, err_msg=field.name
-        )
+        assert_allclose(getattr(a, field.name), getattr(b, field.name), rtol=rtol, atol=1e-11, err_msg=field.name)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

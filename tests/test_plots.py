@@ -41,9 +41,7 @@ ERROR = ScoreScale(None, 0.0, "target SD")
 INFO = ScoreInfo(kind="probability", lower=0.0, upper=1.0, unit="probability", source="predict_proba")
 ERROR_INFO = ScoreInfo(kind="neg_absolute_error", lower=None, upper=0.0, unit="target SD", source="predict")
 CLEAN = Interval(0.947, 0.945, 0.949, 0.94, 0.954)
-FAILURE = (
-    "ValueError: magnitude 3.0, chunk 7 of 'mine' returned (256, 28, 27)\n  File \"my.py\"\n" + "x" * 400
-)
+FAILURE = "ValueError: magnitude 3.0, chunk 7 of 'mine' returned (256, 28, 27)\n  File \"my.py\"\n" + "x" * 400
 HOSTILE = [
     "<script>alert('1')</script>",
     r"$x_1$ & $\frac{1}{2$ ^ \alpha _",
@@ -94,9 +92,7 @@ def sweep(
     rng = np.random.default_rng(0)
     clean = magnitudes[0] if neutral is None else neutral
     at = np.array([mean(p) for p in [clean, *magnitudes]])
-    logits = (
-        np.log(at / (1 - at)) * 1.25 + 1.4 * rng.normal(size=(n, 1)) + 0.3 * rng.normal(size=(n, len(at)))
-    )
+    logits = np.log(at / (1 - at)) * 1.25 + 1.4 * rng.normal(size=(n, 1)) + 0.3 * rng.normal(size=(n, len(at)))
     scores = 1 / (1 + np.exp(-logits))
     return perturbation_test(lambda: [scores], PROBABILITY, magnitudes=magnitudes, neutral=neutral, **kwargs)
 
@@ -151,18 +147,14 @@ def case(name: str) -> TestResult:
         return make_test(f"property {name}", "property", _properties(name), unit)
     sides = [-45.0, -30.0, -15.0, 15.0, 30.0, 45.0]
     makers: dict[str, Callable[[], TestResult]] = {
-        "rotation": lambda: make_test(
-            "image.rotate", "perturbation", sweep([*range(20, 181, 20)], falling), "degrees"
-        ),
+        "rotation": lambda: make_test("image.rotate", "perturbation", sweep([*range(20, 181, 20)], falling), "degrees"),
         "two sides": lambda: make_test(
             "rotation",
             "perturbation",
             sweep(sides, lambda x: falling(x, 28, 8) if x > 0 else falling(x, 38, 8)),
             "degrees",
         ),
-        "below": lambda: make_test(
-            "tilt", "perturbation", sweep(sides[:3], lambda x: falling(x, 28, 8)), "degrees"
-        ),
+        "below": lambda: make_test("tilt", "perturbation", sweep(sides[:3], lambda x: falling(x, 28, 8)), "degrees"),
         "half censored": lambda: make_test(
             "shift",
             "perturbation",
@@ -173,9 +165,7 @@ def case(name: str) -> TestResult:
         "logarithmic": lambda: make_test(
             "contrast",
             "perturbation",
-            sweep(
-                [0.25, 0.5, 2.0, 4.0], lambda x: falling(np.log(x), 0.9, 0.2), neutral=1.0, log_distance=True
-            ),
+            sweep([0.25, 0.5, 2.0, 4.0], lambda x: falling(np.log(x), 0.9, 0.2), neutral=1.0, log_distance=True),
             "factor",
         ),
         "no neutral": lambda: make_test(
@@ -341,9 +331,7 @@ def test_sds_of_an_unbounded_score_are_cut_at_its_one_bound() -> None:
 
 
 def test_only_sweeps_are_joined_by_a_line() -> None:
-    assert one(figure("rotation").axes[0], "curve").get_ydata() == pytest.approx(
-        case("rotation").fit.curve.score
-    )
+    assert one(figure("rotation").axes[0], "curve").get_ydata() == pytest.approx(case("rotation").fit.curve.score)
     assert not labelled(figure("bins").axes[0], "curve")
 
 
@@ -465,10 +453,7 @@ def test_levels_are_in_order_with_their_own_labels() -> None:
     assert [y for _, y in sorted(drawn)] == pytest.approx([fit.levels_spread.means[k] for k in order])
     assert one(ax, "raw").get_ydata() == pytest.approx([fit.curve.score[k] for k in order])
     bars = [
-        bar
-        for kind in ("mean", "few")
-        for found in labelled(ax, f"{kind} interval")
-        for bar in found.get_segments()
+        bar for kind in ("mean", "few") for found in labelled(ax, f"{kind} interval") for bar in found.get_segments()
     ]
     assert sorted(bar[0, 1] for bar in bars) == pytest.approx(sorted(fit.levels_spread.lo95))
     weighted = np.average(fit.curve.score, weights=fit.curve.n)
@@ -564,9 +549,7 @@ def test_an_endless_error_is_cut() -> None:
 
 
 def mixed() -> Result:
-    return make_result(
-        *(case(k) for k in ("flat", "rotation", "bins", "counts", "digits", "300 levels", "failed"))
-    )
+    return make_result(*(case(k) for k in ("flat", "rotation", "bins", "counts", "digits", "300 levels", "failed")))
 
 
 def test_the_overview_shows_one_named_quantity_per_kind_the_largest_first() -> None:
@@ -645,11 +628,7 @@ def test_svg_is_the_same_every_time_and_ids_differ_between_figures() -> None:
     assert first == second
     other = plots.to_svg(figure("rotation"))
     ids = [
-        {
-            e.getAttribute("id")
-            for e in minidom.parseString(svg).getElementsByTagName("*")
-            if e.hasAttribute("id")
-        }
+        {e.getAttribute("id") for e in minidom.parseString(svg).getElementsByTagName("*") if e.hasAttribute("id")}
         for svg in (first, other)
     ]
     assert all(ids) and not ids[0] & ids[1]
@@ -798,9 +777,7 @@ def test_date_ticks_start_years_months_and_days(low: float, high: float, labels:
         ((None, None), [np.nan], (-0.5, 0.5)),
     ],
 )
-def test_the_range_of_scores_is_shared_or_close(
-    bounds: Any, seen: list[float], shown: tuple[float, float]
-) -> None:
+def test_the_range_of_scores_is_shared_or_close(bounds: Any, seen: list[float], shown: tuple[float, float]) -> None:
     low, high = ticks.window(*bounds, seen)
     air = 0.07 * (shown[1] - shown[0])
     assert shown[0] - air <= low <= shown[0] and shown[1] <= high <= shown[1] + air

@@ -152,7 +152,9 @@ def test_a_prefix_stands_before_every_name(result: Result) -> None:
 
 
 def test_at_most_fifty_tests_have_keys() -> None:
-    many = {"properties": [{"name": f"t{i:02d}", "of": "number", "bins": "none"} for i in range(MOST_TESTS_WITH_KEYS + 5)]}
+    many = {
+        "properties": [{"name": f"t{i:02d}", "of": "number", "bins": "none"} for i in range(MOST_TESTS_WITH_KEYS + 5)]
+    }
     found = probe(model, *data(), many)
     assert len(found.tests) == 55 and found.metrics["sensie/n_tests"] == 55
     assert {key.split("/")[1] for key in found.metrics if key.count("/") == 2} == {f"t{i:02d}" for i in range(50)}

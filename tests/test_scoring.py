@@ -206,6 +206,16 @@ def test_labels_are_scored_by_correctness(predicted: Any, targets: Any) -> None:
     assert result.recipe["output"] == "auto"
 
 
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+def test_a_missing_label_is_a_missing_score(missing: Any) -> None:
+    predicted = NAMES[classes(3)].copy()
+    predicted[5] = missing
+    with pytest.raises(ModelError, match="NaN or infinite for 1 of 200"):
+        clean(predicted, NAMES[classes(3)])
+    found = clean(predicted, NAMES[classes(3)], missing="drop")
+    assert np.isnan(found[5]) and np.nansum(found) == N - 1
+
+
 def test_a_label_that_no_target_has_is_wrong_and_not_refused() -> None:
     predicted = np.where(np.arange(N) % 4 == 0, 9, classes(3))
     np.testing.assert_array_equal(clean(predicted, classes(3)), np.arange(N) % 4 != 0)

@@ -41,9 +41,7 @@ def bin_edges(values: ArrayLike, bins: Bins = 20) -> tuple[FloatArray | None, Fl
     """
     if isinstance(bins, str):
         if bins != "none":
-            raise ValueError(
-                f"bins must be a number, a list of edges, ('uniform', k) or 'none', not {bins!r}"
-            )
+            raise ValueError(f"bins must be a number, a list of edges, ('uniform', k) or 'none', not {bins!r}")
         return None, None
     if not isinstance(bins, int):
         sequence = list(bins)

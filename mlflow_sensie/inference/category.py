@@ -80,9 +80,7 @@ def category_test(
     named, missing = sums.select(np.arange(len(levels))), sums.select(np.array([len(levels)]))
     having = [level for level, count in zip(levels, named.n, strict=True) if count > 0]
     if len(having) < 2:
-        raise ValueError(
-            f"a category test needs at least two levels with a score, not {having!r} of {list(levels)!r}"
-        )
+        raise ValueError(f"a category test needs at least two levels with a score, not {having!r} of {list(levels)!r}")
     found = spread_of(named, scale, seen, rope)
     few = named.n[named.n > 0].min() < SMALL_LEVEL
     return CategoryFit(
@@ -106,9 +104,7 @@ def category_test(
     )
 
 
-def merge_rare(
-    levels: Sequence[str], counts: ArrayLike, share: float = RARE_SHARE
-) -> tuple[tuple[str, ...], IntArray]:
+def merge_rare(levels: Sequence[str], counts: ArrayLike, share: float = RARE_SHARE) -> tuple[tuple[str, ...], IntArray]:
     """Merge levels below a share of the examples into "other", or "other (rare)" beside a real "other".
 
     `counts` (K,) examples per level. Gives the new levels, "other" last, and the new index (K,) of every old

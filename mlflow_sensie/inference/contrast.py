@@ -42,9 +42,7 @@ def contrast_posteriors(
         plain = Posterior(float(b), float(np.sqrt(total / (n - 1) / n)), float(n - 1))
         # Rounding of scores that never change leaves variances of about 1e-32.
         few = total <= n * (1e-12 * most) ** 2 or not enough(float(informative), n)
-        found.append(
-            Guarded(_with_pseudo(float(b), float(total), n, float(most)) if few else plain, plain, bool(few))
-        )
+        found.append(Guarded(_with_pseudo(float(b), float(total), n, float(most)) if few else plain, plain, bool(few)))
     return found
 
 

@@ -79,9 +79,7 @@ def distance(p: ArrayLike, neutral: float | None, log_distance: bool = False) ->
     return np.abs(np.log(x / neutral)) if log_distance else np.abs(x - neutral)
 
 
-def curve_of(
-    sums: GroupedMoments, p: Sequence[float | None], labels: Sequence[str], scale: ScoreScale
-) -> Curve:
+def curve_of(sums: GroupedMoments, p: Sequence[float | None], labels: Sequence[str], scale: ScoreScale) -> Curve:
     """Build the curve of K groups at `p` (K,)."""
     n, sd = sums.n, np.sqrt(sums.variance())
     df = np.maximum(sums.n - 1, 1)
@@ -102,7 +100,5 @@ def curve_of(
     )
 
 
-def _known(
-    values: FloatArray, present: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
-) -> tuple[float | None, ...]:
+def _known(values: FloatArray, present: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> tuple[float | None, ...]:
     return tuple(float(x) if ok and np.isfinite(x) else None for x, ok in zip(values, present, strict=True))

@@ -42,9 +42,7 @@ def departure_of_bins(x: FloatArray, sums: GroupedMoments) -> Departure:
     straight, bent = _form(x, weights, 2), _form(x, weights, 3)
     size2 = float(groups.mean @ straight @ groups.mean - np.diag(straight) @ variance)
     free = np.maximum(groups.n - 1, 1)
-    tests = [
-        _unequal_p(form, groups.mean, variance, free) for form in (straight, straight - bent)[: len(x) - 2]
-    ]
+    tests = [_unequal_p(form, groups.mean, variance, free) for form in (straight, straight - bent)[: len(x) - 2]]
     return Departure(float(np.sqrt(max(0.0, size2))), _least(tests))
 
 

@@ -30,9 +30,7 @@ class Floor:
             raise ValueError(
                 f"allowed_drop must be a number of at least 0 or ('absolute', number), not {allowed_drop!r}"
             )
-        return (
-            cls(1 - drop, 0.0, float(drop)) if fractional and not kind else cls(1.0, float(drop), float(drop))
-        )
+        return cls(1 - drop, 0.0, float(drop)) if fractional and not kind else cls(1.0, float(drop), float(drop))
 
 
 @dataclass(frozen=True)

@@ -143,9 +143,7 @@ def perturbation_test(
     return _summary(sweep, sums, fits, found[count], found[count + 1 :], scale, rope)
 
 
-def _fit_side(
-    sweep: Sweep, side: Side, slope: Guarded, sums: ScoreSums, holds: HoldsUntil, failed: Tally
-) -> SideFit:
+def _fit_side(sweep: Sweep, side: Side, slope: Guarded, sums: ScoreSums, holds: HoldsUntil, failed: Tally) -> SideFit:
     columns = list(side.columns)
     mean, covariance = sums.moments.mean[columns], sums.moments.covariance()[np.ix_(columns, columns)]
     effect = slope.posterior.scaled(side.length)

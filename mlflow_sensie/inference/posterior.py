@@ -58,8 +58,8 @@ class Posterior:
         """Give the smallest b with P(|value| <= b) = level, found as a root."""
         if self.scale == 0:
             return abs(self.loc)
-        # |value| <= max(|lo|, |hi|) holds with at least the level, so the root lies below it.
-        high = max(map(abs, self.interval(level))) * (1 + 1e-9)
+        # |value| <= max(|lo|, |hi|) holds with at least the level; old SciPy has few digits of quantiles.
+        high = max(map(abs, self.interval(level))) * 1.01
 
         def excess(b: float) -> float:
             return (1 - level) - self.prob_abs_at_least(b)

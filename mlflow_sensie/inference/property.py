@@ -161,9 +161,7 @@ def _rows(blocks: Iterable[Block], span: tuple[float, float]) -> Iterator[tuple[
         yield kept, len(rows) - len(kept)
 
 
-def _first_pass(
-    blocks: Blocks, scale: ScoreScale, cuts: FloatArray | None, span: tuple[float, float]
-) -> _Table:
+def _first_pass(blocks: Blocks, scale: ScoreScale, cuts: FloatArray | None, span: tuple[float, float]) -> _Table:
     middle, width = span[0] + (span[1] - span[0]) / 2, span[1] - span[0]
     inner = np.empty(0) if cuts is None else (cuts - middle) / width
     k = len(inner) + 1
@@ -181,9 +179,7 @@ def _first_pass(
         dropped += gone
     if moments is None or moments.n < 2:
         count = 0 if moments is None else moments.n
-        raise ValueError(
-            f"a property test needs at least two examples with a property and a score, not {count}"
-        )
+        raise ValueError(f"a property test needs at least two examples with a property and a score, not {count}")
     return _Table(moments, bins, places, seen, dropped)
 
 
@@ -202,9 +198,7 @@ def _slope(
     return guarded_sandwich(rows, moments, reach)
 
 
-def _unexpected(
-    blocks: Blocks, table: _Table, span: tuple[float, float], scale: ScoreScale
-) -> Posterior | None:
+def _unexpected(blocks: Blocks, table: _Table, span: tuple[float, float], scale: ScoreScale) -> Posterior | None:
     if len(table.moments.mean) < 3:
         return None
     low, high = scale.reach(table.seen)

@@ -66,9 +66,7 @@ def sandwich(rows: Iterable[FloatArray], moments: Moments) -> Sandwich:
     return Sandwich(float(centre), float(level), slope, level2, hc2, cross, df, residual_var, informative)
 
 
-def guarded_sandwich(
-    rows: Rows, moments: Moments, reach: tuple[float, float]
-) -> tuple[Sandwich, Sandwich, bool]:
+def guarded_sandwich(rows: Rows, moments: Moments, reach: tuple[float, float]) -> tuple[Sandwich, Sandwich, bool]:
     """Give (plain, guarded, few): the fit, and the one to use, which differs where few examples carry it.
 
     Where fewer than min(20, n/10) examples carry the slope, or nothing varies, four pseudo-scores are added:

@@ -101,17 +101,11 @@ def _checked(magnitudes: Sequence[float], neutral: float | None, log_distance: b
         raise ValueError(f"magnitudes must be finite and ascending, at least one, not {list(magnitudes)!r}")
     if neutral is None:
         if len(p) < 2:
-            raise ValueError(
-                f"a sweep with no known neutral needs at least two magnitudes, not {list(magnitudes)!r}"
-            )
+            raise ValueError(f"a sweep with no known neutral needs at least two magnitudes, not {list(magnitudes)!r}")
         if log_distance:
             raise ValueError("a logarithmic distance needs a neutral to be measured from")
     elif not np.isfinite(neutral) or np.any(p == neutral):
-        raise ValueError(
-            f"the neutral {neutral!r} must be finite and not among the magnitudes: it is the clean score"
-        )
+        raise ValueError(f"the neutral {neutral!r} must be finite and not among the magnitudes: it is the clean score")
     elif log_distance and not (neutral > 0 and p[0] > 0):
-        raise ValueError(
-            f"a logarithmic distance needs magnitudes and neutral above 0, not {p[0]:g} and {neutral:g}"
-        )
+        raise ValueError(f"a logarithmic distance needs magnitudes and neutral above 0, not {p[0]:g} and {neutral:g}")
     return p

@@ -135,9 +135,7 @@ def _shrunk(
     return mean, np.sqrt(share @ (variance + (centre - mean) ** 2))
 
 
-def _placed(
-    values: FloatArray, present: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
-) -> tuple[float | None, ...]:
+def _placed(values: FloatArray, present: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> tuple[float | None, ...]:
     out: list[float | None] = [None] * len(present)
     for index, value in zip(np.flatnonzero(present), values, strict=True):
         out[int(index)] = float(value)

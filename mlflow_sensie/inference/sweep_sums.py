@@ -38,9 +38,7 @@ def sum_scores(blocks: ScoreBlocks, width: int, scale: ScoreScale) -> ScoreSums:
     for block in blocks():
         rows = np.asarray(block, np.float64)
         if rows.ndim != 2 or rows.shape[1] != width:
-            raise ValueError(
-                f"scores need {width} columns, clean and {width - 1} magnitudes, not {rows.shape}"
-            )
+            raise ValueError(f"scores need {width} columns, clean and {width - 1} magnitudes, not {rows.shape}")
         kept = _complete(rows)
         dropped += len(rows) - len(kept)
         moments += Moments.of(kept)

@@ -104,9 +104,7 @@ class Affine(ImagePerturbation):
     def __post_init__(self) -> None:
         """Refuse what has no operator here."""
         if self.order not in (0, 1):
-            raise ValueError(
-                f"{type(self).__name__}: order must be 0 (nearest) or 1 (bilinear); got {self.order!r}."
-            )
+            raise ValueError(f"{type(self).__name__}: order must be 0 (nearest) or 1 (bilinear); got {self.order!r}.")
 
     def matrix(self, magnitude: float) -> Matrix:
         """The input position (row, column) relative to the centre, per output position."""
@@ -116,9 +114,7 @@ class Affine(ImagePerturbation):
         """Rows and columns added to the input position."""
         return (0.0, 0.0)
 
-    def operator(
-        self, magnitude: float, height: int, width: int, dtype: np.dtype[Any]
-    ) -> sparse.csr_array[Any]:
+    def operator(self, magnitude: float, height: int, width: int, dtype: np.dtype[Any]) -> sparse.csr_array[Any]:
         """The sparse operator of this warp for images of this size."""
         matrix = self.matrix(magnitude)
         rows, columns = self.shift(magnitude, height, width)

@@ -107,9 +107,7 @@ class Perturbation:
         """
         checked = [self._checked(magnitude) for magnitude in magnitudes]
         if self.random and rng is None:
-            raise ValueError(
-                f"{type(self).__name__} draws at random: pass rng, e.g. numpy.random.default_rng(0)."
-            )
+            raise ValueError(f"{type(self).__name__} draws at random: pass rng, e.g. numpy.random.default_rng(0).")
         self.check(inputs)
         return self._walk(inputs, checked, rng)
 
@@ -153,9 +151,7 @@ class Perturbation:
         value = float(magnitude)
         low, high = self.limits
         if self.log_distance and not value > 0:
-            raise ValueError(
-                f"{type(self).__name__}: magnitude {value:g} given, but a factor must be above 0."
-            )
+            raise ValueError(f"{type(self).__name__}: magnitude {value:g} given, but a factor must be above 0.")
         if not (math.isfinite(value) and low <= value <= high):
             raise ValueError(
                 f"{type(self).__name__}: magnitude {value:g} given, but it must be a finite number "
@@ -187,9 +183,7 @@ class FunctionPerturbation(Perturbation):
     def __post_init__(self) -> None:
         """Refuse what cannot be called."""
         if not callable(self.function):
-            raise TypeError(
-                f"A perturbation must be callable as f(x, p) or f(x, p, rng); got {self.function!r}."
-            )
+            raise TypeError(f"A perturbation must be callable as f(x, p) or f(x, p, rng); got {self.function!r}.")
 
     @property
     def random(self) -> bool:  # type: ignore[override]  # as above
@@ -233,9 +227,7 @@ class FunctionPerturbation(Perturbation):
             perturbed = self.function(inputs, magnitude, **{parameter: copy.deepcopy(draws)})
         if not hasattr(perturbed, "__len__") or len(perturbed) != len(prepared):
             came = f"{len(perturbed)} rows" if hasattr(perturbed, "__len__") else type(perturbed).__name__
-            raise DataError(
-                f"{self.name} must return the perturbed batch, {len(prepared)} rows; it returned {came}."
-            )
+            raise DataError(f"{self.name} must return the perturbed batch, {len(prepared)} rows; it returned {came}.")
         return perturbed
 
 
@@ -249,8 +241,6 @@ def generator_parameter(function: Callable[..., Any]) -> str | None:
     if named is not None and named.kind in (named.KEYWORD_ONLY, named.POSITIONAL_OR_KEYWORD):
         return "rng"
     positional = [p for p in parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    if len(positional) > 2 and (
-        positional[2].default is inspect.Parameter.empty or positional[2].name == "rng"
-    ):
+    if len(positional) > 2 and (positional[2].default is inspect.Parameter.empty or positional[2].name == "rng"):
         return ""
     return None

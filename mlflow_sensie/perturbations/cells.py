@@ -52,9 +52,7 @@ class CellPerturbation(TabularPerturbation):
             return [], np.empty(0)
         categories = getattr(series.dtype, "categories", found.levels)
         pairs = [pair for pair in zip(found.levels, found.frequencies, strict=True) if pair[0] in categories]
-        return [level for level, _ in pairs], np.array(
-            [frequency for _, frequency in pairs], dtype=np.float64
-        )
+        return [level for level, _ in pairs], np.array([frequency for _, frequency in pairs], dtype=np.float64)
 
     def prepare(self, inputs: pd.DataFrame) -> Cells:
         """The chosen columns."""

@@ -149,9 +149,7 @@ def coverage(position: Array, fraction: float, size: int) -> Array:
     """How much of each of ``size`` pixels an interval covers, (n, size), of length ``fraction``·size."""
     start = (position * (1 - fraction) * size)[:, None]
     pixels = np.arange(size)
-    covered: Array = np.clip(
-        np.minimum(start + fraction * size, pixels + 1) - np.maximum(start, pixels), 0, 1
-    )
+    covered: Array = np.clip(np.minimum(start + fraction * size, pixels + 1) - np.maximum(start, pixels), 0, 1)
     return covered
 
 
@@ -189,9 +187,7 @@ class Fog(ImagePerturbation):
         for octave, weight in enumerate((1.0, 0.5, 0.25)):
             knots = 2 * 2**octave + 1
             grid = rng.random((n, knots, knots))
-            noise += weight * (
-                cosine_interpolation(height, knots) @ grid @ cosine_interpolation(width, knots).T
-            )
+            noise += weight * (cosine_interpolation(height, knots) @ grid @ cosine_interpolation(width, knots).T)
         low, high = noise.min(axis=(1, 2), keepdims=True), noise.max(axis=(1, 2), keepdims=True)
         thickness = 0.5 + 0.5 * (noise - low) / np.where(high > low, high - low, 1)
         return np.asarray(thickness[..., None], dtype=prepared.pixels.dtype)

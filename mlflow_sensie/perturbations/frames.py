@@ -22,9 +22,7 @@ def is_number(dtype: Any) -> bool:
     """Whether a column of this dtype holds real numbers, booleans apart."""
     from pandas.api import types
 
-    return bool(
-        types.is_numeric_dtype(dtype) and not types.is_bool_dtype(dtype) and not types.is_complex_dtype(dtype)
-    )
+    return bool(types.is_numeric_dtype(dtype) and not types.is_bool_dtype(dtype) and not types.is_complex_dtype(dtype))
 
 
 def to_floats(series: pd.Series[Any]) -> Array:
@@ -93,9 +91,7 @@ class TabularPerturbation(Perturbation):
         if self.columns is not None:
             missing = [column for column in self.columns if column not in inputs.columns]
             if missing:
-                raise DataError(
-                    f"{name}: no column {missing} in the inputs, which have {list(inputs.columns)}."
-                )
+                raise DataError(f"{name}: no column {missing} in the inputs, which have {list(inputs.columns)}.")
             unfit = {column: str(inputs[column].dtype) for column in self.columns if column not in fit}
             if unfit:
                 raise DataError(f"{name} cannot perturb {unfit} and keep the dtype; it can {list(fit)}.")
@@ -116,9 +112,7 @@ class TabularPerturbation(Perturbation):
         """A new frame: the given columns (arrays of their dtype), and copies of all others."""
         import pandas as pd
 
-        data = {
-            name: columns[name] if name in columns else fresh_copy(inputs[name]) for name in inputs.columns
-        }
+        data = {name: columns[name] if name in columns else fresh_copy(inputs[name]) for name in inputs.columns}
         result = pd.DataFrame(data, index=inputs.index, copy=False)
         result.columns = inputs.columns
         return result

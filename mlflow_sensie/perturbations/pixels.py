@@ -38,24 +38,18 @@ class PixelCodec:
         """
         if not isinstance(inputs, np.ndarray) or inputs.dtype.kind not in "buif":
             kind = f"{inputs.dtype} array" if isinstance(inputs, np.ndarray) else type(inputs).__name__
-            raise DataError(
-                f"Images must be a numeric numpy array, (N, H, W), (N, H, W, C) or NCHW; got {kind}."
-            )
+            raise DataError(f"Images must be a numeric numpy array, (N, H, W), (N, H, W, C) or NCHW; got {kind}.")
         layout = layout or {3: "NHW", 4: "NHWC"}.get(inputs.ndim, "NHWC")
         if layout not in LAYOUTS:
             raise DataError(f"Layout {layout!r} given; allowed are {', '.join(LAYOUTS)}.")
         if inputs.ndim != LAYOUTS[layout]:
-            raise DataError(
-                f"Layout {layout} has {LAYOUTS[layout]} axes; the inputs have shape {inputs.shape}."
-            )
+            raise DataError(f"Layout {layout} has {LAYOUTS[layout]} axes; the inputs have shape {inputs.shape}.")
         if value_range is None:
             value_range = whole_range(inputs.dtype)
         channels = 1 if layout == "NHW" else inputs.shape[layout.index("C")]
         for name, numbers in (("scale", value_range.scale), ("offset", value_range.offset)):
             if len(numbers) not in (1, channels):
-                raise DataError(
-                    f"The value range has {len(numbers)} {name}s; the images have {channels} channels."
-                )
+                raise DataError(f"The value range has {len(numbers)} {name}s; the images have {channels} channels.")
         return cls(layout, inputs.dtype, value_range)
 
     @property
@@ -117,9 +111,7 @@ def to_dtype(values: Array, dtype: npt.DTypeLike) -> Array:
         return values.astype(dtype, copy=False)
     limits = np.iinfo(dtype)
     # the largest int64 rounds up to a float that int64 cannot hold
-    highest = (
-        float(limits.max) if float(limits.max) <= limits.max else float(np.nextafter(float(limits.max), 0))
-    )
+    highest = float(limits.max) if float(limits.max) <= limits.max else float(np.nextafter(float(limits.max), 0))
     rounded = np.rint(values)
     return np.clip(rounded, float(limits.min), highest, out=rounded).astype(dtype)
 
@@ -187,9 +179,7 @@ class ImagePerturbation(Perturbation):
         channels = 1 if layout == "NHW" else inputs.shape[layout.index("C")]
         if self.channels and channels not in self.channels:
             allowed = " or ".join(str(number) for number in self.channels)
-            raise DataError(
-                f"{type(self).__name__} needs images with {allowed} channels; these have {channels}."
-            )
+            raise DataError(f"{type(self).__name__} needs images with {allowed} channels; these have {channels}.")
 
     def prepare(self, inputs: Array) -> Any:
         """The batch as a canvas of pixels."""

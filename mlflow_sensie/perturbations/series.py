@@ -64,9 +64,7 @@ class Noise(SeriesPerturbation):
         """Raise ValueError without a survey, DataError if its channels are not those of ``inputs``."""
         super().check(inputs)
         if self.sds is None:
-            raise ValueError(
-                "Noise must know the whole data: call bind(survey) with a survey of series first."
-            )
+            raise ValueError("Noise must know the whole data: call bind(survey) with a survey of series first.")
         channels = inputs.shape[2] if inputs.ndim == 3 else 1
         if len(self.sds) not in (1, channels):
             raise DataError(f"The survey has {len(self.sds)} channels; the series have {channels}.")

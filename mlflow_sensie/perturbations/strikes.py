@@ -76,9 +76,7 @@ class TextPerturbation(Perturbation):
         """The inputs, and the cells of each text column."""
         return inputs, text_columns(inputs, self.columns)
 
-    def draw(
-        self, prepared: tuple[Any, dict[Any, list[Any]]], rng: np.random.Generator | None
-    ) -> dict[Any, list[Any]]:
+    def draw(self, prepared: tuple[Any, dict[Any, list[Any]]], rng: np.random.Generator | None) -> dict[Any, list[Any]]:
         """The strikes of every text; None for missing ones."""
         assert rng is not None
         return {
@@ -86,9 +84,7 @@ class TextPerturbation(Perturbation):
             for name, texts in prepared[1].items()
         }
 
-    def apply(
-        self, prepared: tuple[Any, dict[Any, list[Any]]], magnitude: float, draws: dict[Any, list[Any]]
-    ) -> Any:
+    def apply(self, prepared: tuple[Any, dict[Any, list[Any]]], magnitude: float, draws: dict[Any, list[Any]]) -> Any:
         """The texts with every strike whose turn has come."""
         inputs, columns = prepared
         texts = {
@@ -138,9 +134,7 @@ def strings_of(frame: pd.DataFrame) -> list[Any]:
     def is_text(column: pd.Series[Any]) -> bool:
         if column.dtype == object:
             return all(isinstance(cell, str) or is_missing(cell) for cell in column)
-        return not isinstance(column.dtype, pd.CategoricalDtype) and pd.api.types.is_string_dtype(
-            column.dtype
-        )
+        return not isinstance(column.dtype, pd.CategoricalDtype) and pd.api.types.is_string_dtype(column.dtype)
 
     return [name for name in frame.columns if is_text(frame[name])]
 

@@ -172,11 +172,7 @@ class Synonyms(TextPerturbation):
         super().__post_init__()
         if not isinstance(self.mapping, Mapping) or not self.mapping:
             raise ValueError("Synonyms needs mapping={word: synonym or list of synonyms}; got none.")
-        plain = {
-            word.lower(): (to,) if isinstance(to, str) else tuple(to)
-            for word, to in self.mapping.items()
-            if to
-        }
+        plain = {word.lower(): (to,) if isinstance(to, str) else tuple(to) for word, to in self.mapping.items() if to}
         object.__setattr__(self, "mapping", plain)
 
     def strikes(self, text: str, rng: np.random.Generator) -> list[Strike]:

@@ -86,9 +86,7 @@ def scores(draw: st.DrawFn, scale: ScoreScale, columns: int) -> np.ndarray:
 @FAST
 def test_perturbation(scale: ScoreScale, data: st.DataObject) -> None:
     magnitudes, neutral = data.draw(
-        st.sampled_from(
-            [([1.0], 0.0), ([-1.0, 1.0], 0.0), ([1.0, 2, 5], 0.0), ([2.0, 3, 7], None), ([0.5, 2, 4], 1)]
-        )
+        st.sampled_from([([1.0], 0.0), ([-1.0, 1.0], 0.0), ([1.0, 2, 5], 0.0), ([2.0, 3, 7], None), ([0.5, 2, 4], 1)])
     )
     rows = data.draw(scores(scale, len(magnitudes) + 1))
     drop = data.draw(st.sampled_from([0.0, 0.1, 1.0, ("absolute", 0.3)]))
@@ -127,9 +125,7 @@ def test_property(scale: ScoreScale, data: st.DataObject) -> None:
     }[kind]
     assume(len(np.unique(p[np.isfinite(p)])) > 1)
     edges, unique = bin_edges(p, data.draw(st.sampled_from([20, 3, "none"])))
-    fit = property_test(
-        lambda: [(p, y, expected)], scale, edges=edges, unique=unique, span=property_span(p), rope=0.02
-    )
+    fit = property_test(lambda: [(p, y, expected)], scale, edges=edges, unique=unique, span=property_span(p), rope=0.02)
     check(fit)
     assert all(np.all(np.isfinite(part)) for part in fit.line.at(fit.span))
     assert fit.curve is None or sum(fit.curve.n) == fit.n

@@ -96,9 +96,7 @@ def test_labels() -> None:
     assert bin_labels([0, 1.23456, 2], None) == ("0 to 1.235", "1.235 to 2")
 
 
-@given(
-    st.lists(st.floats(-1e6, 1e6) | st.sampled_from([0.0, 1.0]), min_size=1, max_size=200), st.integers(1, 25)
-)
+@given(st.lists(st.floats(-1e6, 1e6) | st.sampled_from([0.0, 1.0]), min_size=1, max_size=200), st.integers(1, 25))
 @settings(max_examples=100, deadline=None)
 def test_every_example_is_counted_once(values: list[float], bins: int) -> None:
     edges, unique = bin_edges(values, bins)

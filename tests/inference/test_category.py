@@ -15,9 +15,7 @@ PROBABILITY = ScoreScale(0, 1, "probability")
 UNBOUNDED = ScoreScale(None, None, "target SD")
 
 
-def fit(
-    level: np.ndarray, y: np.ndarray, k: int, scale: ScoreScale = PROBABILITY, chunk: int = 10**9
-) -> CategoryFit:
+def fit(level: np.ndarray, y: np.ndarray, k: int, scale: ScoreScale = PROBABILITY, chunk: int = 10**9) -> CategoryFit:
     """Run the test over levels "0" to "k-1"."""
 
     def blocks() -> list[tuple[np.ndarray, np.ndarray]]:
@@ -26,9 +24,7 @@ def fit(
     return category_test(blocks, scale, levels=[str(j) for j in range(k)])
 
 
-def simulate(
-    rng: np.random.Generator, k: int, n: int, sd: float, mean: float = 0.75
-) -> tuple[np.ndarray, np.ndarray]:
+def simulate(rng: np.random.Generator, k: int, n: int, sd: float, mean: float = 0.75) -> tuple[np.ndarray, np.ndarray]:
     """Give levels and zero-one scores; the true means have exactly this SD."""
     truth = rng.normal(size=k)
     truth = mean + sd * (truth - truth.mean()) / truth.std(ddof=1)
@@ -111,9 +107,7 @@ def test_the_scores_unit_scales_everything_but_the_rope(rng: np.random.Generator
     level = np.repeat(np.arange(6), 40)
     y = rng.normal(size=240) + 0.8 * level
     sums = [GroupedMoments.of(level, factor * y, 6) for factor in (1, 10)]
-    one, ten = (
-        spread_of(s, UNBOUNDED, Extremes.of(f * y), 0.02 * f) for s, f in zip(sums, (1, 10), strict=True)
-    )
+    one, ten = (spread_of(s, UNBOUNDED, Extremes.of(f * y), 0.02 * f) for s, f in zip(sums, (1, 10), strict=True))
     assert_allclose(ten.spread.hi95, 10 * one.spread.hi95)
     assert_allclose(ten.prob_sensitive, one.prob_sensitive)
     assert one.spread.lo95 < np.std(0.8 * np.arange(6), ddof=1) < one.spread.hi95

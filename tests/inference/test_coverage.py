@@ -89,8 +89,6 @@ def test_holds_until_is_a_lower_bound() -> None:
     for seed in range(SETS):
         rng = np.random.default_rng([13, seed])
         s = 1 - (rng.random((400, 1)) < 0.055) * (U > 0)
-        fit = perturbation_test(
-            lambda s=s: [s], PROBABILITY, magnitudes=U[1:].tolist(), neutral=0, allowed_drop=0.05
-        )
+        fit = perturbation_test(lambda s=s: [s], PROBABILITY, magnitudes=U[1:].tolist(), neutral=0, allowed_drop=0.05)
         held.append(fit.holds_until_lo95 <= 0.1 * 0.05 / 0.055)
     assert np.mean(held) >= 0.93

@@ -16,9 +16,7 @@ from mlflow_sensie.moments import GroupedMoments, Moments
 U = np.linspace(0, 1, 11)
 
 
-def bins(
-    rng: np.random.Generator, shape: np.ndarray, noise: np.ndarray | float = 0.1, n: int = 50
-) -> Departure:
+def bins(rng: np.random.Generator, shape: np.ndarray, noise: np.ndarray | float = 0.1, n: int = 50) -> Departure:
     """Give the departure of bins whose true means are `shape`."""
     k = len(shape)
     y = shape + noise * rng.normal(size=(n, k))

@@ -74,9 +74,7 @@ def test_few_examples_may_not_hold_a_single_failure() -> None:
     assert found.few_informative and found.lo95 < 0.5
     assert "few_for_holds_until" in fit(np.ones((30, 11)), allowed_drop=0.05).flags
     assert not holds(np.ones((400, 11)), allowed_drop=0.05).few_informative
-    assert not holds(np.ones((200, 11)), allowed_drop=0.1).few_informative, (
-        "20 failures, whatever rounding does"
-    )
+    assert not holds(np.ones((200, 11)), allowed_drop=0.1).few_informative, "20 failures, whatever rounding does"
 
 
 def test_two_sided_is_the_smaller_of_both() -> None:

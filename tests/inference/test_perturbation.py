@@ -42,9 +42,7 @@ def test_slope_is_that_of_each_examples_own_line(rng: np.random.Generator) -> No
     found = fit(rows, [1, 2, 3])
     slopes = np.array([np.polyfit(u, row, 1)[0] for row in rows])
     low, high = stats.t(199, slopes.mean(), slopes.std(ddof=1) / np.sqrt(200)).interval(0.95)
-    assert_allclose(
-        [found.slope.value, found.slope.lo95, found.slope.hi95], [slopes.mean(), low, high], rtol=1e-10
-    )
+    assert_allclose([found.slope.value, found.slope.lo95, found.slope.hi95], [slopes.mean(), low, high], rtol=1e-10)
     assert_allclose(found.effect.value, 3 * found.slope.value)
     assert_allclose(found.effect.lo95, 3 * found.slope.lo95)
     assert found.plain_effect == found.effect and found.flags == ()
@@ -55,14 +53,10 @@ def test_drops_are_those_of_the_rows(rng: np.random.Generator) -> None:
     found = fit(rows, [1, 2, 5])
     own = rows[:, 0] - trapezoid(rows, [0, 1, 2, 5], axis=1) / 5
     low, high = stats.t(199, own.mean(), own.std(ddof=1) / np.sqrt(200)).interval(0.95)
-    assert_allclose(
-        [found.mean_drop.value, found.mean_drop.lo95, found.mean_drop.hi95], [own.mean(), low, high]
-    )
+    assert_allclose([found.mean_drop.value, found.mean_drop.lo95, found.mean_drop.hi95], [own.mean(), low, high])
     drop = rows[:, 0] - rows[:, 3]
     assert_allclose(found.max_drop, drop.mean())
-    assert_allclose(
-        found.max_drop_hi95, drop.mean() + stats.t.ppf(0.975, 199) * drop.std(ddof=1) / np.sqrt(200)
-    )
+    assert_allclose(found.max_drop_hi95, drop.mean() + stats.t.ppf(0.975, 199) * drop.std(ddof=1) / np.sqrt(200))
     assert found.max_drop_at == 5
 
 
@@ -138,9 +132,7 @@ def test_a_side_that_improves_is_a_change_too(rng: np.random.Generator) -> None:
 
 def test_below_the_neutral_a_fall_away_from_it_is_negative(rng: np.random.Generator) -> None:
     quality = np.array([10, 40, 70.0])
-    rows = np.column_stack(
-        [np.full(100, 0.9), 0.9 - 0.004 * (100 - quality) + 0.02 * rng.normal(size=(100, 3))]
-    )
+    rows = np.column_stack([np.full(100, 0.9), 0.9 - 0.004 * (100 - quality) + 0.02 * rng.normal(size=(100, 3))])
     found = fit(rows, quality.tolist(), 100)
     assert found.slope.value == pytest.approx(-0.004, rel=0.05)
     assert found.effect.value == pytest.approx(-0.36, rel=0.05)

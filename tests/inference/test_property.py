@@ -247,8 +247,6 @@ def test_unbounded_scores_take_their_bounds_from_what_was_seen(rng: np.random.Ge
         ([], [], (0, 1), "at least two examples"),
     ],
 )
-def test_what_has_no_slope_is_an_error(
-    p: list[float], y: list[float], span: tuple[float, float], words: str
-) -> None:
+def test_what_has_no_slope_is_an_error(p: list[float], y: list[float], span: tuple[float, float], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         property_test(lambda: [(np.array(p, float), np.array(y, float), None)], PROBABILITY, span=span)

@@ -95,9 +95,7 @@ def test_a_function_must_return_the_batch(bad) -> None:
 
 
 def test_a_function_keeps_the_contract_and_names_itself() -> None:
-    check_perturbation(
-        FunctionPerturbation(shift, neutral=0.0), np.ones((4, 2)), magnitudes=[-1, 0, 2], monotone=True
-    )
+    check_perturbation(FunctionPerturbation(shift, neutral=0.0), np.ones((4, 2)), magnitudes=[-1, 0, 2], monotone=True)
     check_perturbation(FunctionPerturbation(jitter), np.ones((4, 2)), magnitudes=[0.5, 1])
     assert FunctionPerturbation(functools.partial(shift, p=1)).name == "shift"
     with pytest.raises(TypeError, match="callable"):
@@ -138,9 +136,7 @@ class Broken(Perturbation):
             "changed the dtype": lambda x: (x + magnitude).astype(np.float64),
             "missing or infinite": lambda x: x / np.float32(0),
             "the type that came": lambda x: x.tolist(),
-            "with the same seed": lambda x: (
-                x + np.random.default_rng().standard_normal(x.shape, dtype=np.float32)
-            ),
+            "with the same seed": lambda x: x + np.random.default_rng().standard_normal(x.shape, dtype=np.float32),
             "depend on the others": lambda x: x + x.mean() * np.float32(magnitude),
             "came nearer": lambda x: x + np.float32(1 / magnitude),
         }

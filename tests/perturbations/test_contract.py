@@ -158,13 +158,7 @@ def test_any_shape_and_dtype(name, shape, channels, dtype, layout, position) -> 
     perturbation = load_target(BUILT_IN[name])()
     if perturbation.channels:
         channels = perturbation.channels[0]
-    form = (
-        shape
-        if channels is None
-        else (*shape, channels)
-        if layout == "NHWC"
-        else (shape[0], channels, *shape[1:])
-    )
+    form = shape if channels is None else (*shape, channels) if layout == "NHWC" else (shape[0], channels, *shape[1:])
     batch = np.random.default_rng(0).random(form)
     batch = (batch * 255 if np.dtype(dtype).kind in "iu" else batch).astype(dtype)
     bound = perturbation.bind(Survey(n=1, kind="tensor", layout="NHW" if channels is None else layout))

@@ -176,11 +176,7 @@ def test_what_cannot_be_done_is_refused() -> None:
 
 
 def test_column_labels_of_any_kind() -> None:
-    frame = pd.DataFrame(
-        np.ones((3, 2)), columns=pd.MultiIndex.from_tuples([("a", 1), ("a", 2)], names=["p", "q"])
-    )
+    frame = pd.DataFrame(np.ones((3, 2)), columns=pd.MultiIndex.from_tuples([("a", 1), ("a", 2)], names=["p", "q"]))
     found = Scale()(frame, 3)
     pd.testing.assert_frame_equal(found, frame * 3)
-    pd.testing.assert_frame_equal(
-        Scale()(pd.DataFrame({0: [1.0], "x": [2]}), 2), pd.DataFrame({0: [2.0], "x": [4]})
-    )
+    pd.testing.assert_frame_equal(Scale()(pd.DataFrame({0: [1.0], "x": [2]}), 2), pd.DataFrame({0: [2.0], "x": [4]}))

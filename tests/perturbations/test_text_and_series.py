@@ -47,9 +47,7 @@ def test_every_form_of_text(perturbation) -> None:
     frame = pd.DataFrame({"title": texts, "n": range(len(texts)), "kind": pd.Categorical(["a"] * len(texts))})
     expected = perturbation(texts, 0.2, rng())
     found = perturbation(frame, 0.2, rng())
-    assert [text for text in found["title"] if isinstance(text, str)] == [
-        text for text in expected if text is not None
-    ]
+    assert [text for text in found["title"] if isinstance(text, str)] == [text for text in expected if text is not None]
     assert found["n"].equals(frame["n"]) and found["kind"].equals(frame["kind"])
     for dtype in ("string", object):
         series = pd.Series(texts, dtype=dtype, index=range(5, 15), name="t")
@@ -86,9 +84,7 @@ def test_typos_hit_neighbouring_keys_and_keep_case() -> None:
     assert set(neighbours()["g"]) == set("fhtyvb") and set(neighbours()["q"]) == set("wa")
     for strike in Typos().strikes("QWERTY asdf", rng()):
         assert (
-            strike.becomes.upper() == strike.becomes
-            if strike.start < 6
-            else strike.becomes.lower() == strike.becomes
+            strike.becomes.upper() == strike.becomes if strike.start < 6 else strike.becomes.lower() == strike.becomes
         )
 
 
@@ -146,9 +142,7 @@ def test_what_is_no_text_is_refused(inputs, message) -> None:
 @pytest.mark.parametrize("make", [Noise, Scale, Dropout, Shift])
 def test_series_of_every_form(make, channels, dtype) -> None:
     base, _ = sample_series()
-    batch = (np.abs(base[..., 0]) if channels is None else np.abs(base[..., np.arange(channels) % 2])).astype(
-        dtype
-    )
+    batch = (np.abs(base[..., 0]) if channels is None else np.abs(base[..., np.arange(channels) % 2])).astype(dtype)
     sd = (2.0,) * (channels or 1)
     survey = Survey(n=6, kind="series", tensor=TensorSummary(0, 1, sd, sd))
     check_perturbation(make(), batch, survey=survey, magnitudes=make.default_magnitudes[::2])
