@@ -66,9 +66,11 @@ class Server:
             )  # fmt: skip
         until = time.monotonic() + SECONDS_TO_START
         while not self._answers():
-            if self.process.poll() is not None or time.monotonic() > until:
+            ended = self.process.poll()
+            if ended is not None or time.monotonic() > until:
                 self.stop()
-                pytest.fail(f"mlflow server did not start:\n{(self.folder / 'server.log').read_text()[-3000:]}")
+                said = (self.folder / "server.log").read_text()[-3000:]
+                pytest.fail(f"mlflow server did not start (exit code {ended}):\n{said}")
             time.sleep(0.2)
 
     def _answers(self) -> bool:
