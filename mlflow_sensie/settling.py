@@ -48,7 +48,18 @@ def settle(
         recipe, choices = choose(recipe, examples, opened)
     if not recipe.n_tests:
         raise RecipeError("the recipe has no tests; name properties, perturbations or class_test")
-    return Settled(opened, examples, recipe, make_plan(recipe, examples), choices)
+    plan = make_plan(recipe, examples)
+    return Settled(opened, examples, _with_magnitudes(recipe, plan), plan, choices)
+
+
+def _with_magnitudes(recipe: Recipe, plan: Plan) -> Recipe:
+    """Write out the default magnitudes, so that the resolved recipe stays what it is when a default changes."""
+    defaults = [tuple(sorted(map(float, test.perturbation.default_magnitudes))) for test in plan.tests]
+    written = tuple(
+        spec if spec.magnitudes else spec.model_copy(update={"magnitudes": default})
+        for spec, default in zip(recipe.perturbations, defaults, strict=True)
+    )
+    return recipe.model_copy(update={"perturbations": written})
 
 
 def _prepare(
