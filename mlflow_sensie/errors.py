@@ -25,6 +25,10 @@ class ModelError(SensieError):
     """The model could not be opened, or its predictions cannot be turned into scores."""
 
 
+class ComparisonError(SensieError, ValueError):
+    """Two results cannot be compared, or have no such difference."""
+
+
 class MissingDependencyError(SensieError, ImportError):
     """An optional package is needed; the message says which extra installs it."""
 

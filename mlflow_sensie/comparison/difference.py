@@ -1,0 +1,94 @@
+"""One difference between two models: what it is, how sure that is, and whether B is worse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from mlflow_sensie.comparison.posteriors import Known, SkewedT, summary_of
+from mlflow_sensie.inference import Interval
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How a quantity of model B differs from that of model A, in the quantity's unit.
+
+    `a` and `b` are the two models' values, `difference` is B - A with its intervals and `posterior` all that is
+    known of it. `loss` says by how much B is worse: B - A for drops and spreads, A - B for a clean score and for
+    holds until, that of the sizes |b| - |a| for an effect. `bound` is a posterior that is never more hopeful
+    than `loss`, by which a claim "worse by at most" is judged; None where `loss` serves. `informative` counts
+    the examples that carry the difference, (Σd²)²/Σd⁴, None where that has no meaning; where they are few,
+    `few_informative`, the interval is a guarded one.
+    """
+
+    metric: str
+    n: int
+    a: float
+    b: float
+    difference: Interval
+    posterior: Known
+    loss: Known
+    bound: Known | None = None
+    informative: float | None = None
+    few_informative: bool = False
+
+    @property
+    def prob_more_robust(self) -> float:
+        """P(B is more robust than A), half of what is exactly equal counted in."""
+        return (1 - self.loss.prob_above(0) + self.loss.prob_below(0)) / 2
+
+    def prob_below(self, x: float) -> float:
+        """Give P(B - A <= x)."""
+        return self.posterior.prob_below(x)
+
+    def prob_above(self, x: float) -> float:
+        """Give P(B - A >= x)."""
+        return self.posterior.prob_above(x)
+
+    def prob_worse_by_at_most(self, margin: float) -> float:
+        """Give P(B is worse by at most the margin), judged by `bound` where there is one.
+
+        A claim of at least .95 is wrong at most about 5 % of the time, also where A's effect is 0: there plain
+        draws of |b| - |a| flatter B, and let 20 % pass whose loss is exactly the margin.
+        """
+        parts = (self.loss,) if self.bound is None else (self.loss, self.bound)
+        return min(part.prob_below(margin) for part in parts)
+
+    def prob_worse_by_more(self, margin: float) -> float:
+        """Give P(B is worse by more than the margin)."""
+        return 1 - self.loss.prob_below(margin)
+
+    def as_identical(self) -> Difference:
+        """Give the difference of a model from itself: exactly 0."""
+        point, nothing = SkewedT(0.0, 0.0), Interval(0.0, 0.0, 0.0, 0.0, 0.0)
+        return replace(
+            self, b=self.a, difference=nothing, posterior=point, loss=point, bound=None, informative=0.0,
+            few_informative=False,
+        )  # fmt: skip
+
+    def scaled(self, metric: str, factor: float) -> Difference:
+        """Give the same difference in another unit, under another name; the factor is above 0."""
+        posterior = self.posterior.scaled(factor)
+        return replace(
+            self, metric=metric, a=self.a * factor, b=self.b * factor, posterior=posterior,
+            difference=summary_of(self.difference.value * factor, posterior), loss=self.loss.scaled(factor),
+            bound=None if self.bound is None else self.bound.scaled(factor),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CurveDifference:
+    """B's curve less A's, as parallel tuples, with a simultaneous 95 % band.
+
+    `p` in the perturbation's unit, ascending, the neutral included where it is known; the rest in the score's
+    unit. The whole curve lies in the band with a probability of .95.
+    """
+
+    p: tuple[float, ...]
+    difference: tuple[float, ...]
+    lo95: tuple[float, ...]
+    hi95: tuple[float, ...]
+
+    def as_identical(self) -> CurveDifference:
+        """Give the curve difference of a model from itself."""
+        zeros = (0.0,) * len(self.p)
+        return CurveDifference(self.p, zeros, zeros, zeros)

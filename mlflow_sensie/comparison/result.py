@@ -1,0 +1,114 @@
+"""The frozen result of a comparison: all that figures, the gate and the command line read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pandas as pd
+from pydantic import TypeAdapter
+
+from mlflow_sensie.comparison.difference import CurveDifference, Difference
+from mlflow_sensie.errors import ComparisonError
+from mlflow_sensie.recipe_model import slug
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class TestComparison:
+    """The differences of one test by metric, those that its kind has.
+
+    Perturbations: mean_drop, effect, slope (where the sweep has one side), holds_until, and the `curve`. Properties:
+    effect, slope, unexpected, spread. Categories and classes: spread. `n` examples have every score of it in both.
+    """
+
+    __test__ = False
+
+    name: str
+    slug: str
+    kind: str
+    unit: str
+    n: int
+    differences: dict[str, Difference]
+    curve: CurveDifference | None = None
+    warnings: tuple[str, ...] = ()
+
+    def as_identical(self) -> TestComparison:
+        """Give the comparison of a model with itself: every difference exactly 0."""
+        found = {metric: known.as_identical() for metric, known in self.differences.items()}
+        return replace(self, differences=found, curve=self.curve and self.curve.as_identical())
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How model B differs from model A.
+
+    `paired`: on the same `n` examples, joined by their ids; else the two were measured on different data, and
+    `n` is the smaller number of examples. `identical`: every score of the two is the same, so that every
+    difference is exactly 0. `correlation` is that of the clean scores: an unpaired comparison would need about
+    1 / (1 - correlation) times the examples. `not_compared` says of each other test why it could not be.
+    """
+
+    a: str
+    b: str
+    score: str
+    score_unit: str
+    n: int
+    paired: bool
+    identical: bool
+    correlation: float | None
+    clean: Difference
+    tests: dict[str, TestComparison]
+    not_compared: dict[str, str]
+    warnings: tuple[str, ...] = ()
+    schema_version: int = SCHEMA_VERSION
+
+    def difference(self, test: str | None, metric: str) -> Difference:
+        """Give one difference: of a test by name or slug, or with no test `clean_score`.
+
+        Raises:
+            ComparisonError: there is no such difference; the message says why.
+        """
+        found = {"clean_score": self.clean} if test is None else self._test(test).differences
+        if metric not in found:
+            where = "the two models as a whole" if test is None else f"test {test!r}"
+            raise ComparisonError(f"{where}: no difference of {metric!r}; there are: {', '.join(found)}")
+        return found[metric]
+
+    def _test(self, test: str) -> TestComparison:
+        known = next((each for each in self.tests.values() if test in (each.name, each.slug)), None)
+        if known is None:
+            why = {slug(name): why for name, why in self.not_compared.items()} | self.not_compared
+            raise ComparisonError(f"test {test!r} was not compared: {why.get(test, 'neither result has such a test')}")
+        return known
+
+    def summary(self) -> pd.DataFrame:
+        """A row per test and metric: a, b, difference, lo50, hi50, lo95, hi95, prob_more_robust, n, informative."""
+        rows = [("", self.clean)]
+        rows += [(name, found) for name, test in self.tests.items() for found in test.differences.values()]
+        return pd.DataFrame([_summary_row(name, found) for name, found in rows])
+
+    def to_json(self) -> str:
+        """Return the comparison as JSON (a versioned schema)."""
+        return _ADAPTER.dump_json(self, indent=1).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> Comparison:
+        """Read back what ``to_json`` wrote.
+
+        Raises:
+            pydantic.ValidationError: the text is no such comparison.
+        """
+        return _ADAPTER.validate_json(text)
+
+
+_ADAPTER = TypeAdapter(Comparison)
+
+
+def _summary_row(test: str, found: Difference) -> dict[str, object]:
+    d = found.difference
+    return {
+        "test": test, "metric": found.metric, "a": found.a, "b": found.b, "difference": d.value,
+        "lo50": d.lo50, "hi50": d.hi50, "lo95": d.lo95, "hi95": d.hi95,
+        "prob_more_robust": found.prob_more_robust, "n": found.n, "informative": found.informative,
+    }  # fmt: skip
