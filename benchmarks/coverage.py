@@ -27,6 +27,7 @@ from scipy.stats import t as student
 
 from mlflow_sensie.inference import (
     CategoryFit,
+    Design,
     PerturbationFit,
     PropertyFit,
     ScoreScale,
@@ -710,11 +711,121 @@ def study_departure(scenario: Scenario, sets: int) -> list[Row]:
     return [Row(scenario.name, scenario.n, "departure", np.array(found, float).mean(0).tolist())]
 
 
+# ---------------------------------------------------------------- weights and clusters
+
+
+def _sizes(rng: Rng, n: int) -> NDArray[np.int64]:
+    """Give cluster codes of n rows in clusters of 2 to 50."""
+    sizes = rng.integers(2, 51, size=n)
+    return np.repeat(np.arange(n), sizes)[:n]
+
+
+def _weights(rng: Rng, n: int) -> Array:
+    """Give weights of 1 to 100, evenly spread on a logarithmic scale."""
+    return np.exp(rng.uniform(0, np.log(100), n))
+
+
+def weighted_property(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Weights of 1 to 100 that say nothing of the score."""
+    p = rng.random(n)
+    return p, _flip(rng, 0.85 - 0.2 * p), _weights(rng, n), np.full(n, -1.0)
+
+
+def weights_with_p(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Weights that grow with the property, from 1 to 100."""
+    p = rng.random(n)
+    return p, _flip(rng, 0.85 - 0.2 * p), 1 + 99 * p**4, np.full(n, -1.0)
+
+
+def clusters_within(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Clusters of 2 to 50 with a level each; the property differs within them."""
+    c, p = _sizes(rng, n), rng.random(n)
+    level = (0.25 * rng.normal(size=n))[c]
+    return p, 0.5 - 0.2 * p + level + 0.1 * rng.normal(size=n), np.ones(n), c.astype(float)
+
+
+def clusters_alike(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Clusters of 2 to 50 with a level and one value of the property each."""
+    c = _sizes(rng, n)
+    p, level = rng.random(n)[c], (0.25 * rng.normal(size=n))[c]
+    return p, 0.5 - 0.2 * p + level + 0.1 * rng.normal(size=n), np.ones(n), c.astype(float)
+
+
+def clusters_fail_whole(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Customers of 10 rows, right or wrong as a whole."""
+    c = np.arange(n) // 10
+    p = rng.random(n)[c]
+    return p, (rng.random(n)[c] < 0.85 - 0.2 * p).astype(float), np.ones(n), c.astype(float)
+
+
+def weighted_sweep(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Slopes that differ between examples, weights of 1 to 100."""
+    return (*slope_dominated(rng, n), _weights(rng, n), np.full(n, -1.0))
+
+
+def clustered_sweep(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Clusters of 2 to 50 whose examples fall alike."""
+    c = _sizes(rng, n)
+    fall = 0.3 + (0.1 * rng.normal(size=n))[c, None] + 0.05 * rng.normal(size=(n, 1))
+    return 0.9 - fall * U, np.ones(n), c.astype(float)
+
+
+def clusters_break_whole(rng: Rng, n: int) -> tuple[Array, ...]:
+    """Clusters of 2 to 50, a fifth of which fall to 0 as a whole."""
+    c = _sizes(rng, n)
+    return 1 - (rng.random(n) < 0.2)[c, None] * U, np.ones(n), c.astype(float)
+
+
+DESIGNS = [
+    *(Scenario("property, weights of 1 to 100", n, weighted_property, truth=-0.2) for n in (60, 200, 1000)),
+    *(Scenario("property, weights grow with p", n, weights_with_p, truth=-0.2) for n in (60, 200, 1000)),
+    *(
+        Scenario("property differs within clusters of 2 to 50", n, clusters_within, UNBOUNDED, -0.2)
+        for n in (300, 1000, 3000)
+    ),
+    *(Scenario("property of clusters of 2 to 50", n, clusters_alike, UNBOUNDED, -0.2) for n in (300, 1000, 3000)),
+    *(Scenario("customers × 10 rows, right as a whole", n, clusters_fail_whole, truth=-0.2) for n in (300, 2000)),
+    *(Scenario("sweep, weights of 1 to 100", n, weighted_sweep, truth=-0.3) for n in (60, 200, 1000)),
+    *(Scenario("sweep, clusters of 2 to 50 alike", n, clustered_sweep, UNBOUNDED, -0.3) for n in (300, 1000, 3000)),
+    *(Scenario("sweep, clusters of 2 to 50 break", n, clusters_break_whole, truth=-0.2) for n in (300, 1000, 3000)),
+]
+
+
+def study_designs(scenario: Scenario, sets: int) -> list[Row]:
+    """Cover the effect with weights and clusters, and without knowing of the clusters."""
+    truth = scenario.truth
+    if truth is None:
+        scores, w, _ = _large(scenario)
+        truth = float(sweep_truths(w @ scores / w.sum())["slope"])
+
+    def methods(scenario: Scenario, data: tuple[Array, ...]) -> dict[str, list[float]]:
+        *rows, w, c = data
+        known = Design(w, None if c[0] < 0 else c.astype(np.int64))
+        found = {}
+        for name, design in {"robust": known, "clusters unknown": Design(w)}.items():
+            if len(rows) == 2:
+                fit: PropertyFit | PerturbationFit = property_test(
+                    lambda: [(*rows, None)], scenario.scale, span=(0, 1), design=lambda d=design: [d]
+                )
+            else:
+                fit = perturbation_test(
+                    lambda: [rows[0]], scenario.scale, magnitudes=U[1:], neutral=0.0, design=lambda d=design: [d]
+                )
+            e = fit.effect
+            found[name] = [e.lo50, e.hi50, e.lo95, e.hi95, float("few_informative" in fit.flags)]
+        if c[0] < 0:
+            del found["clusters unknown"]
+        return found
+
+    return _collect(scenario, sets, methods, lambda method: truth)
+
+
 COVERAGE = ("coverage 50", "coverage 95", "mean width", "guarded")
 TABLES: list[tuple[str, list[Scenario], Callable[[Scenario, int], list[Row]], tuple[str, ...]]] = [
     ("Property test: slope", PROPERTY, study_property, COVERAGE),
     ("Unexpected, of a calibrated model", UNEXPECTED, study_unexpected, COVERAGE),
     ("Perturbation test", PERTURBATION, study_sweep, COVERAGE),
+    ("Weights and clusters: effect", DESIGNS, study_designs, COVERAGE),
     ("Two-sided sweeps: effect of the worse side", TWO_SIDED, study_two_sided, COVERAGE),
     ("Holds until", HOLDS, study_holds, ("truth", "coverage of lo95", "mean lo95", "mean value", "guarded")),
     (

@@ -8,7 +8,7 @@ a million.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -47,10 +47,10 @@ class Moments(Sums):
     """Weighted mean and scatter of vectors.
 
     `mean` is (k,) and `scatter` (k, k), the sum of w (x - mean)(x - mean)'. `weight` and `weight2` are the
-    sums of w and w²; without weights both equal `n`.
+    sums of w and w²; without weights both equal `n`, the number of rows.
     """
 
-    n: int
+    n: float
     weight: float
     weight2: float
     mean: FloatArray
@@ -122,15 +122,20 @@ class GroupedMoments(Sums):
         groups: int,
         lower: float | None = None,
         upper: float | None = None,
+        weights: ArrayLike | None = None,
     ) -> GroupedMoments:
-        """Sum a block: `group` (n,) in 0..groups-1, `values` (n,) finite; bounds in their unit or None."""
+        """Sum a block: `group` (n,) in 0..groups-1, `values` (n,) finite; bounds in their unit or None.
+
+        With `weights` (n,), above 0, every count is a sum of weights.
+        """
         index, y = np.asarray(group, np.int64), np.asarray(values, np.float64)
+        w = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)
 
         def total(of: ArrayLike) -> FloatArray:
-            return np.bincount(index, np.asarray(of, np.float64), groups).astype(np.float64)
+            return np.bincount(index, w * np.asarray(of, np.float64), groups).astype(np.float64)
 
         n = total(np.ones(len(y)))
-        present = np.maximum(n, 1)
+        present = np.where(n > 0, n, 1.0)
         mean = total(y) / present
         centred = y - mean[index]
         shift = total(centred) / present
@@ -148,7 +153,7 @@ class GroupedMoments(Sums):
     def merge(self, other: GroupedMoments) -> GroupedMoments:
         """Join two sums group by group, by Chan's rule."""
         n = self.n + other.n
-        share = other.n / np.maximum(n, 1)
+        share = other.n / np.where(n > 0, n, 1.0)
         delta = other.mean - self.mean
         return GroupedMoments(
             n,
@@ -204,6 +209,36 @@ class PowerSums(Sums):
         It is n for influences of equal size, 1 for a single large one, 0 for none.
         """
         return np.where(self.fourth > 0, self.second * self.second / np.where(self.fourth > 0, self.fourth, 1.0), 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class ClusterSums(Sums):
+    """Sums of the rows of each cluster: its code, ascending (m,), and the sums of q columns (m, q)."""
+
+    codes: IntArray
+    totals: FloatArray
+
+    @classmethod
+    def empty(cls, columns: int) -> ClusterSums:
+        """Sum no rows of `columns` columns."""
+        return cls(np.zeros(0, np.int64), np.zeros((0, columns)))
+
+    @classmethod
+    def of(cls, codes: ArrayLike, rows: ArrayLike) -> ClusterSums:
+        """Sum a block of rows (n, q) whose clusters are `codes` (n,)."""
+        x = np.asarray(rows, np.float64)
+        unique, index = np.unique(np.asarray(codes, np.int64), return_inverse=True)
+        totals = [np.bincount(index, column, len(unique)) for column in x.T]
+        return cls(unique, np.column_stack(totals) if totals else np.zeros((len(unique), 0)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[ClusterSums]) -> ClusterSums:
+        """Merge many sums at once."""
+        return cls.of(np.concatenate([each.codes for each in parts]), np.concatenate([each.totals for each in parts]))
+
+    def merge(self, other: ClusterSums) -> ClusterSums:
+        """Add the sums of clusters that both have."""
+        return ClusterSums.joined([self, other])
 
 
 @dataclass(frozen=True, eq=False)

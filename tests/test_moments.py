@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from mlflow_sensie.moments import Extremes, GroupedMoments, Moments, PowerSums, Sums, Tally
+from mlflow_sensie.moments import ClusterSums, Extremes, GroupedMoments, Moments, PowerSums, Sums, Tally
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ CASES = [
     ),
     Case("GroupedMoments of columns", GroupedMoments.of_columns, GroupedMoments.empty(4)),
     Case("PowerSums", PowerSums.of, PowerSums.empty(4)),
+    Case("ClusterSums", lambda x: ClusterSums.of(_groups(x), x[:, 1:]), ClusterSums.empty(3)),
     Case("Extremes", Extremes.of, Extremes.empty()),
     Case("Tally", lambda x: Tally.of(_groups(x), 5), Tally.empty(5)),
 ]

@@ -14,12 +14,14 @@ from mlflow_sensie.inference.posterior import Interval, Posterior
 from mlflow_sensie.inference.property import PropertyFit, property_test
 from mlflow_sensie.inference.scale import ScoreScale
 from mlflow_sensie.inference.spread import Spread, spread_of
+from mlflow_sensie.inference.units import Design
 
 __all__ = [
     "CategoryFit",
     "Curve",
     "Decision",
     "Departure",
+    "Design",
     "HoldsUntil",
     "Interval",
     "Line",

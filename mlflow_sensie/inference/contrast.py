@@ -29,14 +29,15 @@ def contrast_posteriors(
 ) -> list[Guarded]:
     """Give the posterior of each contrast of the mean scores.
 
-    `contrasts` (k, q) are fixed combinations of the k columns that `scores` sums; `influences` sums (rows -
-    mean) @ contrasts (n, q). b_i being an example's own contrast, the posterior is t_{n-1}(mean b, var b /
-    n), exact under a normal random-slopes model. Where fewer than min(20, n/10) examples carry the variance,
-    or there is none, two pseudo-examples with the largest possible change, up and down, are added.
+    `contrasts` (k, q) are fixed combinations of the k columns that `scores` sums, of n equal units;
+    `influences` sums (rows - mean) @ contrasts. b_i being an example's own contrast, the posterior is
+    t_{n-1}(mean b, var b / n), exact under a normal random-slopes model. Where fewer than min(20, n/10) units
+    carry the variance, or there is none, two pseudo-examples with the largest possible change, up and down,
+    are added.
     """
     estimate = scores.mean @ contrasts
     largest = (reach[1] - reach[0]) * np.abs(contrasts).sum(0) / 2
-    carried, n = influences.informative(), influences.n
+    carried, n = influences.informative(), scores.n
     found = []
     for b, most, total, informative in zip(estimate, largest, influences.second, carried, strict=True):
         plain = Posterior(float(b), float(np.sqrt(total / (n - 1) / n)), float(n - 1))
@@ -46,7 +47,7 @@ def contrast_posteriors(
     return found
 
 
-def _with_pseudo(mean: float, scatter: float, n: int, most: float) -> Posterior:
+def _with_pseudo(mean: float, scatter: float, n: float, most: float) -> Posterior:
     total = n + 2
     # Chan's rule for joining n examples about `mean` and two about 0.
     joined = scatter + 2 * most**2 + mean**2 * 2 * n / total

@@ -79,18 +79,29 @@ def distance(p: ArrayLike, neutral: float | None, log_distance: bool = False) ->
     return np.abs(np.log(x / neutral)) if log_distance else np.abs(x - neutral)
 
 
-def curve_of(sums: GroupedMoments, p: Sequence[float | None], labels: Sequence[str], scale: ScoreScale) -> Curve:
-    """Build the curve of K groups at `p` (K,)."""
+def curve_of(
+    sums: GroupedMoments,
+    p: Sequence[float | None],
+    labels: Sequence[str],
+    scale: ScoreScale,
+    examples: GroupedMoments | None = None,
+) -> Curve:
+    """Build the curve of K groups at `p` (K,).
+
+    Where examples weigh unequally or hang together, `sums` are those of equal, independent units
+    (`effective_groups`), which give means and intervals, and `examples` those of the examples as they are.
+    """
+    units, sums = sums, sums if examples is None else examples
     n, sd = sums.n, np.sqrt(sums.variance())
-    df = np.maximum(sums.n - 1, 1)
-    half = stdtrit(df, 0.975) * sd / np.sqrt(np.maximum(n, 1))
-    low = np.where(n > 1, scale.clip(sums.mean - half), np.nan if scale.lower is None else scale.lower)
-    high = np.where(n > 1, scale.clip(sums.mean + half), np.nan if scale.upper is None else scale.upper)
+    df = np.maximum(units.n - 1, 1)
+    half = stdtrit(df, 0.975) * np.sqrt(units.variance() / np.maximum(units.n, 1))
+    low = np.where(units.n > 1, scale.clip(units.mean - half), np.nan if scale.lower is None else scale.lower)
+    high = np.where(units.n > 1, scale.clip(units.mean + half), np.nan if scale.upper is None else scale.upper)
     minority = n - np.maximum(sums.at_lower, sums.at_upper)
-    hatched = (n < FEW_EXAMPLES) | (minority < FEW_MINORITY) | (sums.m2 <= 0)
+    hatched = (units.n < FEW_EXAMPLES) | (minority < FEW_MINORITY) | (sums.m2 <= 0)
     return Curve(
         p=tuple(None if x is None else float(x) for x in p),
-        score=_known(sums.mean, n > 0),
+        score=_known(units.mean, n > 0),
         sd=_known(sd, n > 1),
         n=tuple(int(count) for count in n),
         lo95=_known(low, n > 0),

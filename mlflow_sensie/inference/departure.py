@@ -46,7 +46,7 @@ def departure_of_bins(x: FloatArray, sums: GroupedMoments) -> Departure:
     return Departure(float(np.sqrt(max(0.0, size2))), _least(tests))
 
 
-def departure_of_sweep(u: FloatArray, mean: FloatArray, covariance: FloatArray, n: int) -> Departure:
+def departure_of_sweep(u: FloatArray, mean: FloatArray, covariance: FloatArray, n: float) -> Departure:
     """Compare a sweep's curve with its line.
 
     `u` (J,) distances, `mean` (J,) the curve, `covariance` (J, J) between the scores of an example, n

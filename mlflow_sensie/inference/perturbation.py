@@ -16,7 +16,8 @@ from mlflow_sensie.inference.posterior import Interval, Posterior
 from mlflow_sensie.inference.scale import ScoreScale
 from mlflow_sensie.inference.sides import Side, Sweep
 from mlflow_sensie.inference.sweep_sums import ScoreBlocks, ScoreSums, sum_influences, sum_scores
-from mlflow_sensie.moments import FloatArray, GroupedMoments, Tally
+from mlflow_sensie.inference.units import DesignBlocks
+from mlflow_sensie.moments import FloatArray, GroupedMoments, Moments, Tally
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ def perturbation_test(
     log_distance: bool = False,
     allowed_drop: AllowedDrop = 0.1,
     rope: float = 0.02,
+    design: DesignBlocks | None = None,
 ) -> PerturbationFit:
     """Estimate slope, effect, drops and holds-until of a sweep from the examples' own scores.
 
@@ -127,13 +129,14 @@ def perturbation_test(
     the reference of drops but no point of the fit, and distance is the magnitude itself. `allowed_drop` is a
     fraction of the clean score for scores in [0, 1], else in the score's unit; ("absolute", x) is always in
     the unit. Examples with a score that is not finite are dropped and counted: where scores are missing
-    because they would be low, nothing can repair that. Raises ValueError for magnitudes it cannot use and for
+    because they would be low, nothing can repair that. `design()` yields, for every block, the weights and
+    clusters of its rows. Raises ValueError for magnitudes it cannot use and for
     fewer than two examples.
     """
     sweep, floor = Sweep.of(magnitudes, neutral, log_distance), Floor.of(allowed_drop, scale.fractional)
-    sums = sum_scores(blocks, sweep.width, scale)
+    sums = sum_scores(blocks, sweep.width, scale, design)
     contrasts, reach = sweep.contrasts(), scale.reach(sums.seen)
-    influences, failed = sum_influences(blocks, contrasts, sums.moments.mean, sweep, floor)
+    influences, failed = sum_influences(blocks, contrasts, sums, sweep, floor, design)
     found = contrast_posteriors(contrasts, sums.moments, influences, reach)
     fits = tuple(
         _fit_side(sweep, side, slope, sums, holds_until(side, sums.moments, floor, reach), tally)
@@ -195,13 +198,13 @@ def _summary(
     first = min((fit.holds for fit in fits), key=lambda holds: (holds.value, holds.censored))
     largest = int(np.argmax([drop.posterior.loc for drop in drops]))
     return PerturbationFit(
-        n=sums.n,
+        n=sums.count,
         n_dropped=sums.dropped,
         magnitudes=sweep.magnitudes,
         neutral=sweep.neutral,
         log_distance=sweep.log_distance,
         rope=rope,
-        clean=_mean(sums.columns, 0),
+        clean=mean_posterior(sums.moments).summary(),
         sides=fits,
         worse=worse.side,
         slope=worse.posterior.scaled(1 / worse.length).summary(len(fits)),
@@ -222,7 +225,7 @@ def _summary(
         holds_until_lo95=min(fit.holds.lo95 for fit in fits),
         censored=first.censored,
         departure=pooled_departure([(fit.departure, len(fit.holds.distances)) for fit in fits]),
-        curve=_curve(sums.columns, sweep, scale),
+        curve=_curve(sums, sweep, scale),
         flags=_flags(sums, fits, mean_drop),
     )
 
@@ -235,17 +238,21 @@ def _decision(fits: Sequence[SideFit], rope: float) -> Decision:
     return "sensitive" if "sensitive" in words else words[int(np.argmax(sensitive))]
 
 
-def _mean(columns: GroupedMoments, column: int) -> Interval:
-    n, scatter = float(columns.n[column]), float(columns.m2[column])
-    return Posterior(float(columns.mean[column]), float(np.sqrt(scatter / (n - 1) / n)), n - 1).summary()
+def mean_posterior(moments: Moments, column: int = 0) -> Posterior:
+    """Give the posterior of one mean of n equal units."""
+    variance = float(moments.covariance()[column, column]) / moments.n
+    return Posterior(float(moments.mean[column]), float(np.sqrt(max(variance, 0.0))), moments.n - 1)
 
 
-def _curve(columns: GroupedMoments, sweep: Sweep, scale: ScoreScale) -> Curve:
+def _curve(sums: ScoreSums, sweep: Sweep, scale: ScoreScale) -> Curve:
     known = sweep.neutral is not None
     p = np.array([*([sweep.neutral] if known else []), *sweep.magnitudes])
     order = np.argsort(p)
-    chosen = columns.select(order if known else order + 1)
-    return curve_of(chosen, p[order].tolist(), [f"{x:g}" for x in p[order]], scale)
+    chosen = order if known else order + 1
+    n, moments = np.full(len(p), float(sums.n)), sums.moments
+    none = np.zeros(len(p))
+    units = GroupedMoments(n, moments.mean[chosen], np.diag(moments.scatter)[chosen], none, none)
+    return curve_of(units, p[order].tolist(), [f"{x:g}" for x in p[order]], scale, sums.columns.select(chosen))
 
 
 def _flags(sums: ScoreSums, fits: Sequence[SideFit], mean_drop: Guarded) -> tuple[str, ...]:

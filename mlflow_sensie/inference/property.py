@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from mlflow_sensie.inference.binning import bin_centres, bin_labels, inner_edges
 from mlflow_sensie.inference.curve import Curve, Line, curve_of
@@ -16,7 +16,8 @@ from mlflow_sensie.inference.posterior import Interval, Posterior
 from mlflow_sensie.inference.sandwich import Sandwich, guarded_sandwich
 from mlflow_sensie.inference.scale import ScoreScale
 from mlflow_sensie.inference.spread import Spread, spread_of
-from mlflow_sensie.moments import Extremes, FloatArray, GroupedMoments, Moments
+from mlflow_sensie.inference.units import Design, DesignBlocks, designs, effective_groups
+from mlflow_sensie.moments import Extremes, FloatArray, GroupedMoments, IntArray, Moments
 
 Block = tuple[ArrayLike, ArrayLike, ArrayLike | None]
 Blocks = Callable[[], Iterable[Block]]
@@ -82,10 +83,14 @@ class PropertyFit:
 
 @dataclass(frozen=True)
 class _Table:
-    """The first pass: what is kept, and the sums over bins, the last of which holds the missing values."""
+    """The first pass: what is kept, and the sums over bins, the last of which holds the missing values.
+
+    `moments` are weighted; `bins` are of equal, independent units, `examples` of the examples as they are.
+    """
 
     moments: Moments
     bins: GroupedMoments
+    examples: GroupedMoments
     bin_p: GroupedMoments
     seen: Extremes
     dropped: int
@@ -99,6 +104,7 @@ def property_test(
     unique: ArrayLike | None = None,
     span: tuple[float, float],
     rope: float = 0.02,
+    design: DesignBlocks | None = None,
 ) -> PropertyFit:
     """Estimate slope, effect, curve and spread of the score over a numeric property.
 
@@ -106,24 +112,30 @@ def property_test(
     `span` is the range the effect is measured over (`property_span`); `edges` or `unique` (`bin_edges`) cut
     the curve, neither means no curve. An example outside explicit edges counts in the slope and in the end
     bin beside it. Missing p is counted and summed up apart; rows whose score (or expected score) is not
-    finite are dropped and counted. Raises ValueError for fewer than two examples and a constant property.
+    finite are dropped and counted. `design()` yields, for every block, the weights and clusters of its rows.
+    Raises ValueError for fewer than two examples and a constant property.
     """
     if not (np.isfinite(span).all() and span[1] - span[0] > 1e-290):
         raise ValueError(f"the property's span must be a finite range of some width, not {span!r}")
     cuts = None if edges is None and unique is None else inner_edges(edges, unique)
-    table = _first_pass(blocks, scale, cuts, span)
-    plain, fit, few = _slope(blocks, table, span, 1, scale.reach(table.seen))
-    unexpected = _unexpected(blocks, table, span, scale)
+
+    def rows() -> Iterator[tuple[FloatArray, NDArray[np.bool_], Design]]:
+        return _rows(blocks(), designs(design), span)
+
+    table = _first_pass(rows, scale, cuts, span, design is not None)
+    plain, fit, few = _slope(rows, table, 1, scale.reach(table.seen))
+    unexpected = _unexpected(rows, table, scale)
     effect, curve, p = fit.posterior, None, None
-    named = table.bins.select(np.arange(len(table.bins.n) - 1)) if cuts is not None else None
+    inside, last = np.arange(len(table.bins.n) - 1), np.array([-1])
+    named = table.bins.select(inside) if cuts is not None else None
     if named is not None:
         p = _bin_p(table, span, bin_centres(edges, unique))
-        curve = curve_of(named, p.tolist(), bin_labels(edges, unique), scale)
-    missing = table.bins.select(np.array([-1]))
+        curve = curve_of(named, p.tolist(), bin_labels(edges, unique), scale, table.examples.select(inside))
+    missing, gone = table.bins.select(last), table.examples.select(last)
     prob, summary = effect.prob_abs_at_least(rope), effect.summary()
     return PropertyFit(
-        n=table.moments.n,
-        n_missing=int(missing.n[0]),
+        n=int(table.moments.n),
+        n_missing=int(gone.n[0]),
         n_dropped=table.dropped,
         span=(float(span[0]), float(span[1])),
         rope=rope,
@@ -141,15 +153,20 @@ def property_test(
         departure=departure_of_bins(p, named) if named is not None and p is not None else None,
         line=_line(fit, span),
         curve=curve,
-        missing=curve_of(missing, [None], ["missing"], scale) if missing.n[0] else None,
-        flags=_flags(table, few),
+        missing=curve_of(missing, [None], ["missing"], scale, gone) if gone.n[0] else None,
+        flags=_flags(table, plain.units, few),
     )
 
 
-def _rows(blocks: Iterable[Block], span: tuple[float, float]) -> Iterator[tuple[FloatArray, int]]:
-    """Give each block as rows (z, score, score - expected if known), and the number dropped."""
+Rows = Callable[[], Iterable[tuple[FloatArray, NDArray[np.bool_], Design]]]
+
+
+def _rows(
+    blocks: Iterable[Block], designs: Iterable[Design], span: tuple[float, float]
+) -> Iterator[tuple[FloatArray, NDArray[np.bool_], Design]]:
+    """Give each block as rows (z, score, score - expected if known), which are kept, and their design."""
     middle, width = span[0] + (span[1] - span[0]) / 2, span[1] - span[0]
-    for p, score, expected in blocks:
+    for (p, score, expected), design in zip(blocks, designs, strict=False):
         y = np.asarray(score, np.float64)
         # Centred before it is scaled, so that an offset of p costs no digits.
         z = (np.asarray(p, np.float64) - middle) / width
@@ -157,52 +174,60 @@ def _rows(blocks: Iterable[Block], span: tuple[float, float]) -> Iterator[tuple[
         if expected is not None:
             columns.append(y - np.asarray(expected, np.float64))
         rows = np.column_stack(columns)
-        kept = rows[np.isfinite(rows[:, 1:]).all(1)]
-        yield kept, len(rows) - len(kept)
+        kept: NDArray[np.bool_] = np.isfinite(rows[:, 1:]).all(axis=1)
+        yield rows[kept], kept, design.take(kept)
 
 
-def _first_pass(blocks: Blocks, scale: ScoreScale, cuts: FloatArray | None, span: tuple[float, float]) -> _Table:
+def _first_pass(
+    rows: Rows, scale: ScoreScale, cuts: FloatArray | None, span: tuple[float, float], designed: bool
+) -> _Table:
     middle, width = span[0] + (span[1] - span[0]) / 2, span[1] - span[0]
     inner = np.empty(0) if cuts is None else (cuts - middle) / width
     k = len(inner) + 1
     moments: Moments | None = None
     bins, places = GroupedMoments.empty(k + 1), GroupedMoments.empty(k + 1)
     seen, dropped = Extremes.empty(), 0
-    for rows, gone in _rows(blocks(), span):
-        z, y, known = rows[:, 0], rows[:, 1], np.isfinite(rows[:, 0])
-        group = np.where(known, np.searchsorted(inner, z, side="right"), k)
-        bins += GroupedMoments.of(group, y, k + 1, scale.lower, scale.upper)
-        places += GroupedMoments.of(group[known], z[known], k + 1)
-        block = Moments.of(rows[known])
-        moments = block if moments is None else moments + block
+
+    def group(z: FloatArray) -> IntArray:
+        return np.where(np.isfinite(z), np.searchsorted(inner, z, side="right"), k)
+
+    for block, kept, design in rows():
+        z, y, known = block[:, 0], block[:, 1], np.isfinite(block[:, 0])
+        w = design.weight(len(block))
+        bins += GroupedMoments.of(group(z), y, k + 1, scale.lower, scale.upper)
+        places += GroupedMoments.of(group(z)[known], z[known], k + 1, weights=w[known])
+        found = Moments.of(block[known], w[known])
+        moments = found if moments is None else moments + found
         seen += Extremes.of(y)
-        dropped += gone
+        dropped += int((~kept).sum())
     if moments is None or moments.n < 2:
         count = 0 if moments is None else moments.n
         raise ValueError(f"a property test needs at least two examples with a property and a score, not {count}")
-    return _Table(moments, bins, places, seen, dropped)
+    units = bins
+    if designed:
+        units = effective_groups(((group(block[:, 0]), block[:, 1], design) for block, _, design in rows()), k + 1)
+    return _Table(moments, units, bins, places, seen, dropped)
 
 
-def _slope(
-    blocks: Blocks, table: _Table, span: tuple[float, float], column: int, reach: tuple[float, float]
-) -> tuple[Sandwich, Sandwich, bool]:
+def _slope(rows: Rows, table: _Table, column: int, reach: tuple[float, float]) -> tuple[Sandwich, Sandwich, bool]:
     """Fit the score (column 1) or its excess over the expected one (column 2) on z."""
     chosen = [0, column]
 
-    def rows() -> Iterator[FloatArray]:
-        for block, _ in _rows(blocks(), span):
-            yield block[np.isfinite(block[:, 0])][:, chosen]
+    def pairs() -> Iterator[tuple[FloatArray, Design]]:
+        for block, _, design in rows():
+            known: NDArray[np.bool_] = np.isfinite(block[:, 0])
+            yield block[known][:, chosen], design.take(known)
 
     whole = table.moments
     moments = replace(whole, mean=whole.mean[chosen], scatter=whole.scatter[np.ix_(chosen, chosen)])
-    return guarded_sandwich(rows, moments, reach)
+    return guarded_sandwich(pairs, moments, reach)
 
 
-def _unexpected(blocks: Blocks, table: _Table, span: tuple[float, float], scale: ScoreScale) -> Posterior | None:
+def _unexpected(rows: Rows, table: _Table, scale: ScoreScale) -> Posterior | None:
     if len(table.moments.mean) < 3:
         return None
     low, high = scale.reach(table.seen)
-    return _slope(blocks, table, span, 2, (low - high, high - low))[1].posterior
+    return _slope(rows, table, 2, (low - high, high - low))[1].posterior
 
 
 def _bin_p(table: _Table, span: tuple[float, float], centres: FloatArray) -> FloatArray:
@@ -228,11 +253,11 @@ def _line(fit: Sandwich, span: tuple[float, float]) -> Line:
     )
 
 
-def _flags(table: _Table, few: bool) -> tuple[str, ...]:
+def _flags(table: _Table, units: float, few: bool) -> tuple[str, ...]:
     flags = {
         "few_informative": few,
         "dropped": table.dropped > 0,
-        "missing": bool(table.bins.n[-1] > 0),
-        "few_examples": table.moments.n < 60,
+        "missing": bool(table.examples.n[-1] > 0),
+        "few_examples": units < 60,
     }
     return tuple(name for name, raised in flags.items() if raised)

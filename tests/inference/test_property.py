@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose
 
 from mlflow_sensie.inference import PropertyFit, ScoreScale, bin_edges, property_span, property_test
 from mlflow_sensie.inference.sandwich import guarded_sandwich, sandwich
+from mlflow_sensie.inference.units import AS_THEY_ARE
 from mlflow_sensie.moments import Moments
 
 PROBABILITY = ScoreScale(0, 1, "probability")
@@ -45,7 +46,7 @@ def flip(rng: np.random.Generator, mean: np.ndarray) -> np.ndarray:
 def test_hc2_is_that_of_the_matrix_formula(rng: np.random.Generator) -> None:
     z, y = rng.normal(size=40), rng.normal(size=40) ** 2
     rows = np.column_stack([z, y])
-    found = sandwich([rows], Moments.of(rows))
+    found = sandwich([(rows, AS_THEY_ARE)], Moments.of(rows))
     X = np.column_stack([np.ones(40), z - z.mean()])
     bread = np.linalg.inv(X.T @ X)
     beta = bread @ X.T @ y
@@ -66,7 +67,7 @@ def test_large_samples_keep_hc2_whichever_is_larger(rng: np.random.Generator) ->
     z = rng.random(2000)
     y = 0.3 * (np.abs(z - 0.5) < 0.2) * rng.normal(size=2000)
     rows = np.column_stack([z, y])
-    found = sandwich([rows], Moments.of(rows))
+    found = sandwich([(rows, AS_THEY_ARE)], Moments.of(rows))
     assert found.slope_var < 0.5 * found.residual_var / ((z - z.mean()) ** 2).sum()
 
 
@@ -81,10 +82,10 @@ def test_an_offset_of_a_million_costs_no_digits(rng: np.random.Generator) -> Non
 def test_pseudo_scores_stand_at_the_ends_and_bounds() -> None:
     z = np.linspace(-0.5, 0.5, 50)
     rows = np.column_stack([z, np.ones(50)])
-    plain, guarded, few = guarded_sandwich(lambda: [rows], Moments.of(rows), (0.0, 1.0))
+    plain, guarded, few = guarded_sandwich(lambda: [(rows, AS_THEY_ARE)], Moments.of(rows), (0.0, 1.0))
     more = np.concatenate([rows, [[-0.5, 0], [-0.5, 1], [0.5, 0], [0.5, 1]]])
     assert few and plain.slope_var == 0
-    exact = sandwich([more], Moments.of(more))
+    exact = sandwich([(more, AS_THEY_ARE)], Moments.of(more))
     assert_allclose(astuple(guarded), astuple(exact), rtol=1e-12, atol=1e-15)
     assert guarded.slope_var > 0
 
