@@ -37,6 +37,7 @@ from mlflow_sensie.inference import (
     property_span,
     property_test,
 )
+from mlflow_sensie.inference.pooling import pooled
 
 Array = NDArray[np.float64]
 Rng = np.random.Generator
@@ -820,12 +821,50 @@ def study_designs(scenario: Scenario, sets: int) -> list[Row]:
     return _collect(scenario, sets, methods, lambda method: truth)
 
 
+# ---------------------------------------------------------------- slices
+
+
+def sliced(sizes: Sequence[int], sd: float, shape: str = "normal") -> Scenario:
+    """Give slices of these sizes whose mean drops differ by this SD, drawn anew for every data set."""
+    return Scenario(
+        f"slices, SD {sd:g}, {shape}", sum(sizes), normal, truth=sd, options={"sizes": sizes, "shape": shape}
+    )
+
+
+SLICES = [
+    *(sliced([60] * 8, sd) for sd in (0.0, 0.02, 0.1)),
+    *(sliced([400, 200, 100, 50, 25, 12], sd) for sd in (0.0, 0.05)),
+    sliced([60] * 8, 0.1, "one apart"),
+    sliced([400, 200, 100, 50, 25, 12], 0.1, "one apart"),
+]
+
+
+def study_slices(scenario: Scenario, sets: int) -> list[Row]:
+    """Cover the slices' true mean drops, by each slice alone and partially pooled."""
+    sizes, sd = scenario.options["sizes"], float(scenario.truth or 0)
+    found: dict[str, list[list[float]]] = {"own": [], "pooled": []}
+    for k in range(sets):
+        rng = _rng(scenario, k)
+        truth = 0.3 + sd * rng.normal(size=len(sizes))  # type: ignore[arg-type]
+        if scenario.options["shape"] == "one apart":
+            truth = 0.3 + 3 * sd * (np.arange(len(sizes)) == rng.integers(len(sizes)))  # type: ignore[arg-type]
+        own = []
+        for size, mean in zip(sizes, truth, strict=True):  # type: ignore[call-overload]
+            b = mean + 0.15 * rng.normal(size=(size, 1))
+            own.append(_sweep(scenario, 0.9 - b * 2 * U).mean_drop)
+        for name, intervals in {"own": own, "pooled": pooled(own, 1.0)}.items():
+            rows = [(e.lo50 - t, e.hi50 - t, e.lo95 - t, e.hi95 - t) for e, t in zip(intervals, truth, strict=True)]
+            found[name] += [list(row) for row in rows]
+    return [Row(scenario.name, scenario.n, name, _covered(np.array(rows), 0.0)) for name, rows in found.items()]
+
+
 COVERAGE = ("coverage 50", "coverage 95", "mean width", "guarded")
 TABLES: list[tuple[str, list[Scenario], Callable[[Scenario, int], list[Row]], tuple[str, ...]]] = [
     ("Property test: slope", PROPERTY, study_property, COVERAGE),
     ("Unexpected, of a calibrated model", UNEXPECTED, study_unexpected, COVERAGE),
     ("Perturbation test", PERTURBATION, study_sweep, COVERAGE),
     ("Weights and clusters: effect", DESIGNS, study_designs, COVERAGE),
+    ("Slices: mean drop", SLICES, study_slices, COVERAGE),
     ("Two-sided sweeps: effect of the worse side", TWO_SIDED, study_two_sided, COVERAGE),
     ("Holds until", HOLDS, study_holds, ("truth", "coverage of lo95", "mean lo95", "mean value", "guarded")),
     (

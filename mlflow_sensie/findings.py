@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,23 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlflow_sensie.errors import DataError
-from mlflow_sensie.inference import Interval, Posterior, category_test, perturbation_test, property_test
-from mlflow_sensie.moments import Moments
+from mlflow_sensie.inference import (
+    CategoryFit,
+    Design,
+    Interval,
+    PropertyFit,
+    ScoreScale,
+    category_test,
+    perturbation_test,
+    property_test,
+)
+from mlflow_sensie.inference.perturbation import mean_posterior
+from mlflow_sensie.inference.units import DesignBlocks, designs, effective_moments
 from mlflow_sensie.plan import Plan
 from mlflow_sensie.property_data import PredictedProperty, PropertyData
 from mlflow_sensie.recipe_model import AbsoluteDrop, PerturbationSpec, Recipe
 from mlflow_sensie.result import Kind, TestResult
-from mlflow_sensie.scores import CLEAN, EXPECTED, ScoreTable, property_column, score_column
+from mlflow_sensie.scores import CLEAN, CLUSTER, EXPECTED, WEIGHT, Scores, property_column, score_column
 from mlflow_sensie.scoring import Scorer
 from mlflow_sensie.sweep import Sweep, SweepTest
 
@@ -24,13 +35,13 @@ CLASS = "class"
 FLAGS = {
     "few_informative": "few examples are informative, so pseudo-scores at the score's bounds widen the interval",
     "few_for_holds_until": "too few examples for a tight bound on 'holds until'; it is widened by pseudo-curves",
-    "few_examples": "fewer than 60 examples: look at the guarded and the plain interval in the report",
+    "few_examples": "fewer than 60 independent examples: look at the guarded and the plain interval in the report",
     "small_levels": "some levels have fewer than 5 examples",
 }
 
 
 def infer(
-    recipe: Recipe, scorer: Scorer, plan: Plan, properties: list[PropertyData], sweep: Sweep, table: ScoreTable
+    recipe: Recipe, scorer: Scorer, plan: Plan, properties: Sequence[PropertyData], sweep: Sweep, table: Scores
 ) -> dict[str, TestResult]:
     """Every test by name: properties in the recipe's order, the class test, then the perturbations."""
     by_property = {each.name: _infer_property(each, recipe, scorer, table) for each in properties}
@@ -43,39 +54,61 @@ def infer(
     return found
 
 
-def _infer_predicted(prop: PredictedProperty, recipe: Recipe, scorer: Scorer, table: ScoreTable) -> TestResult:
+def _infer_predicted(prop: PredictedProperty, recipe: Recipe, scorer: Scorer, table: Scores) -> TestResult:
     """A property of the predictions may turn out to be constant: then this test fails, not the evaluation."""
     try:
-        settled = prop.settle(pd.Series(table.column(property_column(prop.slug))))
+        settled = settle_predicted(prop, table)
     except DataError as error:
         return TestResult(name=prop.name, slug=prop.slug, kind="property", error=str(error))
     return _infer_property(settled, recipe, scorer, table)
 
 
-def _infer_property(prop: PropertyData, recipe: Recipe, scorer: Scorer, table: ScoreTable) -> TestResult:
-    column, rope = property_column(prop.slug), recipe.inference.rope
+def settle_predicted(prop: PredictedProperty, table: Scores) -> PropertyData:
+    """Turn the values that the sweep measured into a property.
 
-    def levels() -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-        for block in table.blocks([column, CLEAN]):
-            yield block[column], block[CLEAN]
+    Raises:
+        DataError: they are constant.
+    """
+    column = property_column(prop.slug)
+    return prop.settle(pd.Series(np.concatenate([block[column] for block in table.blocks([column])])))
 
-    def numbers() -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]]:
-        expected = [EXPECTED] if EXPECTED in table.columns else []
-        for block in table.blocks([column, CLEAN, *expected]):
-            yield block[column], block[CLEAN], block.get(EXPECTED)
+
+def _infer_property(prop: PropertyData, recipe: Recipe, scorer: Scorer, table: Scores) -> TestResult:
+    column = property_column(prop.slug)
+    wanted = [column, CLEAN, *([EXPECTED] if EXPECTED in table.columns and prop.levels is None else [])]
+
+    def rows() -> Iterator[tuple[NDArray[Any], ...]]:
+        for block in table.blocks(wanted):
+            yield tuple(block[name] for name in wanted)
 
     kind: Kind = "property" if prop.levels is None else "class" if prop.name == CLASS else "category"
     merged = (f"{prop.merged + 1} levels under 1 % of the examples are merged",) if prop.merged else ()
     try:
-        if prop.levels is not None:
-            fit: Any = category_test(levels, scorer.scale, levels=prop.levels, rope=rope)
-        else:
-            assert prop.span is not None
-            fit = property_test(numbers, scorer.scale, edges=prop.edges, unique=prop.unique, span=prop.span, rope=rope)
+        fit = fit_property(prop, rows, scorer.scale, recipe.inference.rope, design_of(table))
     except ValueError as error:  # e.g. one level is left where missing scores are dropped
         text = f"test {prop.name!r}: {error}"
         return TestResult(name=prop.name, slug=prop.slug, kind=kind, unit=prop.unit, error=text)
     return _test(prop.name, prop.slug, kind, prop.unit, fit, merged)
+
+
+def fit_property(
+    prop: PropertyData,
+    rows: Callable[[], Iterator[tuple[NDArray[Any], ...]]],
+    scale: ScoreScale,
+    rope: float,
+    design: DesignBlocks | None,
+) -> PropertyFit | CategoryFit:
+    """Run the property or category test on blocks of (value or level, score[, expected score])."""
+    if prop.levels is not None:
+        pairs: Any = rows
+        return category_test(pairs, scale, levels=prop.levels, rope=rope, design=design)
+    assert prop.span is not None
+
+    def triples() -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]]:
+        for p, score, *expected in rows():
+            yield p, score, expected[0] if expected else None
+
+    return property_test(triples, scale, edges=prop.edges, unique=prop.unique, span=prop.span, rope=rope, design=design)
 
 
 def _infer_perturbation(
@@ -83,28 +116,23 @@ def _infer_perturbation(
     test: SweepTest,
     recipe: Recipe,
     scorer: Scorer,
-    table: ScoreTable,
+    table: Scores,
     failure: str | None,
 ) -> TestResult:
     unit = test.perturbation.unit
     if failure is not None:
         return TestResult(name=test.name, slug=test.slug, kind="perturbation", unit=unit, error=failure)
-    columns = [CLEAN, *(score_column(test.slug, index) for index in range(len(test.magnitudes)))]
     drop = spec.allowed_drop or recipe.allowed_drop
-
-    def scores() -> Iterator[NDArray[np.float64]]:
-        for block in table.blocks(columns):
-            yield np.column_stack([block[name] for name in columns])
-
     try:
         fit = perturbation_test(
-            scores,
+            functools.partial(sweep_scores, test, table),
             scorer.scale,
             magnitudes=test.magnitudes,
             neutral=test.perturbation.neutral,
             log_distance=test.perturbation.log_distance,
             allowed_drop=("absolute", drop.absolute) if isinstance(drop, AbsoluteDrop) else drop,
             rope=recipe.inference.rope,
+            design=design_of(table),
         )
     except ValueError as error:  # e.g. too few examples are left where missing scores are dropped
         text = f"test {test.name!r}: {error}"
@@ -122,13 +150,33 @@ def _test(name: str, slug: str, kind: Any, unit: str, fit: Any, more: tuple[str,
     return TestResult(name=name, slug=slug, kind=kind, unit=unit, fit=fit, warnings=(*more, *warnings))
 
 
-def clean_score(table: ScoreTable) -> Interval:
+def sweep_scores(test: SweepTest, table: Scores) -> Iterator[NDArray[np.float64]]:
+    """Yield the scores of a perturbation test block by block, (n, 1 + J): clean, then every magnitude."""
+    columns = [CLEAN, *(score_column(test.slug, index) for index in range(len(test.magnitudes)))]
+    for block in table.blocks(columns):
+        yield np.column_stack([block[name] for name in columns])
+
+
+def design_of(table: Scores) -> DesignBlocks | None:
+    """Weights and clusters of the table's rows; None where it has neither."""
+    columns = [name for name in (WEIGHT, CLUSTER) if name in table.columns]
+
+    def blocks() -> Iterator[Design]:
+        for block in table.blocks(columns):
+            yield Design(block.get(WEIGHT), block.get(CLUSTER))
+
+    return blocks if columns else None
+
+
+def clean_score(table: Scores) -> Interval:
     """Mean clean score with its t intervals."""
-    sums = Moments.empty(1)
-    for block in table.blocks([CLEAN]):
-        kept = block[CLEAN][np.isfinite(block[CLEAN])]
-        sums += Moments.of(kept[:, None])
-    if sums.n < 2:
-        raise DataError(f"only {sums.n} examples have a score; at least two are needed")
-    variance = float(sums.scatter[0, 0]) / (sums.n - 1)
-    return Posterior(float(sums.mean[0]), (variance / sums.n) ** 0.5, float(sums.n - 1)).summary()
+
+    def rows() -> Iterator[tuple[NDArray[np.float64], Design]]:
+        for block, design in zip(table.blocks([CLEAN]), designs(design_of(table)), strict=False):
+            kept = np.isfinite(block[CLEAN])
+            yield block[CLEAN][kept, None], design.take(kept)
+
+    sums = effective_moments(rows(), 1)[0]
+    if not sums.n > 1:
+        raise DataError(f"only {sums.n:.0f} examples (or clusters) have a score; at least two are needed")
+    return mean_posterior(sums).summary()

@@ -21,6 +21,7 @@ from mlflow_sensie.perturbations.base import FunctionPerturbation, Perturbation
 from mlflow_sensie.plugins import find
 from mlflow_sensie.property_data import PredictedProperty, PropertyData, to_property
 from mlflow_sensie.recipe_model import PerturbationSpec, PropertySpec, Recipe, slug
+from mlflow_sensie.roles import Roles, find_roles
 from mlflow_sensie.survey import Survey, find_value_range, in_chunks, take_survey
 from mlflow_sensie.sweep import SweepTest
 
@@ -29,13 +30,14 @@ from mlflow_sensie.sweep import SweepTest
 class Plan:
     """What will be run: the survey it rests on, the properties, and the perturbation tests.
 
-    ``predicted`` are the properties of the model's own predictions.
+    ``predicted`` are the properties of the model's own predictions; ``roles`` the weights, clusters and slices.
     """
 
     survey: Survey
     properties: tuple[PropertyData, ...]
     predicted: tuple[PredictedProperty, ...]
     tests: tuple[SweepTest, ...]
+    roles: Roles
 
 
 def make_plan(recipe: Recipe, examples: Examples) -> Plan:
@@ -55,6 +57,7 @@ def make_plan(recipe: Recipe, examples: Examples) -> Plan:
         tuple(each for each in found if isinstance(each, PropertyData)),
         tuple(each for each in found if isinstance(each, PredictedProperty)),
         tests,
+        find_roles(recipe, examples),
     )
 
 

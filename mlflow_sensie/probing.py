@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import time
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -21,11 +23,13 @@ from mlflow_sensie.perturbations.base import fresh_copy
 from mlflow_sensie.plan import Plan
 from mlflow_sensie.property_data import PropertyData
 from mlflow_sensie.recipe import capped_log_examples, load_recipe
-from mlflow_sensie.recipe_model import Recipe
-from mlflow_sensie.result import Result, ScoreInfo, TestResult
+from mlflow_sensie.recipe_model import Recipe, SliceSpec
+from mlflow_sensie.result import Interaction, Result, ScoreInfo, SliceColumn, TestResult
+from mlflow_sensie.roles import Roles, target_slices
 from mlflow_sensie.scores import ScoreTable
 from mlflow_sensie.scoring import REGRESSION, Scorer, Targets, settle_scorer
 from mlflow_sensie.settling import settle
+from mlflow_sensie.slicing import infer_interactions, infer_slices
 from mlflow_sensie.sweep import Sweep, predict_in_calls
 
 
@@ -87,23 +91,29 @@ def evaluate(
     first = _first_predictions(opened, examples, recipe)
     scorer, targets = settle_scorer(opened, first, examples.targets, recipe)
     properties = [*plan.properties, *([_class_levels(scorer, targets)] if recipe.class_test else [])]
+    roles = _with_target_slices(plan.roles, recipe, scorer, targets)
+    by_target = [each.name for each in roles.slices[len(plan.roles.slices) :]]
+    recipe = recipe.model_copy(update={"slices": recipe.slices or tuple(SliceSpec(target=True) for _ in by_target)})
     if plan.predicted and scorer.probabilities is None:
         raise ModelError(
             f"property {plan.predicted[0].name!r} needs class probabilities, which the model does not give"
         )
     sweep = Sweep(
         opened, scorer, targets, examples, plan.tests, properties, plan.predicted,
-        recipe.batch_size, recipe.seed, recipe.missing,
+        recipe.batch_size, recipe.seed, recipe.missing, roles.columns(),
     )  # fmt: skip
     with _Bar(sweep.n_predictions) as bar:
         sweep.progress = bar
         table = sweep.run()
-    digest = data_digest(examples, properties)
+    digest = data_digest(examples, [*properties, *roles.data()])
     table.metadata = _table_metadata(recipe, scorer, plan, digest)
-    tests = infer(recipe, scorer, plan, properties, sweep, table)
+    run = functools.partial(infer, recipe, scorer, plan, properties, sweep)
+    tests = run(table)
     result = _result(
-        recipe, opened, scorer, examples, tests, table, digest, settled.choices, sweep.n_predictions, started
-    )
+        recipe, opened, scorer, examples, tests, table, digest, settled.choices, sweep.n_predictions, started,
+        infer_slices(roles.slices, table, run),
+        infer_interactions(recipe, plan, properties, tests, table, scorer),
+    )  # fmt: skip
     if recipe.log_examples == "full":
         result._galleries = make_galleries(sweep, plan.survey, table, [name for name in tests if tests[name].ok])
     return result
@@ -121,10 +131,20 @@ def _first_predictions(model: Model, examples: Examples, recipe: Recipe) -> Pred
         raise ModelError(text) from error
 
 
+def _with_target_slices(roles: Roles, recipe: Recipe, scorer: Scorer, targets: Targets) -> Roles:
+    classes = scorer.kind not in REGRESSION and (targets.classes is not None or targets.values.dtype.kind != "f")
+    return replace(roles, slices=(*roles.slices, *target_slices(recipe, _labels(targets), classes=classes)))
+
+
+def _labels(targets: Targets) -> pd.Series[Any]:
+    named = targets.classes is not None
+    return pd.Series(np.asarray(targets.classes, dtype=object)[targets.values] if named else targets.values)
+
+
 def _class_levels(scorer: Scorer, targets: Targets) -> PropertyData:
     """The classes as a category; a class that no example has is left out."""
-    labels = targets.values if targets.classes is None else np.asarray(targets.classes, dtype=object)[targets.values]
-    numbers, found = pd.factorize(pd.Series(labels), sort=all(isinstance(label, type(labels[0])) for label in labels))
+    labels = _labels(targets)
+    numbers, found = pd.factorize(labels, sort=all(isinstance(label, type(labels[0])) for label in labels))
     numeric = targets.classes is None and (targets.values.dtype.kind == "f" or len(found) > 1000)
     if scorer.kind in REGRESSION or numeric:
         raise DataError("class_test: the targets are numbers, not classes; leave class_test out for a regressor")
@@ -166,6 +186,7 @@ class _Bar:
 def _result(
     recipe: Recipe, model: Model, scorer: Scorer, examples: Examples, tests: dict[str, TestResult],
     table: ScoreTable, digest: str, choices: tuple[str, ...], n_predictions: int, started: float,
+    slices: tuple[SliceColumn, ...], interactions: tuple[Interaction, ...],
 ) -> Result:  # fmt: skip
     result = Result(
         version=version("mlflow-sensie"),
@@ -176,6 +197,8 @@ def _result(
         n=len(examples),
         clean=clean_score(table),
         tests=tests,
+        slices=slices,
+        interactions=interactions,
         recipe=recipe.to_plain(),
         recipe_yaml=recipe.to_yaml(),
         recipe_sha256=recipe.digest(),

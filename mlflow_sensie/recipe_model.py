@@ -189,6 +189,27 @@ class PerturbationSpec(_Part):
         return distinct
 
 
+class SliceSpec(_Part):
+    """Subsets to report every test on: the levels or bins of a column, or the targets."""
+
+    column: str | None = None
+    bins: Bins | None = None
+    target: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_short_form(cls, value: Any) -> Any:
+        return {"column": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> SliceSpec:
+        if (self.column is None) != self.target:
+            raise ValueError("a column, {column: …, bins: …}, or {target: true}")
+        if self.bins == "none":
+            raise ValueError("bins: a number of bins, a list of edges or {uniform: k}")
+        return self
+
+
 class InferenceSpec(_Part):
     """How sums become posteriors."""
 
@@ -222,10 +243,10 @@ class Recipe(_Part):
     property_table: Any = None
     perturbations: tuple[PerturbationSpec, ...] = ()
     class_test: bool = False
-    slices: Any = None
-    weights: Any = None
-    cluster: Any = None
-    interactions: Any = None
+    slices: tuple[SliceSpec, ...] | None = None
+    weights: str | None = None
+    cluster: str | None = None
+    interactions: bool | tuple[tuple[str, str], ...] = False
     calibration: Any = False
     inference: InferenceSpec = InferenceSpec()
     allowed_drop: AllowedDrop = 0.1
@@ -250,6 +271,21 @@ class Recipe(_Part):
             raise ValueError(f"a prefix is made of letters, digits, '_', '.', '-' and '/'; {value!r} came")
         return f"{value.strip('/')}/" if value else ""
 
+    @field_validator("slices", mode="before")
+    @classmethod
+    def _slices_are_a_list(cls, value: Any) -> Any:
+        if value is False:
+            return ()
+        return (value,) if isinstance(value, str | Mapping) else value
+
+    @field_validator("slices")
+    @classmethod
+    def _slices_are_unique(cls, value: tuple[SliceSpec, ...] | None) -> tuple[SliceSpec, ...] | None:
+        columns = ["target" if spec.target else spec.column for spec in value or ()]
+        if len(set(columns)) < len(columns):
+            raise ValueError(f"each column once ('target' stands for the targets); {columns} came")
+        return value
+
     @field_validator("batch_size")
     @classmethod
     def _positive(cls, value: int | str) -> int | str:
@@ -266,7 +302,25 @@ class Recipe(_Part):
         twice = [name for i, name in enumerate(names) if slug(name) in map(slug, names[:i])]
         if twice:
             raise ValueError(f"two tests are called {twice[0]!r}; give one of them another 'name'")
+        self._check_interactions()
         return self
+
+    def _check_interactions(self) -> None:
+        known = {
+            "property": [each.name for each in self.properties],
+            "perturbation": [each.name for each in self.perturbations],
+        }
+        for pair in self.interactions if isinstance(self.interactions, tuple) else ():
+            for name, (kind, names) in zip(pair, known.items(), strict=True):
+                if name not in names:
+                    raise ValueError(f"interactions: [property, perturbation] by name; there is no {kind} {name!r}")
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The (property, perturbation) pairs whose interaction is asked for."""
+        if isinstance(self.interactions, tuple):
+            return list(self.interactions)
+        named = [(one.name, other.name) for other in self.perturbations for one in self.properties]
+        return named if self.interactions else []
 
     @property
     def n_tests(self) -> int:

@@ -57,5 +57,8 @@ def json_schema() -> dict[str, Any]:
     del parts["PropertySpec"]["properties"]["rank"], parts["PerturbationSpec"]["properties"]["fit_range"]
     for key in ("properties", "perturbations"):
         keys[key]["items"] = {"anyOf": [{"type": "string"}, keys[key]["items"]]}
+    parts["SliceSpec"]["properties"] |= {"column": {"type": "string"}, "bins": _BINS}
+    slices = {"type": "array", "items": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/SliceSpec"}]}}
+    keys["slices"] = {"anyOf": [slices, {"const": False}]}
     keys |= {"score": _SCORE, "allowed_drop": _DROP, "preprocess": {"type": "string", "pattern": ":"}}
     return schema

@@ -101,6 +101,44 @@ def _curve_frame(curve: Curve) -> pd.DataFrame:
     return frame.astype({name: float for name in ("p", "score", "sd", "lo95", "hi95")})
 
 
+class Slice(_Frozen):
+    """What was found in one subset of the examples: its clean score, and the tests that could be run in it."""
+
+    level: str
+    n: int
+    clean: Interval
+    tests: dict[str, TestResult]
+
+
+class SliceColumn(_Frozen):
+    """The slices that one column makes; those with fewer than two examples are left out."""
+
+    column: str
+    slices: tuple[Slice, ...]
+
+
+class Interaction(_Frozen):
+    """Whether a perturbation hurts more where a property is high, or at some levels of it.
+
+    ``fit`` is a property or category test of the examples' own effects: their slopes on the perturbation's worse
+    ``side``, times its range. Its ``effect`` is the change of the perturbation's effect over the property's range.
+    ``None`` and an ``error`` where it could not be found.
+    """
+
+    property: str
+    perturbation: str
+    side: str
+    kind: Kind
+    unit: str = ""
+    error: str | None = None
+    fit: Any = None
+
+    @field_validator("fit", mode="before")
+    @classmethod
+    def _of_its_kind(cls, value: Any, info: ValidationInfo) -> Any:
+        return value if value is None else _FITS[info.data["kind"]].validate_python(value)
+
+
 class Result(_Frozen):
     """What an evaluation found: every test by name, and what it was measured on."""
 
@@ -110,6 +148,8 @@ class Result(_Frozen):
     n: int
     clean: Interval
     tests: dict[str, TestResult]
+    slices: tuple[SliceColumn, ...] = ()
+    interactions: tuple[Interaction, ...] = ()
     recipe: dict[str, Any]
     recipe_yaml: str
     recipe_sha256: str
@@ -209,6 +249,21 @@ class Result(_Frozen):
         frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
         numbers = ["effect", "lo95", "hi95", "mean_drop", "holds_until", "spread"]
         return frame.astype({name: float for name in numbers}).rename_axis("test")
+
+    def slices_frame(self) -> pd.DataFrame:
+        """A row per slice, test and quantity: value with its 95 % interval, and the same partially pooled.
+
+        ``worst`` marks the slice of the column that the pooled value is worst in.
+        """
+        from mlflow_sensie.slicing import slices_frame
+
+        return slices_frame(self)
+
+    def interactions_frame(self) -> pd.DataFrame:
+        """A row per property and perturbation: effect (or spread) of the examples' own effects, and its interval."""
+        from mlflow_sensie.slicing import interactions_frame
+
+        return interactions_frame(self)
 
     def plot(self, test: str | None = None, *, kind: Literal["auto", "gallery"] = "auto") -> Figure:
         """Draw one test by name, or all of them in one figure; ``kind="gallery"`` shows examples of one.

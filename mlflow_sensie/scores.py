@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ Block = Mapping[str, NDArray[Any]]
 SPILL_BYTES = 256 * 2**20
 
 ID, TARGET, CLEAN, EXPECTED = "id", "target", "clean", "expected"
+WEIGHT, CLUSTER = "weight", "cluster"
 
 
 def property_column(slug: str) -> str:
@@ -22,9 +24,47 @@ def property_column(slug: str) -> str:
     return f"property/{slug}"
 
 
+def slice_column(slug: str) -> str:
+    """Name of the column that holds the level number of each example in a column of slices."""
+    return f"slice/{slug}"
+
+
 def score_column(slug: str, index: int) -> str:
     """Name of the column that holds a perturbation test's scores at its index-th magnitude."""
     return f"score/{slug}/{index}"
+
+
+class Scores(Protocol):
+    """What inference reads: the score table, or a part of its rows."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Column names."""
+
+    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[Block]:
+        """Yield the row blocks in order, with these columns (default: all)."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rows of a score table whose ``column`` holds ``value``."""
+
+    table: Scores
+    column: str
+    value: int
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Column names."""
+        return self.table.columns
+
+    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[Block]:
+        """Yield the row blocks in order, those without a row left out."""
+        wanted = list(columns if columns is not None else self.columns)
+        for block in self.table.blocks([*wanted, *({self.column} - set(wanted))]):
+            kept = block[self.column] == self.value
+            if kept.any():
+                yield {name: block[name][kept] for name in wanted}
 
 
 class ScoreTable:

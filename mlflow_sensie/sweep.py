@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +37,8 @@ class SweepTest:
 class Sweep:
     """A sweep under way: what it needs, and the failures it meets.
 
-    ``run`` gives the score table; ``failures`` maps the slug of a failed test to its error.
+    ``columns``, each (n,), go into the score table as they are. ``run`` gives the table; ``failures`` maps the
+    slug of a failed test to its error.
     """
 
     model: Model
@@ -50,6 +51,7 @@ class Sweep:
     batch_size: int | str = "auto"
     seed: int = 0
     missing: str = "fail"
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     progress: Progress = lambda n, what: None
     failures: dict[str, TestFailure] = field(default_factory=dict)
 
@@ -86,6 +88,7 @@ class Sweep:
         block: dict[str, NDArray[Any]] = {ID: chunk.ids, TARGET: truth}
         for prop in self.properties:
             block[property_column(prop.slug)] = prop.values[positions]
+        block |= {name: values[positions] for name, values in self.columns.items()}
         scores: dict[str, NDArray[Any]] = {}
         for piece, answer in batch.answers(self._pieces(chunk, number)):
             self.progress(len(chunk), piece.what)

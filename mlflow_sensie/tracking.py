@@ -20,6 +20,7 @@ from mlflow.entities import Metric, RunTag
 
 from mlflow_sensie import plots
 from mlflow_sensie.recipe import capped_log_examples
+from mlflow_sensie.recipe_model import slug
 from mlflow_sensie.result import MOST_TESTS_WITH_KEYS, Result, TestResult
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ METRICS_PER_BATCH = 1_000  # the REST API takes no more in one call
 SCORE_TABLE_BYTES = 200 * 2**20
 LONGEST_TAG = 1_000  # some registries cut values there
 DESTINATION = "destination.json"
+SLICES = "slices"  # the folder of the slices' figures, where no test's figure can be
 SERIES = {"score": "score", "score_lo95": "lo95", "score_hi95": "hi95", "p": "p"}
 
 
@@ -126,6 +128,13 @@ def write_files(result: Result, folder: Path) -> list[Path]:
         else:
             much = f"{table.nbytes / 2**20:.0f} MB, more than {SCORE_TABLE_BYTES / 2**20:.0f} MB"
             warnings.warn(f"sensie: the score table takes {much}, and is not uploaded", UserWarning, stacklevel=2)
+    if result.slices:
+        files.append(home / "slices.csv")
+        result.slices_frame().to_csv(files[-1], index=False)
+        (home / SLICES).mkdir()
+    for column in result.slices:
+        files.append(home / SLICES / f"{slug(column.column)}.png")
+        files[-1].write_bytes(plots.to_png(plots.draw_slices(result, column)))
     for test in result.tests.values():
         files.append(home / f"{test.slug}.png")
         files[-1].write_bytes(plots.to_png(plots.draw(result, test)))

@@ -318,9 +318,8 @@ def wrong_perturbations() -> list[Case]:
 
 
 NOT_BUILT = {
-    "slices": ["site"], "weights": "balanced", "cluster": "patient", "interactions": True, "calibration": True,
-    "precision": 0.01, "time_budget": 60, "checkpoint": "folder", "gate": [], "baseline": "models:/m/1",
-    "predictions": "output",
+    "calibration": True, "precision": 0.01, "time_budget": 60, "checkpoint": "folder", "gate": [],
+    "baseline": "models:/m/1", "predictions": "output",
 }  # fmt: skip
 NOT_BUILT_INFERENCE = {
     "fit_range": [0, 1], "polynomial": 2, "family": True, "draws": 100, "tune": 100, "chains": 2,

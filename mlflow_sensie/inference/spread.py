@@ -64,6 +64,11 @@ def spread_of(sums: GroupedMoments, scale: ScoreScale, seen: Extremes, rope: flo
     )
 
 
+def shrunken(means: FloatArray, variances: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Give posterior means and SDs (K,) of true means m_k ~ N(μ, τ² + v_k), all as shares of their range."""
+    return _shrunk(means, variances, *_posterior(means, variances))
+
+
 def noise(groups: GroupedMoments, low: float, reach: float, *, bounded: bool) -> FloatArray:
     """Give the variance of each group's mean, as a share of the score's range squared.
 

@@ -13,13 +13,14 @@ from mlflow_sensie.plots.files import to_array, to_png, to_svg
 from mlflow_sensie.plots.forest import overview
 from mlflow_sensie.plots.levels import draw_levels
 from mlflow_sensie.plots.notice import draw_failed
+from mlflow_sensie.plots.slices import draw_slices
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mlflow_sensie.result import Result, TestResult
 
-__all__ = ["draw", "overview", "to_array", "to_png", "to_svg"]
+__all__ = ["draw", "draw_slices", "overview", "to_array", "to_png", "to_svg"]
 
 
 def draw(result: Result, test: TestResult) -> Figure:
