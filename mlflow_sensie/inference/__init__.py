@@ -10,24 +10,32 @@ from mlflow_sensie.inference.decision import Decision, Significance, decide, sig
 from mlflow_sensie.inference.departure import Departure
 from mlflow_sensie.inference.holds_until import HoldsUntil
 from mlflow_sensie.inference.perturbation import PerturbationFit, SideFit, perturbation_test
-from mlflow_sensie.inference.posterior import Interval, Posterior
+from mlflow_sensie.inference.posterior import AnyPosterior, Draws, Interval, Mixture, Posterior
 from mlflow_sensie.inference.property import PropertyFit, property_test
+from mlflow_sensie.inference.quadrature import exact
+from mlflow_sensie.inference.regression import Prior, Priors, Regression
 from mlflow_sensie.inference.scale import ScoreScale
 from mlflow_sensie.inference.spread import Spread, spread_of
 from mlflow_sensie.inference.units import Design
 
 __all__ = [
+    "AnyPosterior",
     "CategoryFit",
     "Curve",
     "Decision",
     "Departure",
     "Design",
+    "Draws",
     "HoldsUntil",
     "Interval",
     "Line",
+    "Mixture",
     "PerturbationFit",
     "Posterior",
+    "Prior",
+    "Priors",
     "PropertyFit",
+    "Regression",
     "ScoreScale",
     "SideFit",
     "Significance",
@@ -36,6 +44,7 @@ __all__ = [
     "category_test",
     "decide",
     "distance",
+    "exact",
     "merge_rare",
     "perturbation_test",
     "property_span",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,8 @@ from mlflow_sensie.inference.curve import Curve, Line, curve_of
 from mlflow_sensie.inference.decision import Decision, Significance, decide, excludes_zero, significance
 from mlflow_sensie.inference.departure import Departure, departure_of_sweep, pooled_departure
 from mlflow_sensie.inference.holds_until import AllowedDrop, Floor, HoldsUntil, holds_until
-from mlflow_sensie.inference.posterior import Interval, Posterior
+from mlflow_sensie.inference.posterior import AnyPosterior, Interval, Posterior
+from mlflow_sensie.inference.regression import Regression
 from mlflow_sensie.inference.scale import ScoreScale
 from mlflow_sensie.inference.sides import Side, Sweep
 from mlflow_sensie.inference.sweep_sums import ScoreBlocks, ScoreSums, sum_influences, sum_scores
@@ -26,20 +28,29 @@ class SideFit:
 
     `posterior` is that of the effect, `plain` the one without pseudo-examples. `first_failed` counts the
     examples whose own score first falls below their own floor at each of the side's points, the last being
-    those that never do.
+    those that never do. `regression` holds the sums that the other engines need; where one of them made
+    `posterior`, `robust` is what engine `robust` says of the effect.
     """
 
     side: str
     length: float
     slope: Interval
     effect: Interval
-    posterior: Posterior
+    posterior: AnyPosterior
     plain: Posterior
     few_informative: bool
     holds: HoldsUntil
     first_failed: tuple[int, ...]
     departure: Departure
     line: Line
+    regression: Regression
+    robust: Posterior | None = None
+
+    def with_posterior(self, effect: AnyPosterior) -> SideFit:
+        """Put another engine's posterior of the effect in place of that of `robust`, and what follows from it."""
+        assert isinstance(self.posterior, Posterior)
+        line = self.regression.drawn(self.line, effect)
+        return replace(self, line=line, robust=self.posterior, **_of_effect(effect, self.length))
 
 
 @dataclass(frozen=True)
@@ -80,6 +91,16 @@ class PerturbationFit:
     departure: Departure
     curve: Curve
     flags: tuple[str, ...]
+
+    @property
+    def regressions(self) -> tuple[Regression, ...]:
+        """Give the sums that another engine needs, a regression per side."""
+        return tuple(side.regression for side in self.sides)
+
+    def with_posteriors(self, effects: Sequence[AnyPosterior]) -> PerturbationFit:
+        """Put another engine's posteriors of the sides' effects in place, and what follows from them."""
+        sides = tuple(side.with_posterior(effect) for side, effect in zip(self.sides, effects, strict=True))
+        return replace(self, **_of_sides(sides, self.rope))
 
     def metrics(self) -> dict[str, float]:
         """Give the scalars under their contract names; all finite."""
@@ -139,30 +160,42 @@ def perturbation_test(
     influences, failed = sum_influences(blocks, contrasts, sums, sweep, floor, design)
     found = contrast_posteriors(contrasts, sums.moments, influences, reach)
     fits = tuple(
-        _fit_side(sweep, side, slope, sums, holds_until(side, sums.moments, floor, reach), tally)
+        _fit_side(sweep, side, slope, sums, holds_until(side, sums.moments, floor, reach), tally, reach)
         for side, slope, tally in zip(sweep.sides, found, failed, strict=False)
     )
     count = len(fits)
     return _summary(sweep, sums, fits, found[count], found[count + 1 :], scale, rope)
 
 
-def _fit_side(sweep: Sweep, side: Side, slope: Guarded, sums: ScoreSums, holds: HoldsUntil, failed: Tally) -> SideFit:
+def _fit_side(
+    sweep: Sweep,
+    side: Side,
+    slope: Guarded,
+    sums: ScoreSums,
+    holds: HoldsUntil,
+    failed: Tally,
+    reach: tuple[float, float],
+) -> SideFit:
     columns = list(side.columns)
     mean, covariance = sums.moments.mean[columns], sums.moments.covariance()[np.ix_(columns, columns)]
-    effect = slope.posterior.scaled(side.length)
+    plain = slope.plain.scaled(side.length)
     return SideFit(
+        **_of_effect(slope.posterior.scaled(side.length), side.length),
         side=side.name,
         length=side.length,
-        slope=slope.posterior.summary(),
-        effect=effect.summary(),
-        posterior=effect,
-        plain=slope.plain.scaled(side.length),
+        plain=plain,
         few_informative=slope.few_informative,
         holds=holds,
         first_failed=tuple(int(count) for count in failed.counts),
         departure=departure_of_sweep(side.distances, mean, covariance, sums.n),
         line=_line(sweep, side, slope.posterior, mean, covariance / sums.n),
+        regression=Regression.of_effects(plain, sums.n, side.length, reach),
     )
+
+
+def _of_effect(effect: AnyPosterior, length: float) -> dict[str, Any]:
+    summary = effect.summary()
+    return {"slope": summary.scaled(1 / length), "effect": summary, "posterior": effect}
 
 
 def _line(sweep: Sweep, side: Side, slope: Posterior, mean: FloatArray, covariance: FloatArray) -> Line:
@@ -193,11 +226,10 @@ def _summary(
     scale: ScoreScale,
     rope: float,
 ) -> PerturbationFit:
-    worse = min(fits, key=lambda fit: fit.posterior.loc)
-    effect = worse.posterior.summary(len(fits))
     first = min((fit.holds for fit in fits), key=lambda holds: (holds.value, holds.censored))
     largest = int(np.argmax([drop.posterior.loc for drop in drops]))
     return PerturbationFit(
+        **_of_sides(fits, rope),
         n=sums.count,
         n_dropped=sums.dropped,
         magnitudes=sweep.magnitudes,
@@ -205,15 +237,6 @@ def _summary(
         log_distance=sweep.log_distance,
         rope=rope,
         clean=mean_posterior(sums.moments).summary(),
-        sides=fits,
-        worse=worse.side,
-        slope=worse.posterior.scaled(1 / worse.length).summary(len(fits)),
-        effect=effect,
-        plain_effect=worse.plain.summary(len(fits)),
-        effect_bound95=max(fit.posterior.bound(1 - 0.05 / len(fits)) for fit in fits),
-        prob_sensitive=max(fit.posterior.prob_abs_at_least(rope) for fit in fits),
-        decision=_decision(fits, rope),
-        significance=significance(effect, rope),
         mean_drop=mean_drop.posterior.summary(),
         mean_drop_posterior=mean_drop.posterior,
         max_drop=drops[largest].posterior.loc,
@@ -228,6 +251,23 @@ def _summary(
         curve=_curve(sums, sweep, scale),
         flags=_flags(sums, fits, mean_drop),
     )
+
+
+def _of_sides(fits: tuple[SideFit, ...], rope: float) -> dict[str, Any]:
+    """Give what follows from the posteriors of the sides' effects."""
+    count, worse = len(fits), min(fits, key=lambda fit: fit.posterior.loc)
+    effect = worse.posterior.summary(count)
+    return {
+        "sides": fits,
+        "worse": worse.side,
+        "slope": effect.scaled(1 / worse.length),
+        "effect": effect,
+        "plain_effect": worse.plain.summary(count),
+        "effect_bound95": max(fit.posterior.bound(1 - 0.05 / count) for fit in fits),
+        "prob_sensitive": max(fit.posterior.prob_abs_at_least(rope) for fit in fits),
+        "decision": _decision(fits, rope),
+        "significance": significance(effect, rope),
+    }
 
 
 def _decision(fits: Sequence[SideFit], rope: float) -> Decision:

@@ -1,12 +1,18 @@
-"""Student-t posteriors, and the intervals that are read off them."""
+"""Posteriors of one number, and the intervals that are read off them."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
 
+import numpy as np
 from scipy.optimize import brentq
-from scipy.special import ndtr, ndtri, stdtr, stdtrit
+from scipy.special import expit, ndtr, ndtri, stdtr, stdtrit
+
+from mlflow_sensie.moments import FloatArray
 
 
 @dataclass(frozen=True)
@@ -19,36 +25,32 @@ class Interval:
     lo95: float
     hi95: float
 
+    def scaled(self, factor: float) -> Interval:
+        """Give the interval of factor × value, for a factor above 0."""
+        return Interval(*(factor * end for end in (self.value, self.lo50, self.hi50, self.lo95, self.hi95)))
 
-@dataclass(frozen=True)
-class Posterior:
-    """Student's t; `df` None is the normal, a scale of 0 a point."""
+
+class Distribution(ABC):
+    """What is read off a posterior, whatever it is made of; `loc` is its median."""
 
     loc: float
     scale: float
-    df: float | None
 
+    @abstractmethod
     def quantile(self, probability: float) -> float:
         """Give the value below which the probability (0 to 1, exclusive) lies."""
-        if self.scale == 0:
-            return self.loc
-        unit = ndtri(probability) if self.df is None else stdtrit(self.df, probability)
-        return self.loc + self.scale * float(unit)
+
+    @abstractmethod
+    def prob_below(self, x: float) -> float:
+        """Give P(value <= x)."""
+
+    @abstractmethod
+    def prob_above(self, x: float) -> float:
+        """Give P(value >= x), as exact in its tail as `prob_below`."""
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Give the central interval that holds the level (0 to 1, exclusive)."""
         return self.quantile((1 - level) / 2), self.quantile((1 + level) / 2)
-
-    def prob_below(self, x: float) -> float:
-        """Give P(value <= x)."""
-        if self.scale == 0:
-            return float(self.loc <= x)
-        unit = (x - self.loc) / self.scale
-        return float(ndtr(unit) if self.df is None else stdtr(self.df, unit))
-
-    def prob_above(self, x: float) -> float:
-        """Give P(value >= x), as exact in its tail as `prob_below`."""
-        return Posterior(-self.loc, self.scale, self.df).prob_below(-x)
 
     def prob_abs_at_least(self, rope: float) -> float:
         """Give P(|value| >= rope)."""
@@ -72,9 +74,141 @@ class Posterior:
         lo95, hi95 = self.interval(1 - 0.05 / comparisons)
         return Interval(self.loc, lo50, hi50, lo95, hi95)
 
+
+@dataclass(frozen=True)
+class Posterior(Distribution):
+    """Student's t; `df` None is the normal, a scale of 0 a point."""
+
+    loc: float
+    scale: float
+    df: float | None
+    family: Literal["t"] = "t"
+
+    def quantile(self, probability: float) -> float:
+        """Give the value below which the probability (0 to 1, exclusive) lies."""
+        if self.scale == 0:
+            return self.loc
+        unit = ndtri(probability) if self.df is None else stdtrit(self.df, probability)
+        return self.loc + self.scale * float(unit)
+
+    def prob_below(self, x: float) -> float:
+        """Give P(value <= x)."""
+        if self.scale == 0:
+            return float(self.loc <= x)
+        unit = (x - self.loc) / self.scale
+        return float(ndtr(unit) if self.df is None else stdtr(self.df, unit))
+
+    def prob_above(self, x: float) -> float:
+        """Give P(value >= x), as exact in its tail as `prob_below`."""
+        return Posterior(-self.loc, self.scale, self.df).prob_below(-x)
+
     def scaled(self, factor: float) -> Posterior:
         """Give the posterior of factor × value."""
         return Posterior(self.loc * factor, self.scale * abs(factor), self.df)
+
+
+@dataclass(frozen=True)
+class Mixture(Distribution):
+    """Normals (K,) mixed by weights that sum to 1; `loc` is the mixture's median and `scale` its SD."""
+
+    loc: float
+    scale: float
+    weights: tuple[float, ...]
+    means: tuple[float, ...]
+    sds: tuple[float, ...]
+    family: Literal["mixture"] = "mixture"
+
+    @classmethod
+    def of(cls, weights: FloatArray, means: FloatArray, sds: FloatArray) -> Mixture:
+        """Mix normals (K,) with SDs above 0; weights need not sum to 1."""
+        share = weights / weights.sum()
+        mean = float(share @ means)
+        scale = float(np.sqrt(share @ (sds**2 + (means - mean) ** 2)))
+        mixture = cls(mean, scale, _plain(share), _plain(means), _plain(sds))
+        # Unlike the mean, the median of a skewed mixture is never outside its 50 % interval.
+        return replace(mixture, loc=mixture.quantile(0.5))
+
+    def quantile(self, probability: float) -> float:
+        """Give the value below which the probability lies, as a root between the components' own quantiles."""
+        _, means, sds = self._arrays
+        own = means + sds * ndtri(probability)
+        low, high = float(own.min()), float(own.max())
+
+        def excess(x: float) -> float:
+            return self.prob_below(x) - probability
+
+        if excess(low) >= 0 or excess(high) <= 0:  # where one component has it all, rounding decides
+            return low if excess(low) >= 0 else high
+        return float(brentq(excess, low, high, xtol=1e-12 * self.scale, rtol=1e-13))
+
+    def prob_below(self, x: float) -> float:
+        """Give P(value <= x)."""
+        weights, means, sds = self._arrays
+        return float(weights @ ndtr((x - means) / sds))
+
+    def prob_above(self, x: float) -> float:
+        """Give P(value >= x), as exact in its tail as `prob_below`."""
+        weights, means, sds = self._arrays
+        return float(weights @ ndtr((means - x) / sds))
+
+    def scaled(self, factor: float) -> Mixture:
+        """Give the posterior of factor × value."""
+        weights, means, sds = self._arrays
+        return Mixture.of(weights, means * factor, sds * abs(factor))
+
+    @cached_property
+    def _arrays(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        return np.array(self.weights), np.array(self.means), np.array(self.sds)
+
+
+# Closer together in the tails; the ends are the smallest and the largest draw.
+PROBABILITIES = np.concatenate([[0.0], expit(np.linspace(-7.6, 7.6, 153)).round(6), [1.0]])
+
+
+@dataclass(frozen=True)
+class Draws(Distribution):
+    """Draws from a posterior, kept as quantiles (K,) at ascending probabilities, straight in between.
+
+    `loc` is the draws' median and `scale` their SD. Beyond the smallest and the largest draw lies nothing.
+    """
+
+    loc: float
+    scale: float
+    probabilities: tuple[float, ...]
+    quantiles: tuple[float, ...]
+    family: Literal["draws"] = "draws"
+
+    @classmethod
+    def of(cls, draws: FloatArray) -> Draws:
+        """Summarise draws (n,)."""
+        quantiles = np.quantile(draws, PROBABILITIES)
+        return cls(float(np.median(draws)), float(draws.std()), _plain(PROBABILITIES), _plain(quantiles))
+
+    def quantile(self, probability: float) -> float:
+        """Give the value below which the probability lies."""
+        return float(np.interp(probability, self.probabilities, self.quantiles))
+
+    def prob_below(self, x: float) -> float:
+        """Give the share of draws <= x."""
+        return float(np.interp(x, self.quantiles, self.probabilities))
+
+    def prob_above(self, x: float) -> float:
+        """Give the share of draws >= x."""
+        return 1 - self.prob_below(x)
+
+    def scaled(self, factor: float) -> Draws:
+        """Give the posterior of factor × value."""
+        probabilities, quantiles = np.array(self.probabilities), np.array(self.quantiles) * factor
+        if factor < 0:
+            probabilities, quantiles = 1 - probabilities[::-1], quantiles[::-1]
+        return Draws(self.loc * factor, self.scale * abs(factor), _plain(probabilities), _plain(quantiles))
+
+
+AnyPosterior = Posterior | Mixture | Draws
+
+
+def _plain(values: FloatArray) -> tuple[float, ...]:
+    return tuple(values.tolist())
 
 
 def t_quantile(df: float, probability: float) -> float:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +13,8 @@ from mlflow_sensie.inference.binning import bin_centres, bin_labels, inner_edges
 from mlflow_sensie.inference.curve import Curve, Line, curve_of
 from mlflow_sensie.inference.decision import Decision, Significance, decide, excludes_zero, significance
 from mlflow_sensie.inference.departure import Departure, departure_of_bins
-from mlflow_sensie.inference.posterior import Interval, Posterior
+from mlflow_sensie.inference.posterior import AnyPosterior, Interval, Posterior
+from mlflow_sensie.inference.regression import Regression
 from mlflow_sensie.inference.sandwich import Sandwich, guarded_sandwich
 from mlflow_sensie.inference.scale import ScoreScale
 from mlflow_sensie.inference.spread import Spread, spread_of
@@ -30,7 +32,8 @@ class PropertyFit:
     `slope` is per unit of the property, `effect` the slope times the width of `span`; `plain_effect` is the
     effect without pseudo-scores. `unexpected` is the part of the effect that the model's own expected score
     does not announce. `spread`, `departure` and `curve` are None where no bins were asked for. `missing` is
-    the one-point curve of examples whose property is missing.
+    the one-point curve of examples whose property is missing. `regression` holds the sums that the other
+    engines need; where one of them made `posterior`, `robust` is what engine `robust` says of the effect.
     """
 
     n: int
@@ -41,7 +44,7 @@ class PropertyFit:
     slope: Interval
     effect: Interval
     plain_effect: Interval
-    posterior: Posterior
+    posterior: AnyPosterior
     effect_bound95: float
     prob_sensitive: float
     decision: Decision
@@ -54,6 +57,20 @@ class PropertyFit:
     curve: Curve | None
     missing: Curve | None
     flags: tuple[str, ...]
+    regression: Regression
+    robust: Posterior | None = None
+
+    @property
+    def regressions(self) -> tuple[Regression, ...]:
+        """Give the sums that another engine needs."""
+        return (self.regression,)
+
+    def with_posteriors(self, effects: Sequence[AnyPosterior]) -> PropertyFit:
+        """Put another engine's posterior of the effect in place of that of `robust`, and what follows from it."""
+        (effect,) = effects
+        assert isinstance(self.posterior, Posterior)
+        found = _of_effect(effect, self.regression.length, self.rope)
+        return replace(self, line=self.regression.drawn(self.line, effect), robust=self.posterior, **found)
 
     def metrics(self) -> dict[str, float]:
         """Give the scalars under their contract names; all finite."""
@@ -125,28 +142,21 @@ def property_test(
     table = _first_pass(rows, scale, cuts, span, design is not None)
     plain, fit, few = _slope(rows, table, 1, scale.reach(table.seen))
     unexpected = _unexpected(rows, table, scale)
-    effect, curve, p = fit.posterior, None, None
+    curve, p = None, None
     inside, last = np.arange(len(table.bins.n) - 1), np.array([-1])
     named = table.bins.select(inside) if cuts is not None else None
     if named is not None:
         p = _bin_p(table, span, bin_centres(edges, unique))
         curve = curve_of(named, p.tolist(), bin_labels(edges, unique), scale, table.examples.select(inside))
     missing, gone = table.bins.select(last), table.examples.select(last)
-    prob, summary = effect.prob_abs_at_least(rope), effect.summary()
     return PropertyFit(
+        **_of_effect(fit.posterior, span[1] - span[0], rope),
         n=int(table.moments.n),
         n_missing=int(gone.n[0]),
         n_dropped=table.dropped,
         span=(float(span[0]), float(span[1])),
         rope=rope,
-        slope=effect.scaled(1 / (span[1] - span[0])).summary(),
-        effect=summary,
         plain_effect=plain.posterior.summary(),
-        posterior=effect,
-        effect_bound95=effect.bound(),
-        prob_sensitive=prob,
-        decision=decide(prob, chance=not excludes_zero(summary)),
-        significance=significance(summary, rope),
         unexpected=unexpected.summary() if unexpected else None,
         unexpected_posterior=unexpected,
         spread=spread_of(named, scale, table.seen, rope) if named is not None else None,
@@ -155,7 +165,24 @@ def property_test(
         curve=curve,
         missing=curve_of(missing, [None], ["missing"], scale, gone) if gone.n[0] else None,
         flags=_flags(table, plain.units, few),
+        regression=Regression.of_line(
+            plain, table.moments.n, float(table.moments.scatter[0, 0]), span, scale.reach(table.seen)
+        ),
     )
+
+
+def _of_effect(effect: AnyPosterior, length: float, rope: float) -> dict[str, Any]:
+    """Give what follows from the posterior of the effect over a range of this length."""
+    prob, summary = effect.prob_abs_at_least(rope), effect.summary()
+    return {
+        "slope": summary.scaled(1 / length),
+        "effect": summary,
+        "posterior": effect,
+        "effect_bound95": effect.bound(),
+        "prob_sensitive": prob,
+        "decision": decide(prob, chance=not excludes_zero(summary)),
+        "significance": significance(summary, rope),
+    }
 
 
 Rows = Callable[[], Iterable[tuple[FloatArray, NDArray[np.bool_], Design]]]

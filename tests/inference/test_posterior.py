@@ -1,13 +1,16 @@
-"""Student-t posteriors."""
+"""Posteriors: Student's t, mixtures of normals, and draws."""
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mlflow_sensie.inference import Posterior
+from mlflow_sensie.inference import AnyPosterior, Draws, Mixture, Posterior
 
 DF = [1.0, 2.0, 7.5, 1000.0, None]
 
@@ -67,3 +70,73 @@ def test_intervals_are_nested_and_scale(loc: float, scale: float, df: float | No
     scaled = posterior.scaled(factor).summary()
     ends = sorted([found.lo95 * factor, found.hi95 * factor])
     assert [scaled.lo95, scaled.hi95] == pytest.approx(ends, rel=1e-6, abs=1e-6 * scale)
+
+
+# ------------------------------------------------------------ mixtures and draws
+
+PARTS = np.array([0.2, 0.5, 0.3]), np.array([-1.0, 0.5, 2.0]), np.array([0.3, 1.0, 0.1])
+
+
+def mixture_cdf(x: float) -> float:
+    weights, means, sds = PARTS
+    return float(weights @ stats.norm.cdf(x, means, sds))
+
+
+def draws() -> np.ndarray:
+    return np.random.default_rng(0).gamma(3.0, 0.2, 4000) - 0.3
+
+
+ALL = [Mixture.of(*PARTS), Draws.of(draws()), Posterior(-0.3, 0.2, 5.0)]
+
+
+def test_a_mixture_is_what_its_parts_make_it() -> None:
+    found = Mixture.of(10 * PARTS[0], *PARTS[1:])
+    for x in (-3.0, -1.0, 0.0, 1.9, 2.05, 4.0):
+        assert found.prob_below(x) == pytest.approx(mixture_cdf(x), rel=1e-12)
+        assert found.prob_above(x) == pytest.approx(1 - mixture_cdf(x), abs=1e-12)
+    for q in (1e-6, 0.025, 0.2, 0.5, 0.9, 1 - 1e-6):
+        assert mixture_cdf(found.quantile(q)) == pytest.approx(q, rel=1e-9)
+    sample = np.random.default_rng(0).choice(3, 400_000, p=PARTS[0])
+    sample = np.random.default_rng(1).normal(PARTS[1][sample], PARTS[2][sample])
+    assert found.scale == pytest.approx(sample.std(), rel=0.01)
+    assert found.prob_above(9.0) == pytest.approx(0.5 * stats.norm.sf(8.5), rel=1e-9), "exact in the tail"
+
+
+@pytest.mark.parametrize("sd", [1e-9, 1.0])
+def test_a_mixture_of_one_is_a_normal(sd: float) -> None:
+    for k in (1, 5):
+        found = Mixture.of(np.full(k, 1 / k), np.full(k, 0.1), np.full(k, sd))
+        low, high = stats.norm.interval(0.95, 0.1, sd)
+        assert found.interval() == pytest.approx((low, high), rel=1e-12, abs=1e-12 * sd)
+
+
+def test_draws_are_read_off_as_numpy_does() -> None:
+    sample = draws()
+    found = Draws.of(sample)
+    assert (found.loc, found.scale) == (np.median(sample), sample.std())
+    for q in (0.0, 0.001, 0.0125, 0.025, 0.25, 0.5, 0.975, 1.0):
+        assert found.quantile(q) == pytest.approx(np.quantile(sample, q), abs=0.004)
+    for x in (-1.0, -0.2, 0.0, 0.02, 0.7, 9.0):
+        assert found.prob_below(x) == pytest.approx((sample <= x).mean(), abs=5e-4)
+        assert found.prob_above(x) == pytest.approx((sample >= x).mean(), abs=5e-4)
+    assert (found.prob_above(9.0), found.prob_below(-1.0)) == (0, 0), "nothing lies beyond the draws"
+
+
+@pytest.mark.parametrize("found", ALL, ids=lambda found: found.family)
+def test_every_posterior_keeps_the_same_promises(found: AnyPosterior) -> None:
+    summary = found.summary()
+    assert summary.value == found.loc == pytest.approx(found.quantile(0.5))
+    assert summary.lo95 < summary.lo50 < summary.value < summary.hi50 < summary.hi95
+    for level in (0.5, 0.95):
+        b = found.bound(level)
+        assert found.prob_below(b) - found.prob_below(-b) == pytest.approx(level, abs=1e-9)
+    assert found.prob_abs_at_least(0.0) == 1 > found.prob_abs_at_least(0.1) > 0
+    for factor in (3.0, -0.5):
+        scaled = found.scaled(factor)
+        ends = sorted(factor * end for end in found.interval())
+        assert scaled.interval() == pytest.approx(tuple(ends))
+        assert scaled.prob_below(0.1 * factor) == pytest.approx(
+            found.prob_below(0.1) if factor > 0 else found.prob_above(0.1)
+        )
+        assert scaled.scale == pytest.approx(abs(factor) * found.scale)
+    assert math.isclose(found.summary().scaled(2.0).hi95, found.scaled(2.0).summary().hi95)
