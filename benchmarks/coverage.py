@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 from scipy.special import expit, ndtr
+from scipy.stats import rankdata
 from scipy.stats import t as student
 
 from mlflow_sensie.inference import (
@@ -30,6 +31,7 @@ from mlflow_sensie.inference import (
     Design,
     PerturbationFit,
     PropertyFit,
+    Ranks,
     ScoreScale,
     bin_edges,
     category_test,
@@ -212,6 +214,36 @@ PROPERTY = [
     Scenario("squared error", 200, squared_error, LOSS),
     Scenario("cliff in the last tenth", 200, cliff),
     Scenario("cliff in the last tenth", 60, cliff),
+]
+
+
+def steep(rng: Rng, n: int) -> tuple[Array, ...]:
+    """A steep effect with hardly any noise, of a skewed property: what is uncertain are the ranks."""
+    u = rng.random(n)
+    return u**5, 0.2 + 0.6 * u + 0.03 * rng.normal(size=n)
+
+
+def counted(rng: Rng, n: int) -> tuple[Array, ...]:
+    """A steep effect of a count, whose values are shared by many."""
+    p = rng.poisson(2, n).astype(float)
+    return p, 0.9 - 0.1 * p + 0.02 * rng.normal(size=n)
+
+
+def t2_property(rng: Rng, n: int) -> tuple[Array, ...]:
+    """A very heavy-tailed property, whose effect levels off."""
+    p = rng.standard_t(2, size=n)
+    return p, _beta(rng, 0.6 - 0.25 * np.tanh(p))
+
+
+RANK = [
+    *(Scenario("t2 property", n, t2_property) for n in (60, 200, 2000)),
+    Scenario("t3 property, heteroscedastic", 500, t3_property, UNBOUNDED),
+    Scenario("lognormal p, no effect, 0/1", 200, lognormal_property),
+    Scenario("heavy ties, 0/1", 200, ties),
+    Scenario("U-shape", 200, u_shape),
+    *(Scenario("steep, little noise", n, steep, UNBOUNDED) for n in (60, 500)),
+    *(Scenario("a count, little noise", n, counted, UNBOUNDED) for n in (60, 500)),
+    Scenario("1.5 % failures", 200, failures(0.015)),
 ]
 UNEXPECTED = [Scenario("calibrated model", n, calibrated, truth=0.0) for n in (60, 500, 4000)]
 
@@ -479,6 +511,24 @@ def property_methods(scenario: Scenario, data: tuple[Array, ...]) -> dict[str, l
     }
 
 
+def shares(p: Array) -> Array:
+    """Give the mid-ranks of p as shares of the examples."""
+    return (rankdata(p) - 0.5) / len(p)
+
+
+def rank_methods(scenario: Scenario, data: tuple[Array, ...]) -> dict[str, list[float]]:
+    """Give the intervals of the slope on the rank, with and without its own noise, and of that on p."""
+    p, y = data[:2]
+    share, span, ranks = shares(p), property_span(p), Ranks.of(p)
+    fits = {
+        "rank": property_test(lambda: [(p, y, None)], scenario.scale, span=span, ranks=ranks),
+        "rank, taken as known": property_test(lambda: [(share, y, None)], scenario.scale, span=ranks.span),
+        "p itself": property_test(lambda: [(p, y, None)], scenario.scale, span=span),
+    }
+    found = {name: (fit.slope, float("few_informative" in fit.flags)) for name, fit in fits.items()}
+    return {name: [s.lo50, s.hi50, s.lo95, s.hi95, few] for name, (s, few) in found.items()}
+
+
 def unexpected_methods(scenario: Scenario, data: tuple[Array, ...]) -> dict[str, list[float]]:
     """Give the intervals of the unexpected part."""
     p, y, expected = data
@@ -563,6 +613,13 @@ def study_property(scenario: Scenario, sets: int) -> list[Row]:
         p, y = _large(scenario)[:2]
         truth = float(np.cov(p, y)[0, 1] / p.var(ddof=1))
     return _collect(scenario, sets, property_methods, lambda method: truth)
+
+
+def study_rank(scenario: Scenario, sets: int) -> list[Row]:
+    """Cover the population's slope on the rank, and the one on p."""
+    p, y = _large(scenario)[:2]
+    slopes = {name: float(np.cov(x, y)[0, 1] / x.var(ddof=1)) for name, x in (("rank", shares(p)), ("p", p))}
+    return _collect(scenario, sets, rank_methods, lambda method: slopes[method.split(",")[0].split()[0]])
 
 
 def study_unexpected(scenario: Scenario, sets: int) -> list[Row]:
@@ -861,6 +918,7 @@ def study_slices(scenario: Scenario, sets: int) -> list[Row]:
 COVERAGE = ("coverage 50", "coverage 95", "mean width", "guarded")
 TABLES: list[tuple[str, list[Scenario], Callable[[Scenario, int], list[Row]], tuple[str, ...]]] = [
     ("Property test: slope", PROPERTY, study_property, COVERAGE),
+    ("Slope on the rank", RANK, study_rank, COVERAGE),
     ("Unexpected, of a calibrated model", UNEXPECTED, study_unexpected, COVERAGE),
     ("Perturbation test", PERTURBATION, study_sweep, COVERAGE),
     ("Weights and clusters: effect", DESIGNS, study_designs, COVERAGE),

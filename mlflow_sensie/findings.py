@@ -36,6 +36,7 @@ FLAGS = {
     "few_informative": "few examples are informative, so pseudo-scores at the score's bounds widen the interval",
     "few_for_holds_until": "too few examples for a tight bound on 'holds until'; it is widened by pseudo-curves",
     "few_examples": "fewer than 60 independent examples: look at the guarded and the plain interval in the report",
+    "ranks_as_known": "this engine takes ranks for known values: where the effect is steep its interval is too narrow",
     "small_levels": "some levels have fewer than 5 examples",
 }
 
@@ -108,7 +109,16 @@ def fit_property(
         for p, score, *expected in rows():
             yield p, score, expected[0] if expected else None
 
-    return property_test(triples, scale, edges=prop.edges, unique=prop.unique, span=prop.span, rope=rope, design=design)
+    return property_test(
+        triples,
+        scale,
+        edges=prop.edges,
+        unique=prop.unique,
+        span=prop.span,
+        rope=rope,
+        design=design,
+        ranks=prop.ranks,
+    )
 
 
 def _infer_perturbation(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mlflow_sensie import properties as property_library
 from mlflow_sensie.dataset import Examples
 from mlflow_sensie.errors import DataError, RecipeError
-from mlflow_sensie.inference import bin_edges, merge_rare, property_span
+from mlflow_sensie.inference import Ranks, bin_edges, merge_rare, property_span
 from mlflow_sensie.perturbations import BUILT_IN
 from mlflow_sensie.perturbations.base import FunctionPerturbation, Perturbation
 from mlflow_sensie.plugins import find
@@ -122,7 +122,10 @@ def _plan_property(
     spec: PropertySpec, examples: Examples, survey: Survey, unknown_range: bool
 ) -> PropertyData | PredictedProperty:
     def settle(column: pd.Series[Any], unit: str) -> PropertyData:
-        return to_property(spec.name, slug(spec.name), column, unit, functools.partial(_cut, spec), merge_rare)
+        found = to_property(spec.name, slug(spec.name), column, unit, functools.partial(_cut, spec), merge_rare)
+        if spec.rank and found.levels is not None:
+            raise DataError(f"{where}: rank: true needs numbers or dates; its values are {_some(found.levels)}")
+        return replace(found, ranks=Ranks.of(found.values) if spec.rank else None)
 
     where = f"property {spec.name!r}"
     if isinstance(spec.of, str) and (column := examples.column(spec.of)) is not None:
@@ -132,6 +135,10 @@ def _plan_property(
     if getattr(function, "needs", "inputs") == "probabilities":
         return PredictedProperty(spec.name, slug(spec.name), function, lambda column: settle(column, unit))
     return settle(_measure(function, examples, where), unit)
+
+
+def _some(levels: tuple[str, ...]) -> str:
+    return ", ".join(map(repr, levels[:3])) + (", …" if len(levels) > 3 else "")
 
 
 def _cut(spec: PropertySpec, present: NDArray[np.float64]) -> dict[str, Any]:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from mlflow_sensie.errors import DataError
-
-if TYPE_CHECKING:
-    pass
-
-
+from mlflow_sensie.inference import Ranks
 from mlflow_sensie.survey import as_numbers, column_kind
 
 
@@ -24,7 +20,8 @@ class PropertyData:
     """One property of all examples.
 
     ``values`` (n,): floats with NaN for missing, or level numbers with −1 for missing where ``levels`` names
-    them. ``span`` is the range that the effect is measured over; ``edges`` or ``unique`` say the bins.
+    them. ``span`` is the range that the effect is measured over; ``edges`` or ``unique`` say the bins; with
+    ``ranks``, those of all examples, the slope is that on the rank.
     """
 
     name: str
@@ -36,6 +33,7 @@ class PropertyData:
     edges: tuple[float, ...] | None = None
     unique: tuple[float, ...] | None = None
     merged: int = 0
+    ranks: Ranks | None = None
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,6 @@ def _refuse_not_built(keys: Mapping[str, Any]) -> None:
     for part in ("properties", "perturbations"):
         for item in _items(keys.get(part)):
             if isinstance(item, Mapping):
-                refuse(f"{part}.rank", item.get("rank"), False)
                 refuse(f"{part}.fit_range", item.get("fit_range"), None)
 
 

@@ -54,7 +54,7 @@ def json_schema() -> dict[str, Any]:
         parts[part]["properties"] |= {"name": {"type": "string", "minLength": 1}, target: {"type": "string"}}
     parts["PropertySpec"]["properties"] |= {"bins": _BINS}
     parts["PerturbationSpec"]["properties"] |= {"magnitudes": _MAGNITUDES, "allowed_drop": _DROP}
-    del parts["PropertySpec"]["properties"]["rank"], parts["PerturbationSpec"]["properties"]["fit_range"]
+    del parts["PerturbationSpec"]["properties"]["fit_range"]
     for key in ("properties", "perturbations"):
         keys[key]["items"] = {"anyOf": [{"type": "string"}, keys[key]["items"]]}
     parts["SliceSpec"]["properties"] |= {"column": {"type": "string"}, "bins": _BINS}

@@ -231,6 +231,9 @@ def wrong_properties() -> list[Case]:
 
     twice = pd.DataFrame({"k": [0, 0], "q": [1, 2]})
     return [
+        Case("ranks of a category", DataError, ("'mine': rank: true needs numbers or dates", "'x', 'y'"),
+             X=frame().assign(w=["x", "y"] * (N // 2)),
+             recipe={"properties": [{"name": "mine", "of": "w", "rank": True}]}),
         case("a column that is not there", RecipeError, "'mine'", "no column 'z'", "(columns: a, b, same, gone)",
              "known: image.", of="z"),
         case("a constant column", DataError, "'mine' is always 1.5", "must vary", of="same"),
@@ -337,7 +340,6 @@ def not_built() -> list[Case]:
              value in NOT_BUILT_INFERENCE.items()),
         *(case(f"inference.engine: {name!r}", {**PROPERTY, "inference": {"engine": name}}) for name in ("exact",
              "pymc")),
-        case("properties.rank", {"properties": [{"name": "a", "rank": True}]}),
         case("perturbations.fit_range", perturbed(lambda x, p: x, fit_range=[0, 1])),
     ]  # fmt: skip
 

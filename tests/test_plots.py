@@ -26,6 +26,7 @@ from mlflow_sensie.inference import (
     Interval,
     PerturbationFit,
     PropertyFit,
+    Ranks,
     ScoreScale,
     bin_edges,
     category_test,
@@ -97,12 +98,13 @@ def sweep(
     return perturbation_test(lambda: [scores], PROBABILITY, magnitudes=magnitudes, neutral=neutral, **kwargs)
 
 
-def binned(p: np.ndarray, mean: np.ndarray, *, bins: Any = 20, hard: bool = False) -> PropertyFit:
+def binned(p: np.ndarray, mean: np.ndarray, *, bins: Any = 20, hard: bool = False, rank: bool = False) -> PropertyFit:
     rng = np.random.default_rng(0)
     score = (rng.random(len(p)) < mean).astype(float) if hard else rng.beta(6 * mean, 6 * (1 - mean))
     edges, unique = bin_edges(p, bins)
     blocks = [(p, score, None)]
-    return property_test(lambda: blocks, PROBABILITY, edges=edges, unique=unique, span=property_span(p))
+    ranks = Ranks.of(p) if rank else None
+    return property_test(lambda: blocks, PROBABILITY, edges=edges, unique=unique, span=property_span(p), ranks=ranks)
 
 
 def category(labels: Sequence[str], n: int = 1000, missing: int = 0) -> CategoryFit:
@@ -136,14 +138,17 @@ def _properties(kind: str) -> PropertyFit:
         "dates": lambda: binned(rng.integers(17000, 19000, 800).astype(float), flat),
         "seconds": lambda: binned(seconds, flat[:400]),
         "no bins": lambda: binned(alcohol, rising, bins="none"),
+        "ranks": lambda: binned(np.exp(2 * (alcohol - 10)), rising, rank=True),
+        "ranked counts": lambda: binned(gap, np.where(np.isnan(gap), 0.5, 0.85), rank=True),
+        "ranked dates": lambda: binned(17000 + np.exp(alcohol - 4), flat, rank=True),
     }[kind]()
 
 
 @cache
 def case(name: str) -> TestResult:
     """Give a test of every kind, by name."""
-    if name in ("bins", "counts", "missing", "flag", "dates", "seconds", "no bins"):
-        unit = {"bins": "% vol", "dates": words.DAYS, "seconds": "s"}.get(name, "")
+    if name in PROPERTIES:
+        unit = {"bins": "% vol", "dates": words.DAYS, "ranked dates": words.DAYS, "seconds": "s"}.get(name, "")
         return make_test(f"property {name}", "property", _properties(name), unit)
     sides = [-45.0, -30.0, -15.0, 15.0, 30.0, 45.0]
     makers: dict[str, Callable[[], TestResult]] = {
@@ -187,7 +192,8 @@ def case(name: str) -> TestResult:
 
 
 CURVES = ["rotation", "two sides", "below", "half censored", "flat", "logarithmic", "no neutral", "few"]
-PROPERTIES = ["bins", "counts", "missing", "flag", "dates", "seconds", "no bins"]
+RANKED = ["ranks", "ranked counts", "ranked dates"]
+PROPERTIES = ["bins", "counts", "missing", "flag", "dates", "seconds", "no bins", *RANKED]
 CASES = [
     *CURVES,
     *PROPERTIES,
@@ -273,6 +279,8 @@ def test_nothing_is_cut_off_and_no_texts_overlap(name: str) -> None:
         ("bins", "property bins (% vol)", "probability of the correct class"),
         ("dates", "property dates (date)", "probability of the correct class"),
         ("seconds", "property seconds (s), + 1600000000", "probability of the correct class"),
+        ("ranks", "property ranks, by rank", "probability of the correct class"),
+        ("ranked dates", "property ranked dates (date), by rank", "probability of the correct class"),
         ("regression", "feature.noise (feature SDs)", "−absolute error (target SDs)"),
         ("digits", "class, the lowest mean first", "probability of the correct class"),
     ],
@@ -310,6 +318,22 @@ def test_lines_and_bands_are_those_of_the_fit(name: str) -> None:
         assert one(ax, f"line-{line.side}").get_ydata() == pytest.approx(mean)
         box = one(ax, f"band-{line.side}").get_datalim(ax.transData)
         assert (box.y0, box.y1) == pytest.approx((low.min(), high.max()))
+
+
+@pytest.mark.parametrize("name", RANKED)
+def test_ranked_points_stand_at_their_rank_and_ticks_say_values(name: str) -> None:
+    fit, ax = case(name).fit, figure(name).axes[0]
+    x = np.concatenate([artist.get_xdata() for label in ("mean", "few") for artist in labelled(ax, label)])
+    known = ax.get_xlim()[0] < x
+    assert np.sort(x[known])[: len(fit.curve.p)] == pytest.approx(fit.ranks.share(fit.curve.p))
+    lowest = figure(name).axes[-1]
+    ticks = [text.get_text() for text in lowest.get_xticklabels()]
+    at = dict(zip(ticks, lowest.get_xticks(), strict=True))
+    at.pop("missing", None)
+    assert len(at) >= 3
+    for text, share in at.items():
+        value = fit.ranks.value(share)
+        assert text == (words.date(float(value)) if name == "ranked dates" else words.number(float(value)))
 
 
 @pytest.mark.parametrize("name", ["rotation", "two sides", "bins"])

@@ -51,6 +51,26 @@ def test_a_known_slope_and_intercept_of_a_property_are_recovered(slope: float) -
     assert found["spread"] == pytest.approx(wanted, rel=0.1, abs=0.006)
 
 
+def test_a_known_slope_on_the_rank_is_recovered() -> None:
+    n, sd = 4000, 0.05
+    rng = np.random.default_rng(25)
+    u = rng.random(n)
+    X = pd.DataFrame({"p": np.tan(np.pi * (u - 0.5)), "u": u, "noise": rng.normal(0, sd, n)})
+    X.loc[:99, "p"] = np.nan
+    model = known_scores(lambda X: np.clip(0.7 - 0.3 * X["u"] + X["noise"], 0, 1))
+    result = probe(
+        model, X, np.ones(n, dtype=int), {"properties": [{"name": "p", "rank": True}, {"name": "raw", "of": "p"}]}
+    )
+    found = result.tests["p"].metrics
+    assert found["slope"] == pytest.approx(-0.3, abs=0.02) and found["slope_lo95"] < -0.3 < found["slope_hi95"]
+    assert found["effect"] == pytest.approx(-0.3, abs=0.02) and found["unexpected"] < 0
+    assert found["departure"] < 0.01 < result.tests["raw"].metrics["departure"]
+    curve, raw = result.tests["p"].curve, result.tests["raw"].curve
+    assert curve["n"].tolist() == raw["n"].tolist() == [195] * 20 + [100]
+    assert curve["p"].iloc[9:11].abs().max() < 0.2  # in the property's own unit
+    assert mlflow_sensie.Result.from_json(result.to_json()).tests == result.tests
+
+
 def test_a_known_effect_of_a_perturbation_is_recovered() -> None:
     n, sd = 2000, 0.05
     rng = np.random.default_rng(22)

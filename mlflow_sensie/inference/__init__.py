@@ -13,6 +13,7 @@ from mlflow_sensie.inference.perturbation import PerturbationFit, SideFit, pertu
 from mlflow_sensie.inference.posterior import AnyPosterior, Draws, Interval, Mixture, Posterior
 from mlflow_sensie.inference.property import PropertyFit, property_test
 from mlflow_sensie.inference.quadrature import exact
+from mlflow_sensie.inference.ranks import RankAxis, Ranks
 from mlflow_sensie.inference.regression import Prior, Priors, Regression
 from mlflow_sensie.inference.scale import ScoreScale
 from mlflow_sensie.inference.spread import Spread, spread_of
@@ -35,6 +36,8 @@ __all__ = [
     "Prior",
     "Priors",
     "PropertyFit",
+    "RankAxis",
+    "Ranks",
     "Regression",
     "ScoreScale",
     "SideFit",

@@ -14,6 +14,7 @@ from mlflow_sensie.inference.curve import Curve, Line, curve_of
 from mlflow_sensie.inference.decision import Decision, Significance, decide, excludes_zero, significance
 from mlflow_sensie.inference.departure import Departure, departure_of_bins
 from mlflow_sensie.inference.posterior import AnyPosterior, Interval, Posterior
+from mlflow_sensie.inference.ranks import RankAxis, Ranks, with_rank_noise
 from mlflow_sensie.inference.regression import Regression
 from mlflow_sensie.inference.sandwich import Sandwich, guarded_sandwich
 from mlflow_sensie.inference.scale import ScoreScale
@@ -33,7 +34,9 @@ class PropertyFit:
     effect without pseudo-scores. `unexpected` is the part of the effect that the model's own expected score
     does not announce. `spread`, `departure` and `curve` are None where no bins were asked for. `missing` is
     the one-point curve of examples whose property is missing. `regression` holds the sums that the other
-    engines need; where one of them made `posterior`, `robust` is what engine `robust` says of the effect.
+    engines need; where one of them made `posterior`, `robust` is what engine `robust` says of the effect. With
+    `ranks`, `span`, `slope` and `line` are those of the rank, as a share of the examples; the curve's `p` stays
+    in the property's unit.
     """
 
     n: int
@@ -59,6 +62,7 @@ class PropertyFit:
     flags: tuple[str, ...]
     regression: Regression
     robust: Posterior | None = None
+    ranks: RankAxis | None = None
 
     @property
     def regressions(self) -> tuple[Regression, ...]:
@@ -70,7 +74,8 @@ class PropertyFit:
         (effect,) = effects
         assert isinstance(self.posterior, Posterior)
         found = _of_effect(effect, self.regression.length, self.rope)
-        return replace(self, line=self.regression.drawn(self.line, effect), robust=self.posterior, **found)
+        flags = self.flags if self.ranks is None else (*self.flags, "ranks_as_known")
+        return replace(self, line=self.regression.drawn(self.line, effect), robust=self.posterior, flags=flags, **found)
 
     def metrics(self) -> dict[str, float]:
         """Give the scalars under their contract names; all finite."""
@@ -122,6 +127,7 @@ def property_test(
     span: tuple[float, float],
     rope: float = 0.02,
     design: DesignBlocks | None = None,
+    ranks: Ranks | None = None,
 ) -> PropertyFit:
     """Estimate slope, effect, curve and spread of the score over a numeric property.
 
@@ -130,24 +136,30 @@ def property_test(
     the curve, neither means no curve. An example outside explicit edges counts in the slope and in the end
     bin beside it. Missing p is counted and summed up apart; rows whose score (or expected score) is not
     finite are dropped and counted. `design()` yields, for every block, the weights and clusters of its rows.
+    With `ranks`, the slope is that on the rank and `span` the whole range of ranks; the bins stay those of p.
     Raises ValueError for fewer than two examples and a constant property.
     """
     if not (np.isfinite(span).all() and span[1] - span[0] > 1e-290):
         raise ValueError(f"the property's span must be a finite range of some width, not {span!r}")
     cuts = None if edges is None and unique is None else inner_edges(edges, unique)
+    if ranks is not None:
+        blocks, cuts, span = _ranked(blocks, ranks), None if cuts is None else ranks.share(cuts), ranks.span
 
     def rows() -> Iterator[tuple[FloatArray, NDArray[np.bool_], Design]]:
         return _rows(blocks(), designs(design), span)
 
     table = _first_pass(rows, scale, cuts, span, design is not None)
-    plain, fit, few = _slope(rows, table, 1, scale.reach(table.seen))
-    unexpected = _unexpected(rows, table, scale)
+    rank_width = None if ranks is None else span[1] - span[0]
+    plain, fit, few = _slope(rows, table, 1, scale.reach(table.seen), rank_width)
+    unexpected = _unexpected(rows, table, scale, rank_width)
     curve, p = None, None
     inside, last = np.arange(len(table.bins.n) - 1), np.array([-1])
     named = table.bins.select(inside) if cuts is not None else None
     if named is not None:
-        p = _bin_p(table, span, bin_centres(edges, unique))
-        curve = curve_of(named, p.tolist(), bin_labels(edges, unique), scale, table.examples.select(inside))
+        centres = bin_centres(edges, unique)
+        p = _bin_p(table, span, centres if ranks is None else ranks.share(centres))
+        at = p if ranks is None else ranks.value(p)
+        curve = curve_of(named, at.tolist(), bin_labels(edges, unique), scale, table.examples.select(inside))
     missing, gone = table.bins.select(last), table.examples.select(last)
     return PropertyFit(
         **_of_effect(fit.posterior, span[1] - span[0], rope),
@@ -168,6 +180,7 @@ def property_test(
         regression=Regression.of_line(
             plain, table.moments.n, float(table.moments.scatter[0, 0]), span, scale.reach(table.seen)
         ),
+        ranks=None if ranks is None else ranks.axis(),
     )
 
 
@@ -183,6 +196,10 @@ def _of_effect(effect: AnyPosterior, length: float, rope: float) -> dict[str, An
         "decision": decide(prob, chance=not excludes_zero(summary)),
         "significance": significance(summary, rope),
     }
+
+
+def _ranked(blocks: Blocks, ranks: Ranks) -> Blocks:
+    return lambda: ((ranks.share(p), score, expected) for p, score, expected in blocks())
 
 
 Rows = Callable[[], Iterable[tuple[FloatArray, NDArray[np.bool_], Design]]]
@@ -236,7 +253,9 @@ def _first_pass(
     return _Table(moments, units, bins, places, seen, dropped)
 
 
-def _slope(rows: Rows, table: _Table, column: int, reach: tuple[float, float]) -> tuple[Sandwich, Sandwich, bool]:
+def _slope(
+    rows: Rows, table: _Table, column: int, reach: tuple[float, float], rank_width: float | None
+) -> tuple[Sandwich, Sandwich, bool]:
     """Fit the score (column 1) or its excess over the expected one (column 2) on z."""
     chosen = [0, column]
 
@@ -247,14 +266,17 @@ def _slope(rows: Rows, table: _Table, column: int, reach: tuple[float, float]) -
 
     whole = table.moments
     moments = replace(whole, mean=whole.mean[chosen], scatter=whole.scatter[np.ix_(chosen, chosen)])
-    return guarded_sandwich(pairs, moments, reach)
+    plain, fit, few = guarded_sandwich(pairs, moments, reach)
+    if rank_width is not None:
+        plain, fit = (with_rank_noise(each, pairs, moments, rank_width) for each in (plain, fit))
+    return plain, fit, few
 
 
-def _unexpected(rows: Rows, table: _Table, scale: ScoreScale) -> Posterior | None:
+def _unexpected(rows: Rows, table: _Table, scale: ScoreScale, rank_width: float | None) -> Posterior | None:
     if len(table.moments.mean) < 3:
         return None
     low, high = scale.reach(table.seen)
-    return _slope(rows, table, 2, (low - high, high - low))[1].posterior
+    return _slope(rows, table, 2, (low - high, high - low), rank_width)[1].posterior
 
 
 def _bin_p(table: _Table, span: tuple[float, float], centres: FloatArray) -> FloatArray:

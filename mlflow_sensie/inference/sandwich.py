@@ -95,7 +95,7 @@ def _parts(z: FloatArray, y: FloatArray, slope: float, w: FloatArray, weight: fl
     return np.column_stack([a * rest, a, a * a, w / weight + a * z / total, w * rest, w, w * rest * rest])
 
 
-def _per_unit(parts: RowBlocks) -> Iterator[FloatArray]:
+def per_unit(parts: RowBlocks) -> Iterator[FloatArray]:
     """Give the units' sums: of each row by itself, or of each cluster, these all at the end."""
     gathered: list[ClusterSums] = []
     for block, of in parts:
@@ -134,7 +134,7 @@ class _Columns:
     @classmethod
     def of(cls, parts: RowBlocks) -> _Columns:
         sums = PowerSums.empty(len(_Column._fields))
-        for unit in _per_unit(parts):
+        for unit in per_unit(parts):
             sums += PowerSums.of(_influences(unit))
         powers = (_Column(*map(float, power)) for power in (sums.first, sums.second, sums.fourth))
         return cls(sums.n, *powers)

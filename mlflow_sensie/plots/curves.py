@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlflow_sensie.inference import Curve, Line, PerturbationFit, PropertyFit
+from mlflow_sensie.inference import Curve, Line, PerturbationFit, PropertyFit, RankAxis
 from mlflow_sensie.plots import canvas, marks, words
 from mlflow_sensie.plots import ticks as tick
 from mlflow_sensie.plots.canvas import BLUE, GREEN, GREY, INK, PALE, SKY, VERMILION
@@ -62,14 +62,21 @@ def _missing(fit: Fit) -> Curve | None:
 def _placed(fit: Fit) -> list[tuple[Curve, list[float | None]]]:
     """Give the curves to draw, each with where its points stand."""
     missing, place = _missing(fit), _missing_place(_span(fit))
-    parts = [(fit.curve, list(fit.curve.p))] if fit.curve is not None else []
+    parts = [(fit.curve, _at(fit))] if fit.curve is not None else []
     return [*parts, (missing, [place] * len(missing.n))] if missing is not None else parts
+
+
+def _at(fit: Fit) -> list[float | None]:
+    """Give where the points of the curve stand: at p, or at its rank."""
+    if fit.curve is None or not isinstance(fit, PropertyFit) or fit.ranks is None:
+        return list(fit.curve.p) if fit.curve is not None else []
+    return [None if p is None else float(fit.ranks.share(p)) for p in fit.curve.p]
 
 
 def _span(fit: Fit) -> Span:
     """Give the range of p that has anything to show."""
     ends = [end for line in _lines(fit) for end in (line.start, line.stop)]
-    points = marks.points_of(fit.curve, fit.curve.p) if fit.curve is not None else []
+    points = marks.points_of(fit.curve, _at(fit)) if fit.curve is not None else []
     ends += [point.x for point in points]
     return min(ends), max(ends)
 
@@ -116,6 +123,8 @@ def _x_ticks(ax: Axes, test: TestResult, span: Span) -> tuple[list[float], list[
     """Name the points themselves where they are few and have room, else round numbers."""
     curve = test.fit.curve
     points = sorted({p for p in curve.p if p is not None}) if curve is not None else []
+    if isinstance(test.fit, PropertyFit) and test.fit.ranks is not None:
+        return _rank_ticks(ax, test, points)
     if test.unit == words.DAYS:
         return *tick.date_ticks(*span), ""
     if _log(test.fit):
@@ -127,6 +136,18 @@ def _x_ticks(ax: Axes, test: TestResult, span: Span) -> tuple[list[float], list[
             return points, labels, note
     ticks = tick.nice_ticks(*span)
     return ticks, *tick.tick_labels(ticks)
+
+
+def _rank_ticks(ax: Axes, test: TestResult, points: Sequence[float]) -> tuple[list[float], list[str], str]:
+    """Stand values of the property at their ranks: the points where they are few, else every tenth of the way."""
+    ranks: RankAxis = test.fit.ranks
+    values = np.array(points) if len(points) <= MOST_NAMED else ranks.value(np.linspace(0, 1, 11))
+    write = words.date if test.unit == words.DAYS else words.number
+    named = {float(ranks.share(p)): write(float(p)) for p in values}
+    # The label of an end stands half outside the axes: a long one would leave the paper.
+    labels = {share: text for share, text in named.items() if len(text) <= 6 or 0.05 < share < 0.95}
+    kept = canvas.roomy(ax, list(labels), list(labels.values()))
+    return kept, [labels[share] for share in kept], "by rank"
 
 
 def _score_range(fit: Fit, score: ScoreInfo) -> Span:

@@ -19,7 +19,9 @@ def property_phrases(test: TestResult) -> list[str]:
     fit: PropertyFit = test.fit
     phrases = [
         f"{fit.decision}: {words.with_interval('effect', fit.effect, say=True)}",
-        f"from {words.quantity(words.legible(test.unit), *fit.span)}",
+        "from the lowest to the highest rank"
+        if fit.ranks
+        else f"from {words.quantity(words.legible(test.unit), *fit.span)}",
     ]
     if fit.unexpected is not None:
         phrases.append(words.with_interval("unexpected", fit.unexpected))

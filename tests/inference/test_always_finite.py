@@ -18,6 +18,7 @@ from mlflow_sensie.inference import (
     Interval,
     PerturbationFit,
     PropertyFit,
+    Ranks,
     ScoreScale,
     bin_edges,
     category_test,
@@ -125,7 +126,10 @@ def test_property(scale: ScoreScale, data: st.DataObject) -> None:
     }[kind]
     assume(len(np.unique(p[np.isfinite(p)])) > 1)
     edges, unique = bin_edges(p, data.draw(st.sampled_from([20, 3, "none"])))
-    fit = property_test(lambda: [(p, y, expected)], scale, edges=edges, unique=unique, span=property_span(p), rope=0.02)
+    ranks = Ranks.of(p) if data.draw(st.booleans()) else None
+    fit = property_test(
+        lambda: [(p, y, expected)], scale, edges=edges, unique=unique, span=property_span(p), rope=0.02, ranks=ranks
+    )
     check(fit)
     assert all(np.all(np.isfinite(part)) for part in fit.line.at(fit.span))
     assert fit.curve is None or sum(fit.curve.n) == fit.n
