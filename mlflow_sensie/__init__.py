@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mlflow_sensie.comparison import Comparison as Comparison
+    from mlflow_sensie.comparison import compare as compare
     from mlflow_sensie.probing import probe as probe
     from mlflow_sensie.recipe import load_recipe as load_recipe
     from mlflow_sensie.recipe_model import Recipe as Recipe
@@ -16,13 +18,15 @@ if TYPE_CHECKING:
     from mlflow_sensie.tracking import log_folder as log_folder
 
 _WHERE = {
+    "Comparison": "mlflow_sensie.comparison",
     "Recipe": "mlflow_sensie.recipe_model",
     "Result": "mlflow_sensie.result",
+    "compare": "mlflow_sensie.comparison",
     "load_recipe": "mlflow_sensie.recipe",
     "log_folder": "mlflow_sensie.tracking",
     "probe": "mlflow_sensie.probing",
 }
-__all__ = ["Recipe", "Result", "__version__", "load_recipe", "log_folder", "probe"]
+__all__ = ["Comparison", "Recipe", "Result", "__version__", "compare", "load_recipe", "log_folder", "probe"]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,6 +19,7 @@ import pandas as pd
 from mlflow.entities import Metric, RunTag
 
 from mlflow_sensie import plots
+from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.recipe import capped_log_examples
 from mlflow_sensie.recipe_model import slug
 from mlflow_sensie.result import MOST_TESTS_WITH_KEYS, Result, TestResult
@@ -88,22 +89,79 @@ def log_result(
     return {name: f"{uri}/{name}" for name in names}
 
 
+def read_result(source: str | Path) -> Result:
+    """Read a result back with its score table.
+
+    ``source``: a run's id, or ``runs:/ID`` with the folder of ``report.json`` behind it where the run holds several
+    (``runs:/ID/second/sensie``); or a folder on disk.
+
+    Raises:
+        ComparisonError: there is no report, or several and it is not said which.
+    """
+    if Path(source).is_dir():
+        return _result_in(_home_in(Path(source)))
+    folder = tempfile.TemporaryDirectory(prefix="sensie-")
+    _download(str(source), folder.name)
+    result = _result_in(_home_in(Path(folder.name)))
+    if result.score_table is not None:
+        result.score_table._folder = folder  # its file is read when asked for, and goes when the table does
+    return result
+
+
+def _home_in(folder: Path) -> Path:
+    homes = sorted(report.parent for report in folder.rglob("report.json"))
+    if len(homes) != 1:
+        found = ", ".join(str(home.relative_to(folder)) for home in homes) or "none"
+        raise ComparisonError(f"{folder}: one report.json is needed, found: {found}")
+    return homes[0]
+
+
+def _download(source: str, folder: str) -> None:
+    """Fetch what a result is read from, out of a run."""
+    run_id, _, path = source.removeprefix("runs:/").partition("/")
+    client = mlflow.MlflowClient()
+    try:
+        homes = [path] if path else _homes(client, run_id)
+        if len(homes) != 1:
+            found = ", ".join(f"runs:/{run_id}/{home}" for home in homes) or "none"
+            raise ComparisonError(f"run {run_id}: one sensie/report.json is needed, found: {found}")
+        for file in client.list_artifacts(run_id, homes[0]):
+            if Path(file.path).name in ("report.json", "scores.parquet"):
+                client.download_artifacts(run_id, file.path, folder)
+    except mlflow.exceptions.MlflowException as error:
+        raise ComparisonError(f"{source!r} is neither a folder nor a run that can be read: {error}") from error
+
+
+def _homes(client: MlflowClient, run_id: str, path: str | None = None) -> list[str]:
+    """List the folders of a run that results lie in."""
+    entries = client.list_artifacts(run_id, path)
+    if path and any(each.path == f"{path}/report.json" for each in entries):
+        return [path]
+    return [home for each in entries if each.is_dir for home in _homes(client, run_id, each.path)]
+
+
+def _result_in(folder: Path) -> Result:
+    """Read report.json and, where it lies beside it, scores.parquet."""
+    from mlflow_sensie.scores import ScoreTable
+
+    result = Result.from_json((folder / "report.json").read_text(encoding="utf-8"))
+    scores = folder / "scores.parquet"
+    if scores.is_file():
+        result._score_table = ScoreTable.read_parquet(scores)
+    return result
+
+
 def log_folder(folder: str | Path, run_id: str) -> None:
     """Log a result that lies on disk because the tracking server had failed.
 
     Raises:
         FileNotFoundError: the folder holds no ``report.json``.
     """
-    from mlflow_sensie.scores import ScoreTable
-
     root = Path(folder)
     report = next(root.rglob("report.json"), None)
     if report is None:
         raise FileNotFoundError(f"{root} holds no report.json, so no result")
-    result = Result.from_json(report.read_text(encoding="utf-8"))
-    scores = report.with_name("scores.parquet")
-    if scores.is_file():
-        result._score_table = ScoreTable.read_parquet(scores)
+    result = _result_in(report.parent)
     said = root / DESTINATION
     links = json.loads(said.read_text(encoding="utf-8")) if said.is_file() else {}
     kept = [report.with_name(name) for name in gallery_names(result, result.tests).values()]

@@ -1,7 +1,8 @@
 """Two models on the same examples: every difference with the examples paired, and how sure it is."""
 
+from mlflow_sensie.comparison.comparing import compare
 from mlflow_sensie.comparison.difference import CurveDifference, Difference
 from mlflow_sensie.comparison.posteriors import Draws, SkewedT
 from mlflow_sensie.comparison.result import Comparison, TestComparison
 
-__all__ = ["Comparison", "CurveDifference", "Difference", "Draws", "SkewedT", "TestComparison"]
+__all__ = ["Comparison", "CurveDifference", "Difference", "Draws", "SkewedT", "TestComparison", "compare"]

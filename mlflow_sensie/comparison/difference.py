@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from mlflow_sensie.comparison.posteriors import Known, SkewedT, summary_of
 from mlflow_sensie.inference import Interval
+
+Better = Literal["lower", "higher", "smaller"]
 
 
 @dataclass(frozen=True)
@@ -13,11 +16,11 @@ class Difference:
     """How a quantity of model B differs from that of model A, in the quantity's unit.
 
     `a` and `b` are the two models' values, `difference` is B - A with its intervals and `posterior` all that is
-    known of it. `loss` says by how much B is worse: B - A for drops and spreads, A - B for a clean score and for
-    holds until, that of the sizes |b| - |a| for an effect. `bound` is a posterior that is never more hopeful
-    than `loss`, by which a claim "worse by at most" is judged; None where `loss` serves. `informative` counts
-    the examples that carry the difference, (Σd²)²/Σd⁴, None where that has no meaning; where they are few,
-    `few_informative`, the interval is a guarded one.
+    known of it. `better` says which values are: lower ones for drops and spreads, higher ones for a clean score
+    and for holds until, smaller |values| for effects, whose |b| - |a| `sizes` are the draws of. `bound` is a
+    posterior that is never more hopeful than `loss`, by which a claim "worse by at most" is judged; None where
+    `loss` serves. `informative` counts the examples that carry the difference, (Σd²)²/Σd⁴, None where that is not
+    known; where they are few, `few_informative`, the interval is a guarded one.
     """
 
     metric: str
@@ -26,10 +29,18 @@ class Difference:
     b: float
     difference: Interval
     posterior: Known
-    loss: Known
+    better: Better
+    sizes: Known | None = None
     bound: Known | None = None
     informative: float | None = None
     few_informative: bool = False
+
+    @property
+    def loss(self) -> Known:
+        """The posterior of how much worse B is, negative where it is better."""
+        if self.sizes is not None:
+            return self.sizes
+        return self.posterior.scaled(-1) if self.better == "higher" else self.posterior
 
     @property
     def prob_more_robust(self) -> float:
@@ -61,7 +72,7 @@ class Difference:
         """Give the difference of a model from itself: exactly 0."""
         point, nothing = SkewedT(0.0, 0.0), Interval(0.0, 0.0, 0.0, 0.0, 0.0)
         return replace(
-            self, b=self.a, difference=nothing, posterior=point, loss=point, bound=None, informative=0.0,
+            self, b=self.a, difference=nothing, posterior=point, sizes=None, bound=None, informative=0.0,
             few_informative=False,
         )  # fmt: skip
 
@@ -70,8 +81,8 @@ class Difference:
         posterior = self.posterior.scaled(factor)
         return replace(
             self, metric=metric, a=self.a * factor, b=self.b * factor, posterior=posterior,
-            difference=summary_of(self.difference.value * factor, posterior), loss=self.loss.scaled(factor),
-            bound=None if self.bound is None else self.bound.scaled(factor),
+            difference=summary_of(self.difference.value * factor, posterior),
+            sizes=self.sizes and self.sizes.scaled(factor), bound=self.bound and self.bound.scaled(factor),
         )  # fmt: skip
 
 

@@ -76,11 +76,11 @@ class Draws:
 
     @classmethod
     def of(cls, draws: ArrayLike) -> Draws:
-        """Keep 400 order statistics of draws (m,), to nine digits of the largest."""
+        """Keep 400 order statistics of draws (m,), to six digits of the largest."""
         x = np.sort(np.asarray(draws, np.float64))
         kept = x[((np.arange(KEPT) + 0.5) * len(x) / KEPT).astype(int)]
         largest = float(np.abs(kept).max())
-        return cls(tuple(np.round(kept, 9 - math.ceil(math.log10(largest)) if largest > 0 else 0).tolist()))
+        return cls(tuple(np.round(kept, 6 - math.ceil(math.log10(largest)) if largest > 0 else 0).tolist()))
 
     def prob_below(self, x: float) -> float:
         """Give P(value <= x)."""

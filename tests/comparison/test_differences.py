@@ -13,12 +13,12 @@ from mlflow_sensie.recipe_model import slug
 def drop(loc: float = 0.03, scale: float = 0.01) -> Difference:
     """B's mean drop is larger by 0.03 ± 0.01."""
     posterior = SkewedT(loc, scale, 50.0, 0.1)
-    return Difference("mean_drop", 51, 0.1, 0.1 + loc, summary_of(loc, posterior), posterior, posterior, None, 40.5)
+    return Difference("mean_drop", 51, 0.1, 0.1 + loc, summary_of(loc, posterior), posterior, "lower", informative=40.5)
 
 
 def effect() -> Difference:
     draws, hopeful, bound = (Draws(values) for values in ((-0.3, -0.1, 0.1), (-0.2, 0.0, 0.2), (0.0, 0.2, 0.4)))
-    return Difference("effect", 51, -0.4, -0.5, summary_of(-0.1, draws), draws, hopeful, bound)
+    return Difference("effect", 51, -0.4, -0.5, summary_of(-0.1, draws), draws, "smaller", hopeful, bound)
 
 
 def comparison() -> Comparison:
@@ -28,7 +28,7 @@ def comparison() -> Comparison:
     return Comparison(
         a="old", b="new", score="correct", score_unit="accuracy", n=51, paired=True, identical=False,
         correlation=0.5, tests={"my test": test}, not_compared={"other test": "A has no such test"},
-        clean=Difference("clean_score", 51, 0.8, 0.81, summary_of(0.01, clean), clean, clean.scaled(-1)),
+        clean=Difference("clean_score", 51, 0.8, 0.81, summary_of(0.01, clean), clean, "higher"),
     )  # fmt: skip
 
 

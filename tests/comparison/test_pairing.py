@@ -1,0 +1,102 @@
+"""Two score tables joined by example: in step where they can be, by id else, and refused where they must be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mlflow_sensie.comparison.pairing import Pairing, finite_rows
+from mlflow_sensie.errors import ComparisonError
+from mlflow_sensie.inference import ScoreScale
+from mlflow_sensie.scores import ScoreTable
+
+PROBABILITY = ScoreScale(0.0, 1.0, "probability")
+LOSS = ScoreScale(None, 0.0, "target SD")
+
+
+def table(ids: Sequence[Any], clean: Sequence[float], sizes: Sequence[int] = (), **more: Any) -> ScoreTable:
+    """A score table in blocks of these sizes."""
+    made, columns = ScoreTable(), {"id": np.array(ids), "clean": np.array(clean, float), **more}
+    cuts = [0, *np.cumsum(sizes).tolist(), len(ids)] if sizes else [0, len(ids)]
+    for start, stop in pairwise(cuts):
+        made.append({name: values[start:stop] for name, values in columns.items()})
+    return made
+
+
+def pairs(pairing: Pairing) -> list[tuple[Any, float, float]]:
+    rows = [zip(a["id"], a["clean"], b["clean"], strict=True) for a, b in pairing.blocks(["id", "clean"])]
+    return [row for block in rows for row in block]
+
+
+@pytest.mark.parametrize("sizes", [((), ()), ((3, 4), (5,)), ((1, 1, 1), (9,)), ((9, 1), (2, 2, 2))])
+def test_blocks_of_any_size_are_read_in_step(sizes: tuple[Sequence[int], Sequence[int]]) -> None:
+    ids, values = range(10), np.arange(10.0)
+    found = Pairing.by_id(table(ids, values, sizes[0]), table(ids, -values, sizes[1]))
+    assert found.order is None and found.n == 10
+    assert pairs(found) == [(i, float(i), -float(i)) for i in range(10)]
+
+
+def test_other_orders_are_joined_by_id() -> None:
+    found = Pairing.by_id(table([3, 1, 2, 9], [3, 1, 2, 9]), table([2, 3, 1, 7], [-2, -3, -1, -7], [2]))
+    assert found.n == 3
+    assert sorted(pairs(found)) == [(1, 1, -1), (2, 2, -2), (3, 3, -3)]
+
+
+def test_text_ids_join_too() -> None:
+    found = Pairing.by_id(table(["b", "a"], [2, 1]), table(["a", "b"], [1, 2]))
+    assert sorted(pairs(found)) == [("a", 1, 1), ("b", 2, 2)]
+
+
+def test_a_spilled_table_is_streamed(tmp_path: Path) -> None:
+    values = np.linspace(0, 1, 1000)
+    whole, spilled = table(range(1000), values), ScoreTable(spill_bytes=1000)
+    for start in range(0, 1000, 100):
+        spilled.append({"id": np.arange(start, start + 100), "clean": values[start : start + 100]})
+    spilled.write_parquet(tmp_path / "scores.parquet")
+    for other in (spilled, ScoreTable.read_parquet(tmp_path / "scores.parquet")):
+        found = Pairing.by_id(whole, other)
+        assert found.order is None and found.identical()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "message"),
+    [
+        ([1, 1, 2], [1, 2, 3], "ids of A are not unique"),
+        ([1, 2, 3], [3, 3, 1], "ids of B are not unique"),
+        ([1, 2], [3, 4], "0 examples in common"),
+        ([1, 2, 3], [3, 4, 5], "1 examples in common"),
+        ([1, 2, 3], ["a", "b", "c"], "0 examples in common"),
+    ],
+)
+def test_what_cannot_be_joined_is_refused(ours: list[Any], theirs: list[Any], message: str) -> None:
+    with pytest.raises(ComparisonError, match=message):
+        Pairing.by_id(table(ours, np.zeros(len(ours))), table(theirs, np.zeros(len(theirs))))
+
+
+def test_examples_with_a_missing_score_in_either_are_left_out() -> None:
+    one = {"score/t/0": np.array([0.1, np.nan, 0.3, 0.4])}
+    two = {"score/t/0": np.array([0.5, 0.6, 0.7, np.nan])}
+    found = Pairing.by_id(table(range(4), np.ones(4), **one), table(range(4), np.zeros(4), **two))
+    rows = np.concatenate(list(found.differences(["clean", "score/t/0"])))
+    assert rows == pytest.approx(np.array([[1, 0.1, -1, 0.4], [1, 0.3, -1, 0.4]]))
+    assert len(np.concatenate(list(finite_rows(found.a, ["clean", "score/t/0"])))) == 3
+
+
+def test_the_reach_is_the_bounds_or_what_either_model_reached() -> None:
+    found = Pairing.apart(table(range(3), [-1.0, -2, np.nan]), table(range(2), [-5.0, -3]))
+    assert not found.paired and found.n == 2
+    assert found.reach(["clean"], LOSS) == (-5, 0)
+    assert found.reach(["clean"], PROBABILITY) == (0, 1)
+
+
+def test_identical_means_every_score_they_share() -> None:
+    same = {"score/t/0": np.array([0.5, np.nan])}
+    one = table([1, 2], [1, 1], **same, **{"score/only_a/0": np.zeros(2)})
+    assert Pairing.by_id(one, table([1, 2], [1, 1], **same)).identical()
+    assert not Pairing.by_id(one, table([1, 2], [1, 1], **{"score/t/0": np.array([0.5, 0.5])})).identical()
+    assert not Pairing.apart(one, one).identical()
