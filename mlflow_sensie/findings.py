@@ -14,15 +14,15 @@ from mlflow_sensie.errors import DataError
 from mlflow_sensie.inference import (
     CategoryFit,
     Design,
-    Interval,
+    Guarded,
     PropertyFit,
     ScoreScale,
     category_test,
+    mean_test,
     perturbation_test,
     property_test,
 )
-from mlflow_sensie.inference.perturbation import mean_posterior
-from mlflow_sensie.inference.units import DesignBlocks, designs, effective_moments
+from mlflow_sensie.inference.units import DesignBlocks, designs
 from mlflow_sensie.plan import Plan
 from mlflow_sensie.property_data import PredictedProperty, PropertyData
 from mlflow_sensie.recipe_model import AbsoluteDrop, PerturbationSpec, Recipe
@@ -178,15 +178,15 @@ def design_of(table: Scores) -> DesignBlocks | None:
     return blocks if columns else None
 
 
-def clean_score(table: Scores) -> Interval:
-    """Mean clean score with its t intervals."""
+def clean_score(table: Scores, scale: ScoreScale) -> Guarded:
+    """The posterior of the mean clean score."""
 
     def rows() -> Iterator[tuple[NDArray[np.float64], Design]]:
         for block, design in zip(table.blocks([CLEAN]), designs(design_of(table)), strict=False):
             kept = np.isfinite(block[CLEAN])
-            yield block[CLEAN][kept, None], design.take(kept)
+            yield block[CLEAN][kept], design.take(kept)
 
-    sums = effective_moments(rows(), 1)[0]
-    if not sums.n > 1:
-        raise DataError(f"only {sums.n:.0f} examples (or clusters) have a score; at least two are needed")
-    return mean_posterior(sums).summary()
+    try:
+        return mean_test(rows, scale)
+    except ValueError as error:
+        raise DataError(str(error)) from error

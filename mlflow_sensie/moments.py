@@ -178,30 +178,30 @@ class GroupedMoments(Sums):
 
 @dataclass(frozen=True, eq=False)
 class PowerSums(Sums):
-    """Sums of the first, second and fourth powers of the columns of (n, q) influences; each sum is (q,)."""
+    """Sums of the first four powers of the columns of (n, q) influences; each sum is (q,)."""
 
     n: int
     first: FloatArray
     second: FloatArray
+    third: FloatArray
     fourth: FloatArray
 
     @classmethod
     def empty(cls, columns: int) -> PowerSums:
         """Sum no rows of `columns` columns."""
-        return cls(0, np.zeros(columns), np.zeros(columns), np.zeros(columns))
+        return cls(0, *(np.zeros(columns) for _ in range(4)))
 
     @classmethod
     def of(cls, influences: ArrayLike) -> PowerSums:
         """Sum a block of influences (n, q), which should be central already."""
         d = np.asarray(influences, np.float64)
         squared = d * d
-        return cls(len(d), d.sum(0), squared.sum(0), (squared * squared).sum(0))
+        return cls(len(d), d.sum(0), squared.sum(0), (squared * d).sum(0), (squared * squared).sum(0))
 
     def merge(self, other: PowerSums) -> PowerSums:
         """Join two sums."""
-        return PowerSums(
-            self.n + other.n, self.first + other.first, self.second + other.second, self.fourth + other.fourth
-        )
+        powers = (getattr(self, name) + getattr(other, name) for name in ("first", "second", "third", "fourth"))
+        return PowerSums(self.n + other.n, *powers)
 
     def informative(self) -> FloatArray:
         """Count the examples that carry each column: (Σd²)² / Σd⁴.

@@ -6,7 +6,7 @@ import functools
 import os
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -28,7 +28,7 @@ from mlflow_sensie.result import Interaction, Result, ScoreInfo, SliceColumn, Te
 from mlflow_sensie.roles import Roles, target_slices
 from mlflow_sensie.scores import ScoreTable
 from mlflow_sensie.scoring import REGRESSION, Scorer, Targets, settle_scorer
-from mlflow_sensie.settling import settle
+from mlflow_sensie.settling import Settled, settle
 from mlflow_sensie.slicing import infer_interactions, infer_slices
 from mlflow_sensie.sweep import Sweep, predict_in_calls
 
@@ -69,6 +69,23 @@ def failure_text(result: Result) -> str:
     return f"{count} (on_error: record goes on without raising):\n{errors}"
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """An evaluation that is ready to run: what was settled, how predictions are scored, whose data it is."""
+
+    settled: Settled
+    scorer: Scorer
+    targets: Targets
+    properties: tuple[PropertyData, ...]
+    roles: Roles
+    data_sha256: str
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe with every choice written out."""
+        return self.settled.recipe
+
+
 def evaluate(
     model: Any,
     X: Any,
@@ -83,14 +100,26 @@ def evaluate(
 
     ``columns`` names the features of an array X.
     """
-    started = time.monotonic()
+    return run(prepare(model, X, y, recipe, task=task, metadata=metadata, columns=columns))
+
+
+def prepare(
+    model: Any,
+    X: Any,
+    y: Any,
+    recipe: Recipe,
+    *,
+    task: str | None = None,
+    metadata: pd.DataFrame | None = None,
+    columns: tuple[str, ...] | None = None,
+) -> Prepared:
+    """Settle everything that comes before the sweep; nothing is predicted but the first chunk, unperturbed."""
     recipe = recipe.model_copy(update={"log_examples": capped_log_examples(recipe.log_examples)})
     settled = settle(model, X, y, recipe, task=task, metadata=metadata, columns=columns)
-    opened, recipe, examples = settled.model, settled.recipe, settled.examples
-    plan = settled.plan
-    first = _first_predictions(opened, examples, recipe)
-    scorer, targets = settle_scorer(opened, first, examples.targets, recipe)
-    properties = [*plan.properties, *([_class_levels(scorer, targets)] if recipe.class_test else [])]
+    recipe, plan, examples = settled.recipe, settled.plan, settled.examples
+    first = _first_predictions(settled.model, examples, recipe)
+    scorer, targets = settle_scorer(settled.model, first, examples.targets, recipe)
+    properties = (*plan.properties, *([_class_levels(scorer, targets)] if recipe.class_test else []))
     roles = _with_target_slices(plan.roles, recipe, scorer, targets)
     by_target = [each.name for each in roles.slices[len(plan.roles.slices) :]]
     recipe = recipe.model_copy(update={"slices": recipe.slices or tuple(SliceSpec(target=True) for _ in by_target)})
@@ -98,6 +127,16 @@ def evaluate(
         raise ModelError(
             f"property {plan.predicted[0].name!r} needs class probabilities, which the model does not give"
         )
+    digest = data_digest(examples, [*properties, *roles.data()])
+    return Prepared(replace(settled, recipe=recipe), scorer, targets, properties, roles, digest)
+
+
+def run(prepared: Prepared) -> Result:
+    """Sweep, and infer what the score table tells."""
+    started = time.monotonic()
+    settled, scorer, targets, roles = prepared.settled, prepared.scorer, prepared.targets, prepared.roles
+    opened, recipe, examples, plan = settled.model, settled.recipe, settled.examples, settled.plan
+    properties = list(prepared.properties)
     sweep = Sweep(
         opened, scorer, targets, examples, plan.tests, properties, plan.predicted,
         recipe.batch_size, recipe.seed, recipe.missing, roles.columns(),
@@ -105,13 +144,12 @@ def evaluate(
     with _Bar(sweep.n_predictions) as bar:
         sweep.progress = bar
         table = sweep.run()
-    digest = data_digest(examples, [*properties, *roles.data()])
-    table.metadata = _table_metadata(recipe, scorer, plan, digest)
-    run = functools.partial(infer, recipe, scorer, plan, properties, sweep)
-    tests = run(table)
+    table.metadata = _table_metadata(recipe, scorer, plan, prepared.data_sha256)
+    infer_part = functools.partial(infer, recipe, scorer, plan, properties, sweep)
+    tests = infer_part(table)
     result = _result(
-        recipe, opened, scorer, examples, tests, table, digest, settled.choices, sweep.n_predictions, started,
-        infer_slices(roles.slices, table, run),
+        prepared, tests, table, sweep.n_predictions, started,
+        infer_slices(roles.slices, table, scorer.scale, infer_part),
         infer_interactions(recipe, plan, properties, tests, table, scorer),
     )  # fmt: skip
     if recipe.log_examples == "full":
@@ -184,27 +222,29 @@ class _Bar:
 
 
 def _result(
-    recipe: Recipe, model: Model, scorer: Scorer, examples: Examples, tests: dict[str, TestResult],
-    table: ScoreTable, digest: str, choices: tuple[str, ...], n_predictions: int, started: float,
+    prepared: Prepared, tests: dict[str, TestResult], table: ScoreTable, n_predictions: int, started: float,
     slices: tuple[SliceColumn, ...], interactions: tuple[Interaction, ...],
 ) -> Result:  # fmt: skip
+    settled, scorer, recipe = prepared.settled, prepared.scorer, prepared.recipe
+    clean = clean_score(table, scorer.scale)
     result = Result(
         version=version("mlflow-sensie"),
         score=ScoreInfo(
             kind=scorer.kind, lower=scorer.scale.lower, upper=scorer.scale.upper, unit=scorer.scale.unit,
             source=scorer.source,
         ),
-        n=len(examples),
-        clean=clean_score(table),
+        n=len(settled.examples),
+        clean=clean.plain.summary(),
+        clean_known=clean,
         tests=tests,
         slices=slices,
         interactions=interactions,
         recipe=recipe.to_plain(),
         recipe_yaml=recipe.to_yaml(),
         recipe_sha256=recipe.digest(),
-        data_sha256=digest,
-        model_name=model.name,
-        choices=choices,
+        data_sha256=prepared.data_sha256,
+        model_name=settled.model.name,
+        choices=settled.choices,
         warnings=scorer.warnings,
         n_predictions=n_predictions,
         seconds=time.monotonic() - started,

@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, PrivateAttr, TypeAdapter, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
-from mlflow_sensie.inference import CategoryFit, Curve, Interval, PerturbationFit, PropertyFit
+from mlflow_sensie.inference import CategoryFit, Curve, Guarded, Interval, PerturbationFit, PropertyFit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,11 +102,16 @@ def _curve_frame(curve: Curve) -> pd.DataFrame:
 
 
 class Slice(_Frozen):
-    """What was found in one subset of the examples: its clean score, and the tests that could be run in it."""
+    """What was found in one subset of the examples: its clean score, and the tests that could be run in it.
+
+    ``code`` is how the score table's column of slices tells the subset.
+    """
 
     level: str
+    code: int
     n: int
     clean: Interval
+    clean_known: Guarded
     tests: dict[str, TestResult]
 
 
@@ -140,13 +145,17 @@ class Interaction(_Frozen):
 
 
 class Result(_Frozen):
-    """What an evaluation found: every test by name, and what it was measured on."""
+    """What an evaluation found: every test by name, and what it was measured on.
+
+    ``clean_known`` is all that is known of the clean score.
+    """
 
     schema_version: int = SCHEMA_VERSION
     version: str
     score: ScoreInfo
     n: int
     clean: Interval
+    clean_known: Guarded | None = None
     tests: dict[str, TestResult]
     slices: tuple[SliceColumn, ...] = ()
     interactions: tuple[Interaction, ...] = ()

@@ -35,22 +35,25 @@ CLEAN_SCORE = "clean_score"
 
 
 def infer_slices(
-    columns: Sequence[PropertyData], table: Scores, run: Callable[[Scores], dict[str, TestResult]]
+    columns: Sequence[PropertyData], table: Scores, scale: ScoreScale, run: Callable[[Scores], dict[str, TestResult]]
 ) -> tuple[SliceColumn, ...]:
     """Run the tests within each slice; ``run`` infers all tests from a part of the score table."""
-    return tuple(SliceColumn(column=each.name, slices=tuple(_slices(each, table, run))) for each in columns)
+    return tuple(SliceColumn(column=each.name, slices=tuple(_slices(each, table, scale, run))) for each in columns)
 
 
-def _slices(column: PropertyData, table: Scores, run: Callable[[Scores], dict[str, TestResult]]) -> Iterator[Slice]:
+def _slices(
+    column: PropertyData, table: Scores, scale: ScoreScale, run: Callable[[Scores], dict[str, TestResult]]
+) -> Iterator[Slice]:
     without = {CLASS} if column.name == TARGET else {column.name}  # constant within its own slices
     for code, level in enumerate(column.levels or ()):
         part = Part(table, slice_column(column.slug), code)
         try:
-            clean = clean_score(part)
+            known = clean_score(part, scale)
         except DataError:  # fewer than two examples
             continue
         found = {name: test for name, test in run(part).items() if test.ok and name not in without}
-        yield Slice(level=level, n=int((column.values == code).sum()), clean=clean, tests=found)
+        n, clean = int((column.values == code).sum()), known.plain.summary()
+        yield Slice(level=level, code=code, n=n, clean=clean, clean_known=known, tests=found)
 
 
 # --- frames ------------------------------------------------------------------------------------------------

@@ -5,10 +5,12 @@ Pure functions that depend on numpy and scipy alone.
 
 from mlflow_sensie.inference.binning import bin_edges, property_span
 from mlflow_sensie.inference.category import CategoryFit, category_test, merge_rare
+from mlflow_sensie.inference.contrast import Guarded
 from mlflow_sensie.inference.curve import Curve, Line, distance
 from mlflow_sensie.inference.decision import Decision, Significance, decide, significance
 from mlflow_sensie.inference.departure import Departure
 from mlflow_sensie.inference.holds_until import HoldsUntil
+from mlflow_sensie.inference.mean import mean_test
 from mlflow_sensie.inference.perturbation import PerturbationFit, SideFit, perturbation_test
 from mlflow_sensie.inference.posterior import AnyPosterior, Draws, Interval, Mixture, Posterior
 from mlflow_sensie.inference.property import PropertyFit, property_test
@@ -27,6 +29,7 @@ __all__ = [
     "Departure",
     "Design",
     "Draws",
+    "Guarded",
     "HoldsUntil",
     "Interval",
     "Line",
@@ -48,6 +51,7 @@ __all__ = [
     "decide",
     "distance",
     "exact",
+    "mean_test",
     "merge_rare",
     "perturbation_test",
     "property_span",

@@ -39,16 +39,26 @@ def contrast_posteriors(
     largest = (reach[1] - reach[0]) * np.abs(contrasts).sum(0) / 2
     carried, n = influences.informative(), scores.n
     found = []
-    for b, most, total, informative in zip(estimate, largest, influences.second, carried, strict=True):
-        plain = Posterior(float(b), float(np.sqrt(total / (n - 1) / n)), float(n - 1))
+    for b, most, total, cubes, informative in zip(
+        estimate, largest, influences.second, influences.third, carried, strict=True
+    ):
+        plain = _posterior(float(b), float(total), float(cubes), n)
         # Rounding of scores that never change leaves variances of about 1e-32.
-        few = total <= n * (1e-12 * most) ** 2 or not enough(float(informative), n)
-        found.append(Guarded(_with_pseudo(float(b), float(total), n, float(most)) if few else plain, plain, bool(few)))
+        few = bool(total <= n * (1e-12 * most) ** 2 or not enough(float(informative), n))
+        guarded = _with_pseudo(float(b), float(total), float(cubes), n, float(most)) if few else plain
+        found.append(Guarded(guarded, plain, few))
     return found
 
 
-def _with_pseudo(mean: float, scatter: float, n: float, most: float) -> Posterior:
+def _posterior(mean: float, scatter: float, cubes: float, n: float) -> Posterior:
+    skew = cubes / scatter**1.5 if scatter > 0 else 0.0
+    return Posterior(mean, float(np.sqrt(scatter / (n - 1) / n)), float(n - 1), skew=skew)
+
+
+def _with_pseudo(mean: float, scatter: float, cubes: float, n: float, most: float) -> Posterior:
+    """Join n examples about `mean`, with these central sums, and two at ± `most`."""
     total = n + 2
-    # Chan's rule for joining n examples about `mean` and two about 0.
-    joined = scatter + 2 * most**2 + mean**2 * 2 * n / total
-    return Posterior(mean * n / total, float(np.sqrt(joined / (total - 1) / total)), float(total - 1))
+    step, joined = mean * 2 / total, mean * n / total
+    cubes += 3 * step * scatter + n * step**3 - 6 * most**2 * joined - 2 * joined**3
+    scatter += n * step**2 + 2 * (most**2 + joined**2)
+    return _posterior(joined, scatter, cubes, total)

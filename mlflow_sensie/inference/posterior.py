@@ -77,12 +77,17 @@ class Distribution(ABC):
 
 @dataclass(frozen=True)
 class Posterior(Distribution):
-    """Student's t; `df` None is the normal, a scale of 0 a point."""
+    """Student's t; `df` None is the normal, a scale of 0 a point.
+
+    `skew` is that of the examples over √n. It does not enter here: intervals and probabilities are those of the t.
+    One-sided claims are made with it (`comparison.SkewedT`).
+    """
 
     loc: float
     scale: float
     df: float | None
     family: Literal["t"] = "t"
+    skew: float = 0.0
 
     def quantile(self, probability: float) -> float:
         """Give the value below which the probability (0 to 1, exclusive) lies."""
@@ -104,7 +109,8 @@ class Posterior(Distribution):
 
     def scaled(self, factor: float) -> Posterior:
         """Give the posterior of factor × value."""
-        return Posterior(self.loc * factor, self.scale * abs(factor), self.df)
+        skew = math.copysign(self.skew, self.skew * factor)
+        return replace(self, loc=self.loc * factor, scale=self.scale * abs(factor), skew=skew)
 
 
 @dataclass(frozen=True)
@@ -183,6 +189,14 @@ class Draws(Distribution):
         """Summarise draws (n,)."""
         quantiles = np.quantile(draws, PROBABILITIES)
         return cls(float(np.median(draws)), float(draws.std()), _plain(PROBABILITIES), _plain(quantiles))
+
+    @classmethod
+    def on_grid(cls, values: FloatArray, mass: FloatArray) -> Draws:
+        """Summarise a density given at ascending values (n,) by the mass (n,) up to each from the one before."""
+        cdf, mean = np.cumsum(mass), float(mass @ values)
+        scale = float(np.sqrt(max(float(mass @ (values - mean) ** 2), 0.0)))
+        quantiles = np.interp(PROBABILITIES, cdf, values)
+        return cls(float(np.interp(0.5, cdf, values)), scale, _plain(PROBABILITIES), _plain(quantiles))
 
     def quantile(self, probability: float) -> float:
         """Give the value below which the probability lies."""

@@ -22,7 +22,7 @@ class Sandwich:
     """A line through (z, y): level at `centre`, slope, variances, covariance, df.
 
     `residual_var` is the classical noise variance. `informative` counts the units that carry the slope, (Σd²)² /
-    Σd⁴, and `units` how many equal ones there are.
+    Σd⁴, `skew` is their Σd³ / (Σd²)^1.5, and `units` how many equal ones there are.
     """
 
     centre: float
@@ -35,11 +35,12 @@ class Sandwich:
     residual_var: float
     informative: float
     units: float
+    skew: float
 
     @property
     def posterior(self) -> Posterior:
         """Give the posterior of the slope."""
-        return Posterior(self.slope, float(np.sqrt(self.slope_var)), self.df)
+        return Posterior(self.slope, float(np.sqrt(self.slope_var)), self.df, skew=self.skew)
 
 
 def sandwich(rows: RowBlocks, moments: Moments) -> Sandwich:
@@ -68,8 +69,9 @@ def sandwich(rows: RowBlocks, moments: Moments) -> Sandwich:
     if (df < 100 or sums.informative < 20) and classical > hc2:
         hc2, level2, cross = classical, noise * moments.weight2 / weight**2, 0.0
     return Sandwich(
-        float(centre), float(level), slope, level2, hc2, cross, df, noise, sums.informative, sums.equal_units
-    )
+        float(centre), float(level), slope, level2, hc2, cross, df, noise, sums.informative, sums.equal_units,
+        sums.skew,
+    )  # fmt: skip
 
 
 def guarded_sandwich(
@@ -124,11 +126,12 @@ class _Column(NamedTuple):
 
 @dataclass(frozen=True)
 class _Columns:
-    """Sums over the units of their influences' first, second and fourth powers."""
+    """Sums over the units of their influences' first four powers."""
 
     units: int
     first: _Column
     second: _Column
+    third: _Column
     fourth: _Column
 
     @classmethod
@@ -136,13 +139,18 @@ class _Columns:
         sums = PowerSums.empty(len(_Column._fields))
         for unit in per_unit(parts):
             sums += PowerSums.of(_influences(unit))
-        powers = (_Column(*map(float, power)) for power in (sums.first, sums.second, sums.fourth))
+        powers = (_Column(*map(float, power)) for power in (sums.first, sums.second, sums.third, sums.fourth))
         return cls(sums.n, *powers)
 
     @property
     def informative(self) -> float:
         """Count the units that carry the slope."""
         return self.second.effect**2 / self.fourth.effect if self.fourth.effect > 0 else 0.0
+
+    @property
+    def skew(self) -> float:
+        """Give the skewness of the units' influences on the slope, over √n."""
+        return self.third.effect / self.second.effect**1.5 if self.second.effect > 0 else 0.0
 
     @property
     def equal_units(self) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import fdtrc
 
-from mlflow_sensie.inference.posterior import Interval
+from mlflow_sensie.inference.posterior import Draws, Interval
 from mlflow_sensie.inference.scale import ScoreScale
 from mlflow_sensie.moments import Extremes, FloatArray, GroupedMoments
 
@@ -19,7 +19,8 @@ PRIOR_SHARE = 0.25
 class Spread:
     """SD between groups, in the score's unit, and what it says of each group.
 
-    `spread` holds the posterior median and the central intervals. `prob_sensitive` is P(spread >= rope),
+    `spread` holds the posterior median and the central intervals, `posterior` all of it. `prob_sensitive` is
+    P(spread >= rope),
     `p_value` that of the weighted F test that all means are equal, None for a single group. `means`, `lo95`,
     `hi95` (K,) are the groups' means shrunk towards each other, None for a group without examples; `range` is
     the largest less the smallest.
@@ -32,6 +33,7 @@ class Spread:
     means: tuple[float | None, ...]
     lo95: tuple[float | None, ...]
     hi95: tuple[float | None, ...]
+    posterior: Draws
 
 
 def spread_of(sums: GroupedMoments, scale: ScoreScale, seen: Extremes, rope: float) -> Spread:
@@ -61,6 +63,7 @@ def spread_of(sums: GroupedMoments, scale: ScoreScale, seen: Extremes, rope: flo
         means=_placed(centre, present),
         lo95=_placed(scale.clip(centre - half), present),
         hi95=_placed(scale.clip(centre + half), present),
+        posterior=Draws.on_grid(reach * tau, mass),
     )
 
 

@@ -41,6 +41,12 @@ def test_a_known_spread_is_found(k: int, rng: np.random.Generator) -> None:
         assert found.spread.value == pytest.approx(0.08, rel=0.5 if k == 10 else 0.2)
 
 
+def test_a_spread_carries_its_whole_posterior(rng: np.random.Generator) -> None:
+    found = fit(*simulate(rng, 10, 200, 0.08), 10).levels_spread
+    assert found.posterior.interval() == pytest.approx((found.spread.lo95, found.spread.hi95), rel=2e-3)
+    assert found.posterior.prob_above(0.02) == pytest.approx(found.prob_sensitive, abs=1e-3)
+
+
 def test_no_spread_is_not_called_one() -> None:
     rng = np.random.default_rng(2)
     words = [fit(*simulate(rng, 10, 100, 0.0), 10).decision for _ in range(60)]

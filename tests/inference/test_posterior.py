@@ -140,3 +140,13 @@ def test_every_posterior_keeps_the_same_promises(found: AnyPosterior) -> None:
         )
         assert scaled.scale == pytest.approx(abs(factor) * found.scale)
     assert math.isclose(found.summary().scaled(2.0).hi95, found.scaled(2.0).summary().hi95)
+
+
+def test_a_density_on_a_grid_is_summarised_as_its_draws_would_be() -> None:
+    values = np.linspace(-4, 10, 4001)
+    mass = np.append(0, np.diff(stats.norm(3, 1.5).cdf(values)))
+    found = Draws.on_grid(values, mass / mass.sum())
+    assert found.loc == pytest.approx(3, abs=1e-3)
+    assert found.scale == pytest.approx(1.5, rel=1e-3)
+    for x in (0.0, 2.5, 6.0):
+        assert found.prob_below(x) == pytest.approx(stats.norm(3, 1.5).cdf(x), abs=1e-3)
