@@ -100,7 +100,7 @@ def left_skewed(rng: np.random.Generator) -> np.ndarray:
 def test_a_claim_at_the_truth_is_made_once_in_twenty(
     draw: Callable[[np.random.Generator], np.ndarray], truth: float
 ) -> None:
-    """"At least the truth": by Student's t it is made 8 % of the time, by the posterior with its skewness 5 %."""
+    """A claim "at least the truth": by Student's t 8 % of the time, by the posterior with its skewness 5 %."""
     rng, plain, corrected = np.random.default_rng(1), 0, 0
     for _ in range(1500):
         found = mean_of(draw(rng))
