@@ -92,6 +92,19 @@ class TestResult(_Frozen):
             return frame.assign(p=frame["label"])[columns].reset_index(drop=True)
         return frame.reindex(columns=columns).reset_index(drop=True)
 
+    @property
+    def own_holds_until(self) -> pd.DataFrame:
+        """How far the examples hold by themselves: side, p, distance, and the share that has not fallen by then.
+
+        An example has fallen once its own score lies more than the allowed drop below its own clean score. Empty
+        but for perturbation tests.
+        """
+        rows = []
+        if isinstance(self.fit, PerturbationFit):
+            points = [(each.side, point) for each in self.fit.sides for point in each.own_holds()]
+            rows = [(side, self.fit.magnitude(side, u), u, share) for side, (u, share) in points]
+        return pd.DataFrame(rows, columns=["side", "p", "distance", "holds"])
+
     def _curves(self) -> list[Curve | None]:
         return [] if self.fit is None else [self.fit.curve, getattr(self.fit, "missing", None)]
 

@@ -286,9 +286,9 @@ def test_nothing_is_cut_off_and_no_texts_overlap(name: str) -> None:
     ],
 )
 def test_axes_are_labelled_with_units(name: str, x: str, y: str) -> None:
-    ax = figure(name).axes[0]
-    assert ax.get_xlabel() == x
-    assert ax.get_ylabel().replace("\n", " ") == y
+    axes = figure(name).axes
+    assert axes[-1].get_xlabel() == x  # a strip, where there is one, has the axis
+    assert axes[0].get_ylabel().replace("\n", " ") == y
 
 
 def test_the_title_is_the_name_and_the_subtitle_has_the_key_numbers() -> None:
@@ -424,9 +424,9 @@ def test_a_floor_below_the_score_s_bound_is_drawn_at_the_bound() -> None:
 
 
 def test_a_logarithmic_sweep_has_a_logarithmic_axis_with_its_magnitudes() -> None:
-    ax = figure("logarithmic").axes[0]
-    assert ax.get_xscale() == "log"
-    assert tick_texts(ax) == ["0.25", "0.5", "1", "2", "4"]
+    ax, strip = figure("logarithmic").axes
+    assert ax.get_xscale() == strip.get_xscale() == "log"
+    assert tick_texts(strip) == ["0.25", "0.5", "1", "2", "4"]
     assert "from factor 1 to " in said(figure("logarithmic"), "subtitle")
 
 
@@ -450,7 +450,24 @@ def test_uneven_counts_get_a_strip_and_even_ones_do_not() -> None:
     curve = case("counts").fit.curve
     strip = figure("counts").axes[1]
     assert segments(strip, "counts")[:, 1, 1] == pytest.approx(curve.n)
-    assert len(figure("bins").axes) == 1 and len(figure("rotation").axes) == 1
+    assert len(figure("bins").axes) == 1
+
+
+@pytest.mark.parametrize("name", ["rotation", "two sides", "below", "logarithmic", "no neutral"])
+def test_a_strip_shows_how_many_examples_hold_by_themselves(name: str) -> None:
+    test, (ax, strip) = case(name), figure(name).axes
+    assert strip.get_xlim() == ax.get_xlim()
+    for side, points in test.own_holds_until.groupby("side"):
+        drawn, points = one(strip, f"own-line-{side}"), points.sort_values("p")
+        assert drawn.get_xdata() == pytest.approx(points["p"].tolist())
+        assert drawn.get_ydata() == pytest.approx(points["holds"].tolist())
+
+
+def test_a_sweep_that_no_example_falls_in_has_no_strip() -> None:
+    scores = np.full((50, 3), 0.9)
+    fit = perturbation_test(lambda: [scores], PROBABILITY, magnitudes=[1, 2], neutral=0)
+    test = make_test("harmless", "perturbation", fit)
+    assert len(plots.draw(make_result(test), test).axes) == 1
 
 
 def test_dates_are_written_as_dates() -> None:

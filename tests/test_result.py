@@ -14,6 +14,7 @@ from pydantic import ValidationError
 import mlflow_sensie
 from mlflow_sensie import Result, probe
 from mlflow_sensie.result import MOST_TESTS_WITH_KEYS
+from mlflow_sensie.scores import score_column
 
 ALL = {"ok", "n", "prob_sensitive"}
 EFFECT = {"effect", "effect_lo95", "effect_hi95", "effect_bound95"}
@@ -185,6 +186,21 @@ def test_summary_is_a_row_per_test(result: Result) -> None:
     assert set(table["decision"]) <= {"sensitive", "negligible", "undecided", "failed"}
     assert set(table["significance"].dropna()) <= {"high", "medium", "low"}
     assert table["effect"].dtype == table["spread"].dtype == np.float64
+
+
+def test_the_examples_own_holds_until_is_a_distribution_per_side(result: Result) -> None:
+    test = result.tests["two sides"]
+    own, fit, table = test.own_holds_until, test.fit, result.score_table
+    assert own.columns.tolist() == ["side", "p", "distance", "holds"] and table is not None
+    assert own["side"].tolist() == ["below", "below", "above", "above"]
+    assert own["p"].tolist() == [0, -1, 0, 1] and own["distance"].tolist() == [0, 1, 0, 1]
+    clean = table.column("clean")
+    for index, side in enumerate(("below", "above")):
+        holds = (table.column(score_column(test.slug, index)) >= 0.9 * clean).mean()
+        assert own[own["side"] == side]["holds"].tolist() == [1, pytest.approx(holds)]
+    assert result.tests["number"].own_holds_until.empty and result.tests["broken"].own_holds_until.empty
+    assert Result.from_json(result.to_json()).tests["two sides"].own_holds_until.equals(own)
+    assert fit.magnitude("below", 1) == -1
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -45,6 +46,11 @@ class SideFit:
     line: Line
     regression: Regression
     robust: Posterior | None = None
+
+    def own_holds(self) -> list[tuple[float, float]]:
+        """Give each point's distance, and the share of the examples whose own score has not fallen by then."""
+        fallen = np.cumsum(self.first_failed[:-1]) / sum(self.first_failed)
+        return [(d, float(1 - share)) for d, share in zip(self.holds.distances, fallen, strict=True)]
 
     def with_posterior(self, effect: AnyPosterior) -> SideFit:
         """Put another engine's posterior of the effect in place of that of `robust`, and what follows from it."""
@@ -91,6 +97,13 @@ class PerturbationFit:
     departure: Departure
     curve: Curve
     flags: tuple[str, ...]
+
+    def magnitude(self, side: str, distance: float) -> float:
+        """Turn a distance on one side back into a magnitude."""
+        if self.neutral is None:
+            return distance
+        signed = -distance if side == "below" else distance
+        return self.neutral * math.exp(signed) if self.log_distance else self.neutral + signed
 
     @property
     def regressions(self) -> tuple[Regression, ...]:
@@ -266,7 +279,7 @@ def _of_sides(fits: tuple[SideFit, ...], rope: float) -> dict[str, Any]:
         "effect_bound95": max(fit.posterior.bound(1 - 0.05 / count) for fit in fits),
         "prob_sensitive": max(fit.posterior.prob_abs_at_least(rope) for fit in fits),
         "decision": _decision(fits, rope),
-        "significance": significance(effect, rope),
+        "significance": _significance(fits, rope),
     }
 
 
@@ -276,6 +289,12 @@ def _decision(fits: Sequence[SideFit], rope: float) -> Decision:
     real = [excludes_zero(fit.posterior.summary(len(fits))) for fit in fits]
     words = [decide(p, chance=not found) for p, found in zip(sensitive, real, strict=True)]
     return "sensitive" if "sensitive" in words else words[int(np.argmax(sensitive))]
+
+
+def _significance(fits: Sequence[SideFit], rope: float) -> Significance:
+    """The strongest word of any side, as with the decision."""
+    words = [significance(fit.posterior.summary(len(fits)), rope) for fit in fits]
+    return max(words, key=("low", "medium", "high").index)
 
 
 def mean_posterior(moments: Moments, column: int = 0) -> Posterior:

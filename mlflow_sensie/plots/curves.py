@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlflow_sensie.inference import Curve, Line, PerturbationFit, PropertyFit, RankAxis
-from mlflow_sensie.plots import canvas, marks, words
+from mlflow_sensie.plots import canvas, marks, strips, words
 from mlflow_sensie.plots import ticks as tick
-from mlflow_sensie.plots.canvas import BLUE, GREEN, GREY, INK, PALE, SKY, VERMILION
+from mlflow_sensie.plots.canvas import BLUE, GREEN, PALE, SKY, VERMILION
 from mlflow_sensie.plots.phrases import floor_of, perturbation_phrases, property_phrases
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from mlflow_sensie.result import Result, ScoreInfo, TestResult
 
-STRIP = 0.36
 MISSING_AT = 0.13
 MOST_NAMED, CURVE_LONG = 12, 10
 KEYS = ("mean, 95 % interval", "± SD", "little evidence", "line, 95 % band", "holds until, bound")
@@ -32,9 +31,9 @@ def draw_curve(result: Result, test: TestResult) -> Figure:
     fit: Fit = test.fit
     phrases = perturbation_phrases(test) if isinstance(fit, PerturbationFit) else property_phrases(test)
     figure, top = canvas.sheet(words.name_of(test), phrases)
-    texts, strip = _key_texts(fit), _uneven(fit)
+    texts, strip = _key_texts(fit), strips.worth_a_strip(fit)
     right = canvas.WIDTH - (canvas.RIGHT if isinstance(fit, PerturbationFit) else 0.2)
-    bottom = canvas.legend_height(texts) + 0.5 + (STRIP if strip else 0)
+    bottom = canvas.legend_height(texts) + 0.5 + (strips.HEIGHT if strip else 0)
     ax = canvas.add_axes(figure, canvas.LEFT, bottom, right, top)
     note = _x_axis(ax, test, _span(fit))
     canvas.set_score_axis(ax, *_score_range(fit, result.score))
@@ -42,7 +41,7 @@ def draw_curve(result: Result, test: TestResult) -> Figure:
     name = words.axis_name(test, canvas.size_of(ax)[0], canvas.LABEL, note)
     canvas.name_axes(ax, name, words.score_label(result.score))
     if strip:
-        _counts(ax, fit)
+        _draw_strip(ax, fit)
     canvas.legend(figure, list(zip(_keys(texts), texts, strict=True)))
     return canvas.finish(figure)
 
@@ -186,29 +185,12 @@ def _draw_fit(ax: Axes, fit: Fit, score: ScoreInfo) -> None:
         marks.draw_floor(ax, fit, floor_of(fit, score))
 
 
-def _uneven(fit: Fit) -> bool:
-    """Tell whether the counts of a property's bins are worth a strip of their own."""
-    n = [count for count in fit.curve.n if count] if fit.curve is not None else []
-    return isinstance(fit, PropertyFit) and bool(n) and min(n) < 0.5 * max(n)
-
-
-def _counts(ax: Axes, fit: Fit) -> None:
-    """Put a strip of the bins' counts between the curve and its axis."""
-    box = ax.get_position()
-    left, right, below = box.x0 * canvas.WIDTH, box.x1 * canvas.WIDTH, box.y0 * canvas.HEIGHT
-    strip = canvas.add_axes(canvas.figure_of(ax), left, below - STRIP, right, below - 0.06)
-    at = [(p, n) for curve, at in _placed(fit) for p, n in zip(at, curve.n, strict=True) if p is not None]
-    most = max(n for _, n in at)
-    style: dict[str, Any] = {"colors": GREY, "linewidth": 4, "alpha": 0.55, "linestyles": "solid"}
-    strip.vlines([p for p, _ in at], 0, [n for _, n in at], **style, label="counts")
-    strip.set(xlim=ax.get_xlim(), ylim=(0, 1.08 * most))
-    canvas.set_ticks(strip.xaxis, list(ax.get_xticks()), [text.get_text() for text in ax.get_xticklabels()])
-    canvas.set_ticks(strip.yaxis, [most], [f"n {most:,}" if most < 1e5 else f"n {most:.1e}"])
-    strip.tick_params(axis="y", labelsize=canvas.KEY - 1, labelcolor=GREY)
-    strip.set_xlabel(ax.get_xlabel(), fontsize=canvas.LABEL, color=INK, labelpad=3)
-    ax.set_xlabel("")
-    ax.tick_params(axis="x", labelbottom=False, bottom=False)
-    ax.spines["bottom"].set_visible(False)
+def _draw_strip(ax: Axes, fit: Fit) -> None:
+    if isinstance(fit, PerturbationFit):
+        strips.draw_own(ax, fit)
+    else:
+        placed = [(p, n) for curve, at in _placed(fit) for p, n in zip(at, curve.n, strict=True)]
+        strips.draw_counts(ax, [(p, n) for p, n in placed if p is not None])
 
 
 # --- the legend ------------------------------------------------------------------------------------

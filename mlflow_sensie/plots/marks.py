@@ -12,7 +12,6 @@ import numpy as np
 from mlflow_sensie.inference import Curve, HoldsUntil, Line, PerturbationFit
 from mlflow_sensie.plots import canvas, words
 from mlflow_sensie.plots.canvas import BLUE, GREEN, GREY, PALE, SKY, VERMILION
-from mlflow_sensie.plots.phrases import magnitude
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,7 +108,7 @@ def draw_floor(ax: Axes, fit: PerturbationFit, floor: float) -> None:
 
 def _holds(ax: Axes, fit: PerturbationFit, holds: HoldsUntil, floor: float) -> None:
     """Mark the crossing, a stem down to the axis, and the one-sided bound; an arrow where none was found."""
-    at, bound = (magnitude(fit, holds.side, distance) for distance in (holds.value, holds.lo95))
+    at, bound = (fit.magnitude(holds.side, distance) for distance in (holds.value, holds.lo95))
     stem: Style = {"color": GREEN, "linewidth": 0.9, "linestyle": DOTTED}
     ax.plot([at, at], [ax.get_ylim()[0], floor], **stem, zorder=1.5, label=f"stem-{holds.side}")
     bar: Style = {"color": GREEN, "linewidth": 2.4, "linestyle": "-", "solid_capstyle": "butt"}

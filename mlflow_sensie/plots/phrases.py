@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from mlflow_sensie.inference import PerturbationFit, PropertyFit
@@ -53,7 +52,7 @@ def holds_phrase(fit: PerturbationFit, unit: str) -> str:
     step = (max(side.line.stop for side in fit.sides) - min(side.line.start for side in fit.sides)) / 300
     ends, bounds, sure = [], [], True
     for side in fit.sides:
-        at, bound = (magnitude(fit, side.side, d) for d in (side.holds.value, side.holds.lo95))
+        at, bound = (fit.magnitude(side.side, d) for d in (side.holds.value, side.holds.lo95))
         sign = "" if not side.holds.censored else "≤ " if side.side == "below" else "≥ "
         ends.append(sign + words.number(at, step))
         bounds.append(words.number(bound, step))
@@ -69,18 +68,10 @@ def _count_phrases(fit: Fit) -> list[str]:
     return [f"n = {fit.n:,}{missing}{dropped}", few]
 
 
-def magnitude(fit: PerturbationFit, side: str, distance: float) -> float:
-    """Turn a distance on one side back into a magnitude."""
-    if fit.neutral is None:
-        return distance
-    signed = -distance if side == "below" else distance
-    return fit.neutral * math.exp(signed) if fit.log_distance else fit.neutral + signed
-
-
 def floor_of(fit: PerturbationFit, score: ScoreInfo) -> float:
     """Give the lowest mean score that counts as holding: that of a side's first point less its margin."""
     holds = fit.sides[0].holds
-    first = magnitude(fit, holds.side, holds.distances[0])
+    first = fit.magnitude(holds.side, holds.distances[0])
     known = fit.clean.value
     if fit.neutral is None:
         known = next(

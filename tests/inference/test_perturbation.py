@@ -128,6 +128,7 @@ def test_a_side_that_improves_is_a_change_too(rng: np.random.Generator) -> None:
     found = fit(rows, [-1, 1])
     assert found.worse == "below" and abs(found.effect.value) < 0.01
     assert found.decision == "sensitive" and found.effect_bound95 > 0.15
+    assert found.significance == "high"
 
 
 def test_below_the_neutral_a_fall_away_from_it_is_negative(rng: np.random.Generator) -> None:
