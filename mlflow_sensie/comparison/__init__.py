@@ -2,7 +2,7 @@
 
 from mlflow_sensie.comparison.comparing import compare
 from mlflow_sensie.comparison.difference import CurveDifference, Difference
-from mlflow_sensie.comparison.posteriors import Draws, SkewedT
+from mlflow_sensie.comparison.posteriors import Sampled, SkewedT
 from mlflow_sensie.comparison.result import Comparison, TestComparison
 
-__all__ = ["Comparison", "CurveDifference", "Difference", "Draws", "SkewedT", "TestComparison", "compare"]
+__all__ = ["Comparison", "CurveDifference", "Difference", "Sampled", "SkewedT", "TestComparison", "compare"]

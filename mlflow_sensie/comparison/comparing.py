@@ -15,13 +15,14 @@ from mlflow_sensie.comparison.contrasts import Joint, Rng, paired, unpaired
 from mlflow_sensie.comparison.difference import Difference
 from mlflow_sensie.comparison.grouping import compare_spreads
 from mlflow_sensie.comparison.matching import refuse_other_scores, score_table_of, spec_of, why_not
-from mlflow_sensie.comparison.pairing import Pairing, finite_rows
+from mlflow_sensie.comparison.pairing import SIDES, Pairing, design_columns, design_of
 from mlflow_sensie.comparison.properties import paired_fit, property_differences
 from mlflow_sensie.comparison.result import Comparison, TestComparison
 from mlflow_sensie.comparison.sweeps import SweepPair, contrast_difference, contrasts_of
-from mlflow_sensie.inference import ScoreScale, bin_edges
+from mlflow_sensie.inference import Design, ScoreScale, bin_edges
 from mlflow_sensie.inference.binning import inner_edges
 from mlflow_sensie.inference.holds_until import Floor
+from mlflow_sensie.inference.ranks import Ranks
 from mlflow_sensie.inference.sides import Sweep
 from mlflow_sensie.moments import FloatArray
 from mlflow_sensie.result import Result, TestResult
@@ -35,7 +36,7 @@ def compare(a: Result | str | Path, b: Result | str | Path) -> Comparison:
 
     ``a`` and ``b``: results with their score tables, as ``probe`` gives them; runs by their id or
     ``runs:/…`` URI; or folders with a ``report.json`` and its ``scores.parquet``. On the same data examples are
-    paired by their ids; else the two are taken for independent, and a warning says so. Draws are seeded by A's
+    paired by their ids; else the two are taken for independent, and a warning says so. Sampled are seeded by A's
     recipe and the test's name.
 
     Raises:
@@ -95,8 +96,8 @@ class _Pair:
         reach = self.pairing.reach(columns, self.scale)
         if self.pairing.paired:
             return paired(lambda: self.pairing.differences(columns), contrasts, reach)
-        rows = [partial(finite_rows, table, columns) for table in (self.pairing.a, self.pairing.b)]
-        return unpaired(rows[0], rows[1], contrasts, reach)
+        a, b = (partial(self.pairing.rows, side, columns) for side in SIDES)
+        return unpaired(a, b, contrasts, reach)
 
     def _tests(self) -> tuple[dict[str, TestComparison], dict[str, str]]:
         tests, missing = {}, {}
@@ -170,7 +171,9 @@ class _Pair:
         both = None
         if self.pairing.paired:
             reach = self.pairing.reach([CLEAN], self.scale)
-            both = paired_fit(self._property_blocks(test), self.scale, reach, ours.span)
+            ranks = Ranks.of(self.pairing.a.column(property_column(test.slug))) if ours.ranks else None
+            design = self._designs if design_columns(self.pairing.a) else None
+            both = paired_fit(self._property_blocks(test), self.scale, reach, ours.span, design, ranks)
         found = property_differences(ours, theirs, both, rng)
         if ours.spread is not None and theirs.spread is not None:
             cuts = self._cuts(test)
@@ -189,6 +192,10 @@ class _Pair:
                 yield ours[column], theirs[CLEAN] - ours[CLEAN], announced
 
         return blocks
+
+    def _designs(self) -> Iterator[Design]:
+        for ours, _ in self.pairing.blocks(design_columns(self.pairing.a)):
+            yield design_of(ours)
 
     def _cuts(self, test: TestResult) -> FloatArray:
         """The edges between the bins of a property, as A's plan chose them."""

@@ -15,11 +15,12 @@ from scipy.linalg import block_diag
 from mlflow_sensie.comparison.posteriors import SkewedT
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.inference.contrast import enough
+from mlflow_sensie.inference.units import Design, effective_moments, unit_blocks
 from mlflow_sensie.moments import FloatArray, Moments, PowerSums
 
 DRAWS = 4_000
 Rng = np.random.Generator
-Rows = Callable[[], Iterable[FloatArray]]
+Rows = Callable[[], Iterable[tuple[FloatArray, Design]]]
 
 
 @dataclass(frozen=True)
@@ -33,21 +34,17 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Joint:
-    """Two models' k columns together.
+    """Two models' k columns together, over n examples.
 
-    `moments` are those of 2k columns, A's and then those of B - A; `a` and `d` are the estimates of q contrasts,
-    (k, q), of A and of B - A.
+    `moments` are those of 2k columns, A's and then those of B - A, over equal, independent units; `a` and `d` are
+    the estimates of q contrasts, (k, q), of A and of B - A.
     """
 
+    n: int
     moments: Moments
     contrasts: FloatArray
     a: tuple[Estimate, ...]
     d: tuple[Estimate, ...]
-
-    @property
-    def n(self) -> int:
-        """Give the number of examples."""
-        return int(self.moments.n)
 
     def values(self, index: int) -> tuple[float, float]:
         """Give contrast `index` of A and of B."""
@@ -70,20 +67,20 @@ def paired(rows: Rows, contrasts: FloatArray, reach: tuple[float, float]) -> Joi
     Raises ComparisonError for fewer than two examples.
     """
     most = _largest(contrasts, reach)
-    moments, found = _estimates(rows, block_diag(contrasts, contrasts), np.concatenate([most, 2 * most]))
+    n, moments, found = _estimates(rows, block_diag(contrasts, contrasts), np.concatenate([most, 2 * most]))
     q = contrasts.shape[1]
-    return Joint(moments, contrasts, tuple(found[:q]), tuple(found[q:]))
+    return Joint(n, moments, contrasts, tuple(found[:q]), tuple(found[q:]))
 
 
 def unpaired(rows_a: Rows, rows_b: Rows, contrasts: FloatArray, reach: tuple[float, float]) -> Joint:
     """Sum blocks (n, k), finite, of either model on examples of its own; raises ComparisonError for fewer than two."""
     most = _largest(contrasts, reach)
-    (a, of_a), (b, of_b) = (_estimates(rows, contrasts, most) for rows in (rows_a, rows_b))
+    (n_a, a, of_a), (n_b, b, of_b) = (_estimates(rows, contrasts, most) for rows in (rows_a, rows_b))
     var_a, var_b = (one.covariance() / one.n for one in (a, b))
-    n = min(a.n, b.n)
-    together = np.block([[var_a, -var_a], [-var_a, var_a + var_b]]) * n * (n - 1)
-    moments = Moments(n, n, n, np.concatenate([a.mean, b.mean - a.mean]), together)
-    return Joint(moments, contrasts, tuple(of_a), tuple(map(_apart, of_a, of_b)))
+    units = min(a.n, b.n)
+    together = np.block([[var_a, -var_a], [-var_a, var_a + var_b]]) * units * (units - 1)
+    moments = Moments(units, units, units, np.concatenate([a.mean, b.mean - a.mean]), together)
+    return Joint(min(n_a, n_b), moments, contrasts, tuple(of_a), tuple(map(_apart, of_a, of_b)))
 
 
 def independent(a: SkewedT, b: SkewedT) -> SkewedT:
@@ -123,31 +120,30 @@ def _largest(contrasts: FloatArray, reach: tuple[float, float]) -> FloatArray:
     return np.asarray((reach[1] - reach[0]) * np.abs(contrasts).sum(0) / 2)
 
 
-def _estimates(rows: Rows, contrasts: FloatArray, most: FloatArray) -> tuple[Moments, list[Estimate]]:
-    moments = Moments.empty(len(contrasts))
-    for block in rows():
-        moments += Moments.of(block)
-    if moments.n < 2:
-        raise ComparisonError(f"at least two examples with all scores in both are needed, not {moments.n}")
+def _estimates(rows: Rows, contrasts: FloatArray, most: FloatArray) -> tuple[int, Moments, list[Estimate]]:
+    n = sum(len(block) for block, _ in rows())
+    moments, factor = effective_moments(rows(), len(contrasts))
+    if not moments.n > 1:
+        raise ComparisonError(f"at least two examples (or clusters) with all scores in both are needed; {n} came")
     q = contrasts.shape[1]
     powers = PowerSums.empty(2 * q)
-    for block in rows():
-        d = (block - moments.mean) @ contrasts
+    for block, weight in unit_blocks(rows()):
+        d = (factor * weight)[:, None] * ((block - moments.mean) @ contrasts)
         powers += PowerSums.of(np.column_stack([d, d**3]))
     mean, carried = moments.mean @ contrasts, powers.informative()
-    n = np.full(q, moments.n)
-    sums = zip(mean, powers.second[:q], powers.first[q:], carried[:q], most, n, strict=True)
-    return moments, [_estimate(*map(float, each)) for each in sums]
+    sums = zip(mean, powers.second[:q], powers.first[q:], carried[:q], most, strict=True)
+    return n, moments, [_estimate(*map(float, each), units=float(moments.n)) for each in sums]
 
 
-def _estimate(mean: float, second: float, third: float, informative: float, most: float, n: float) -> Estimate:
-    """Give a contrast's estimate from its central sums Σd² and Σd³, t_{n-1} with their skewness.
+def _estimate(mean: float, second: float, third: float, informative: float, most: float, *, units: float) -> Estimate:
+    """Give a contrast's estimate from its central sums Σd² and Σd³ over n equal units, t_{n-1} with their skewness.
 
-    Where fewer than min(20, n/10) examples carry it, or nothing varies, four pseudo-examples with the largest
+    Where fewer than min(20, n/10) units carry it, or nothing varies, four pseudo-examples with the largest
     possible change are added, two up and two down: with the two of a single model's contrast 9 % of the models
     pass at their margin that lose 2 examples of 240.
     """
-    few, total = second <= n * (1e-12 * most) ** 2 or not enough(informative, n), n
+    n = total = units
+    few = second <= n * (1e-12 * most) ** 2 or not enough(informative, n)
     if few:
         step, total = mean * 4 / (n + 4), n + 4
         mean -= step

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlflow_sensie.errors import ComparisonError
-from mlflow_sensie.inference import ScoreScale
+from mlflow_sensie.inference import Design, ScoreScale
 from mlflow_sensie.moments import Extremes, FloatArray
-from mlflow_sensie.scores import CLEAN, EXPECTED, ID, Block, ScoreTable
+from mlflow_sensie.scores import CLEAN, CLUSTER, EXPECTED, ID, WEIGHT, Block, ScoreTable
 
 ROWS = 65_536
+Side = Literal["a", "b"]
+SIDES: tuple[Side, Side] = ("a", "b")
 Order = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
@@ -63,18 +65,23 @@ class Pairing:
             here = slice(start, start + ROWS)
             yield _cut(ours, here), _cut(theirs, here)
 
-    def differences(self, columns: Sequence[str]) -> Iterator[FloatArray]:
-        """Yield rows (n, 2k): A's columns, then B - A; examples with a missing score in either are left out."""
-        for ours, theirs in self.blocks(columns):
+    def differences(self, columns: Sequence[str]) -> Iterator[tuple[FloatArray, Design]]:
+        """Yield rows (n, 2k), A's columns and then B - A, with their design; none with a missing score in either."""
+        for ours, theirs in self.blocks([*columns, *design_columns(self.a)]):
             a, b = (np.column_stack([block[name] for name in columns]) for block in (ours, theirs))
-            rows = np.hstack([a, b - a])
-            yield rows[np.isfinite(rows).all(1)]
+            yield _finite(np.hstack([a, b - a]), design_of(ours))
+
+    def rows(self, side: Side, columns: Sequence[str]) -> Iterator[tuple[FloatArray, Design]]:
+        """Yield one model's rows (n, k) of these columns with their design; none with a missing score."""
+        table = self.a if side == "a" else self.b
+        for block in table.blocks([*columns, *design_columns(table)]):
+            yield _finite(np.column_stack([block[name] for name in columns]), design_of(block))
 
     def reach(self, columns: Sequence[str], scale: ScoreScale) -> tuple[float, float]:
         """Give the score's bounds, with what either model reached in place of those it does not have."""
         seen = Extremes.empty()
-        for table in (self.a, self.b) if not scale.bounded else ():
-            for rows in finite_rows(table, columns):
+        for side in SIDES if not scale.bounded else ():
+            for rows, _ in self.rows(side, columns):
                 seen += Extremes.of(rows)
         return scale.reach(seen)
 
@@ -89,11 +96,19 @@ class Pairing:
         return all(np.array_equal(ours, theirs, equal_nan=ours.dtype.kind == "f") for ours, theirs in pairs)
 
 
-def finite_rows(table: ScoreTable, columns: Sequence[str]) -> Iterator[FloatArray]:
-    """Yield a table's rows (n, k) of these columns; examples with a missing score are left out."""
-    for block in table.blocks(columns):
-        rows = np.column_stack([block[name] for name in columns])
-        yield rows[np.isfinite(rows).all(1)]
+def design_columns(table: ScoreTable) -> list[str]:
+    """Name the columns that say how examples count, those that the table has of weight and cluster."""
+    return [name for name in (WEIGHT, CLUSTER) if name in table.columns]
+
+
+def design_of(block: Block) -> Design:
+    """Give the weights and clusters of a block, where it has them."""
+    return Design(block.get(WEIGHT), block.get(CLUSTER))
+
+
+def _finite(rows: FloatArray, design: Design) -> tuple[FloatArray, Design]:
+    kept = np.asarray(np.isfinite(rows).all(axis=1))
+    return rows[kept], design.take(kept)
 
 
 def _same_ids(a: ScoreTable, b: ScoreTable) -> bool:

@@ -10,13 +10,14 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from mlflow_sensie.inference import Interval
+from mlflow_sensie.inference.posterior import Distribution
 from mlflow_sensie.moments import FloatArray
 
 KEPT = 400
 
 
 @dataclass(frozen=True)
-class SkewedT:
+class SkewedT(Distribution):
     """Student's t about `loc`, corrected for the skewness of a mean (Hall 1992, J. R. Stat. Soc. B 54, 221).
 
     `df` None is the normal, a `scale` of 0 a point; `skew` is that of the examples over √n. With T = (loc -
@@ -55,10 +56,6 @@ class SkewedT:
         unit = (self.loc - draws) / self.scale
         return np.asarray(self.loc - self.scale * (np.cbrt(1 + 3 * third * (unit - third / 2)) - 1) / third)
 
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Give the central interval that holds the level (0 to 1, exclusive)."""
-        return self.quantile((1 - level) / 2), self.quantile((1 + level) / 2)
-
     def scaled(self, factor: float) -> SkewedT:
         """Give the posterior of factor × value."""
         return SkewedT(self.loc * factor, self.scale * abs(factor), self.df, self.skew * float(np.sign(factor)))
@@ -69,13 +66,13 @@ class SkewedT:
 
 
 @dataclass(frozen=True)
-class Draws:
-    """Draws, thinned to evenly spaced order statistics; several may be equal, as 0 where nothing differs."""
+class Sampled:
+    """Sampled as evenly spaced order statistics; several may be equal, as 0 where nothing differs."""
 
     values: tuple[float, ...]
 
     @classmethod
-    def of(cls, draws: ArrayLike) -> Draws:
+    def of(cls, draws: ArrayLike) -> Sampled:
         """Keep 400 order statistics of draws (m,), to six digits of the largest."""
         x = np.sort(np.asarray(draws, np.float64))
         kept = x[((np.arange(KEPT) + 0.5) * len(x) / KEPT).astype(int)]
@@ -98,12 +95,12 @@ class Draws:
         """Give the central interval that holds the level (0 to 1)."""
         return self.quantile((1 - level) / 2), self.quantile((1 + level) / 2)
 
-    def scaled(self, factor: float) -> Draws:
+    def scaled(self, factor: float) -> Sampled:
         """Give the draws of factor × value."""
-        return Draws(tuple(np.sort(np.asarray(self.values) * factor).tolist()))
+        return Sampled(tuple(np.sort(np.asarray(self.values) * factor).tolist()))
 
 
-Known = SkewedT | Draws
+Known = SkewedT | Sampled
 
 
 def summary_of(value: float, posterior: Known) -> Interval:

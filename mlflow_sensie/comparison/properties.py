@@ -12,21 +12,31 @@ from mlflow_sensie.comparison.difference import Difference
 from mlflow_sensie.comparison.posteriors import SkewedT
 from mlflow_sensie.comparison.sweeps import size_difference
 from mlflow_sensie.inference import Posterior, PropertyFit, ScoreScale, property_test
+from mlflow_sensie.inference.ranks import Ranks
+from mlflow_sensie.inference.units import DesignBlocks
 
 Blocks = Callable[[], Iterable[tuple[Any, Any, Any]]]
 
 
-def paired_fit(blocks: Blocks, scale: ScoreScale, reach: tuple[float, float], span: tuple[float, float]) -> PropertyFit:
+def paired_fit(
+    blocks: Blocks,
+    scale: ScoreScale,
+    reach: tuple[float, float],
+    span: tuple[float, float],
+    design: DesignBlocks | None = None,
+    ranks: Ranks | None = None,
+) -> PropertyFit:
     """Run the property test on the examples' own differences, whose range is twice that of the score.
 
-    `blocks()` yields (p (n,), B's score - A's (n,), B's expected score - A's (n,) or None).
+    `blocks()` yields (p (n,), B's score - A's (n,), B's expected score - A's (n,) or None), `design()` their
+    weights and clusters; with `ranks` the slope is that on the rank.
     """
     width = reach[1] - reach[0]
-    return property_test(blocks, ScoreScale(-width, width, scale.unit), span=span)
+    return property_test(blocks, ScoreScale(-width, width, scale.unit), span=span, design=design, ranks=ranks)
 
 
 def property_differences(a: PropertyFit, b: PropertyFit, both: PropertyFit | None, rng: Rng) -> dict[str, Difference]:
-    """Compare effects over A's span, slopes, and unexpected parts where both have one.
+    """Compare effects over A's span, slopes, and unexpected parts where both have one; engine `robust` throughout.
 
     `both` is the fit of the examples' own differences; without it the two are taken for independent.
     """
@@ -38,11 +48,17 @@ def property_differences(a: PropertyFit, b: PropertyFit, both: PropertyFit | Non
     def compare(metric: str, ours: Posterior, theirs: Posterior, step: Posterior | None) -> Difference:
         return _difference(metric, n, ours, theirs.scaled(rescaled), step, few, rng)
 
-    found = {"effect": compare("effect", a.posterior, b.posterior, both.posterior if both else None)}
+    found = {"effect": compare("effect", _robust(a), _robust(b), _robust(both) if both else None)}
     found["slope"] = found["effect"].scaled("slope", per_unit)
     if a.unexpected_posterior is not None and b.unexpected_posterior is not None:
         step = both.unexpected_posterior if both else None
         found["unexpected"] = compare("unexpected", a.unexpected_posterior, b.unexpected_posterior, step)
+    return found
+
+
+def _robust(fit: PropertyFit) -> Posterior:
+    found = fit.robust or fit.posterior
+    assert isinstance(found, Posterior)
     return found
 
 

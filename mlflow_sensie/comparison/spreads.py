@@ -9,7 +9,7 @@ from scipy.special import chdtrc
 
 from mlflow_sensie.comparison.contrasts import DRAWS, Rng
 from mlflow_sensie.comparison.difference import Difference
-from mlflow_sensie.comparison.posteriors import Draws, summary_of
+from mlflow_sensie.comparison.posteriors import Sampled, summary_of
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.inference.contrast import enough
 from mlflow_sensie.moments import FloatArray, GroupedMoments
@@ -77,7 +77,7 @@ def spread_difference(pair: GroupPair, n: int, informative: float | None, rng: R
     limit = _sd_inverted(pair.step, noise_b - noise_a, factor)
     low = few or _may_be_equal(b, pair.var_b)
     high = few or _may_be_equal(a, pair.var_a)
-    posterior = Draws.of(_widened(drawn, limit if low else None, limit if high else None))
+    posterior = Sampled.of(_widened(drawn, limit if low else None, limit if high else None))
     value = value_b - value_a
     return Difference(
         "spread", n, value_a, value_b, summary_of(value, posterior), posterior, "lower",

@@ -14,7 +14,7 @@ from scipy.special import stdtr
 
 from mlflow_sensie.comparison.contrasts import Estimate, Joint, Rng, fewest, joint_draws
 from mlflow_sensie.comparison.difference import CurveDifference, Difference
-from mlflow_sensie.comparison.posteriors import Draws, Known, summary_of
+from mlflow_sensie.comparison.posteriors import Known, Sampled, summary_of
 from mlflow_sensie.inference.holds_until import FEW_FAILURES, PSEUDO_BELOW, Floor
 from mlflow_sensie.inference.sides import Side, Sweep
 from mlflow_sensie.moments import FloatArray, Moments
@@ -82,7 +82,7 @@ class SweepPair:
         value_a, value_b = (float(self._crossings(one, floor).min()) for one in self._curves(moments.mean[None]))
         drawn = joint_draws(moments.mean, moments.covariance() / moments.n, moments.n - 1, rng)
         a, b = (self._crossings(curves, floor) for curves in self._curves(drawn))
-        posterior = Draws.of(b.min(1) - a.min(1))
+        posterior = Sampled.of(b.min(1) - a.min(1))
         return Difference(
             "holds_until", self.joint.n, value_a, value_b, summary_of(value_b - value_a, posterior), posterior,
             "higher", None, self._longest(a, b), float(allowed), bool(allowed < FEW_FAILURES),
@@ -96,7 +96,7 @@ class SweepPair:
         order = sorted(points, key=lambda column: points[column])
         width, first = self.sweep.width, len(self.sweep.sides) + 1
         columns = [width + column for column in order]
-        level = _simultaneous(self.joint.moments.covariance()[np.ix_(columns, columns)], self.joint.n - 1, rng)
+        level = _simultaneous(self.joint.moments.covariance()[np.ix_(columns, columns)], self.joint.moments.n - 1, rng)
         bands = [self.joint.d[first + column].posterior.interval(level) for column in order]
         return CurveDifference(
             p=tuple(points[column] for column in order),
@@ -112,10 +112,10 @@ class SweepPair:
     def _crossings(self, curves: FloatArray, floor: Floor) -> FloatArray:
         return np.column_stack([crossings(side, curves, floor) for side in self.sweep.sides])
 
-    def _longest(self, a: FloatArray, b: FloatArray) -> Draws:
+    def _longest(self, a: FloatArray, b: FloatArray) -> Sampled:
         ends = np.array([side.distances[-1] for side in self.sweep.sides])
         sure = np.mean(a < ends * (1 - 1e-9), axis=0) >= SURE_SHARE
-        return Draws.of(np.where(sure, a, ends).min(1) - b.min(1))
+        return Sampled.of(np.where(sure, a, ends).min(1) - b.min(1))
 
 
 def size_difference(
@@ -131,17 +131,17 @@ def size_difference(
     ours = draws[:, :count]
     step = np.column_stack([estimates[count + k].posterior.corrected(draws[:, count + k]) for k in range(count)])
     theirs, shifts = ours + step, estimates[count:]
-    posterior: Known = shifts[0].posterior if count == 1 else Draws.of(theirs.min(1) - ours.min(1))
+    posterior: Known = shifts[0].posterior if count == 1 else Sampled.of(theirs.min(1) - ours.min(1))
     sure = np.abs(at[:count]) >= SURE_SE * np.sqrt(np.diag(covariance)[:count])
     return Difference(
         metric, n, a, b, summary_of(b - a, posterior), posterior, "smaller",
-        sizes=Draws.of(np.abs(theirs).max(1) - np.abs(ours).max(1)),
+        sizes=Sampled.of(np.abs(theirs).max(1) - np.abs(ours).max(1)),
         bound=_size_bound(np.abs(ours), np.abs(theirs), np.abs(step), sure),
         informative=fewest(shifts), few_informative=any(each.few for each in shifts),
     )  # fmt: skip
 
 
-def _size_bound(ours: FloatArray, theirs: FloatArray, step: FloatArray, sure: FloatArray) -> Draws:
+def _size_bound(ours: FloatArray, theirs: FloatArray, step: FloatArray, sure: FloatArray) -> Sampled:
     """Bound the largest |b| less the largest |a|, drawn (m, S), from above.
 
     |a| drawn about 0 is larger than it is: where a side's sign is not `sure`, |b| - |a| <= |b - a| is taken. A
@@ -153,7 +153,7 @@ def _size_bound(ours: FloatArray, theirs: FloatArray, step: FloatArray, sure: Fl
         above = sure[largest] and np.mean(ours[:, largest] > ours[:, side]) >= SURE_SHARE
         against = largest if above else side
         parts.append(theirs[:, side] - ours[:, against] if sure[against] else step[:, side])
-    return Draws.of(np.max(parts, axis=0))
+    return Sampled.of(np.max(parts, axis=0))
 
 
 def crossings(side: Side, curves: FloatArray, floor: Floor) -> FloatArray:

@@ -287,3 +287,56 @@ def test_a_table_of_other_data_is_refused(old: Result, new: Result) -> None:
     stolen._score_table = other.score_table
     with pytest.raises(ComparisonError, match="the score table is not that of .*: data_sha256"):
         compare(new, stolen)
+
+
+# --- weights and clusters ----------------------------------------------------------------------------------
+
+
+def designed(predict: Callable[[Any], Array], **recipe: Any) -> Result:
+    """Two hundred examples, each there twice, with a weight that differs."""
+    inputs, targets = data(200)
+    twice = pd.concat([inputs, inputs], ignore_index=True)
+    more = pd.DataFrame({"patient": np.tile(np.arange(200), 2), "w": np.r_[np.full(200, 1.0), np.full(200, 3.0)]})
+    first = RECIPE["perturbations"][0]
+    recipe = {"properties": ["b"], "perturbations": [first], "class_test": True, **recipe}
+    return probe(predict, twice, np.r_[targets, targets], recipe, metadata=more)
+
+
+def test_rows_of_one_cluster_count_once() -> None:
+    """Every example is there twice: with clusters the answer is that of one copy, without them it is too sure."""
+    single, double = [
+        compare(designed(model(2.0), **recipe), designed(model(2.3, 0.4), **recipe))
+        for recipe in ({"cluster": "patient"}, {})
+    ]
+    inputs, targets = data(200)
+    first = RECIPE["perturbations"][0]
+    plain = {"properties": ["b"], "perturbations": [first], "class_test": True}
+    once = compare(*(probe(predict, inputs, targets, plain) for predict in (model(2.0), model(2.3, 0.4))))
+    for test, metric in ((None, "clean_score"), ("one side", "mean_drop"), ("b", "effect"), ("class", "spread")):
+        one, two, three = (found.difference(test, metric).difference for found in (single, once, double))
+        assert (one.value, one.hi95 - one.lo95) == pytest.approx((two.value, two.hi95 - two.lo95), rel=0.02, abs=1e-4)
+        assert three.hi95 - three.lo95 < 0.8 * (one.hi95 - one.lo95)
+    assert single.clean.n == 400
+
+
+def test_weights_are_those_of_the_two_results() -> None:
+    old, new = (designed(predict, weights="w") for predict in (model(2.0), model(2.3, 0.4)))
+    found = compare(old, new)
+    assert found.clean.difference.value == pytest.approx(new.clean.value - old.clean.value)
+    drop = found.difference("one side", "mean_drop")
+    assert (drop.a, drop.b) == pytest.approx([each.tests["one side"].fit.mean_drop.value for each in (old, new)])
+
+
+def test_examples_that_count_otherwise_are_other_data() -> None:
+    found = compare(designed(model(2.0), weights="w"), designed(model(2.3)))
+    assert not found.paired and "not paired" in found.warnings[0]
+
+
+def test_a_rank_is_compared_on_the_rank() -> None:
+    inputs, targets = data()
+    recipe = {"properties": [{"name": "b", "of": "b", "rank": True}]}
+    old, new = (probe(predict, inputs, targets, recipe) for predict in (model(2.0), model(2.3, 0.4)))
+    found = compare(old, new).difference("b", "effect")
+    assert found.difference.value == pytest.approx(new.tests["b"].fit.effect.value - old.tests["b"].fit.effect.value)
+    width = found.difference.hi95 - found.difference.lo95
+    assert width < new.tests["b"].fit.effect.hi95 - new.tests["b"].fit.effect.lo95

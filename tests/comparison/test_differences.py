@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlflow_sensie.comparison import Comparison, CurveDifference, Difference, Draws, SkewedT, TestComparison
+from mlflow_sensie.comparison import Comparison, CurveDifference, Difference, Sampled, SkewedT, TestComparison
 from mlflow_sensie.comparison.posteriors import summary_of
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.recipe_model import slug
@@ -17,7 +17,7 @@ def drop(loc: float = 0.03, scale: float = 0.01) -> Difference:
 
 
 def effect() -> Difference:
-    draws, hopeful, bound = (Draws(values) for values in ((-0.3, -0.1, 0.1), (-0.2, 0.0, 0.2), (0.0, 0.2, 0.4)))
+    draws, hopeful, bound = (Sampled(values) for values in ((-0.3, -0.1, 0.1), (-0.2, 0.0, 0.2), (0.0, 0.2, 0.4)))
     return Difference("effect", 51, -0.4, -0.5, summary_of(-0.1, draws), draws, "smaller", hopeful, bound)
 
 

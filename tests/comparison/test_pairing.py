@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlflow_sensie.comparison.pairing import Pairing, finite_rows
+from mlflow_sensie.comparison.pairing import Pairing
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.inference import ScoreScale
 from mlflow_sensie.scores import ScoreTable
@@ -82,9 +82,9 @@ def test_examples_with_a_missing_score_in_either_are_left_out() -> None:
     one = {"score/t/0": np.array([0.1, np.nan, 0.3, 0.4])}
     two = {"score/t/0": np.array([0.5, 0.6, 0.7, np.nan])}
     found = Pairing.by_id(table(range(4), np.ones(4), **one), table(range(4), np.zeros(4), **two))
-    rows = np.concatenate(list(found.differences(["clean", "score/t/0"])))
+    rows = np.concatenate([block for block, _ in found.differences(["clean", "score/t/0"])])
     assert rows == pytest.approx(np.array([[1, 0.1, -1, 0.4], [1, 0.3, -1, 0.4]]))
-    assert len(np.concatenate(list(finite_rows(found.a, ["clean", "score/t/0"])))) == 3
+    assert len(next(found.rows("a", ["clean", "score/t/0"]))[0]) == 3
 
 
 def test_the_reach_is_the_bounds_or_what_either_model_reached() -> None:

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from mlflow_sensie.comparison.contrasts import independent, joint_draws, paired, unpaired
-from mlflow_sensie.comparison.posteriors import Draws, SkewedT
+from mlflow_sensie.comparison.posteriors import Sampled, SkewedT
 from mlflow_sensie.comparison.sweeps import SweepPair, contrast_difference, contrasts_of, crossings
-from mlflow_sensie.inference import ScoreScale, perturbation_test
+from mlflow_sensie.inference import Design, ScoreScale, perturbation_test
 from mlflow_sensie.inference.holds_until import Floor
 from mlflow_sensie.inference.sides import Sweep
 
@@ -27,9 +27,14 @@ def two_sweeps(rng: np.random.Generator, n: int, ours: Array, theirs: Array, rho
     return ours + 0.06 * shared, theirs + 0.06 * (rho * shared + np.sqrt(1 - rho**2) * own)
 
 
+def plain(*blocks: Array) -> list[tuple[Array, Design]]:
+    """Blocks whose examples count alike, each for itself."""
+    return [(block, Design()) for block in blocks]
+
+
 def pair_of(a: Array, b: Array, sweep: Sweep = LINE) -> SweepPair:
     rows = np.hstack([a, b - a])
-    return SweepPair(sweep, paired(lambda: [rows[:37], rows[37:]], contrasts_of(sweep), (0, 1)), (0, 1))
+    return SweepPair(sweep, paired(lambda: plain(rows[:37], rows[37:]), contrasts_of(sweep), (0, 1)), (0, 1))
 
 
 # --- contrasts ---------------------------------------------------------------------------------------------
@@ -51,7 +56,7 @@ def test_contrasts_are_those_of_the_perturbation_test_on_the_differences(rng: np
 
 def test_unpaired_differences_are_welchs(rng: np.random.Generator) -> None:
     a, b = rng.normal(size=(50, 1)), 2 * rng.normal(size=(80, 1))
-    joint = unpaired(lambda: [a], lambda: [b[:9], b[9:]], np.eye(1), (-5, 5))
+    joint = unpaired(lambda: plain(a), lambda: plain(b[:9], b[9:]), np.eye(1), (-5, 5))
     found = contrast_difference(joint, "clean_score", 0, rising=True)
     expected = stats.ttest_ind(b[:, 0], a[:, 0], equal_var=False)
     posterior = joint.d[0].posterior
@@ -85,7 +90,7 @@ def test_few_changes_are_guarded() -> None:
 
 def test_one_example_is_not_enough() -> None:
     with pytest.raises(ValueError, match="at least two examples"):
-        paired(lambda: [np.ones((1, 2))], np.eye(1), (0, 1))
+        paired(lambda: plain(np.ones((1, 2))), np.eye(1), (0, 1))
 
 
 # --- what is no contrast -----------------------------------------------------------------------------------
@@ -124,7 +129,7 @@ def test_two_sides_are_held_against_their_own_side(rng: np.random.Generator) -> 
     assert np.mean([each.prob_worse_by_at_most(0.06) >= 0.95 for each in found]) <= 0.1
     assert np.mean([each.difference.value for each in found]) == pytest.approx(-0.06, abs=0.005)
     assert np.mean([each.difference.lo95 <= -0.06 <= each.difference.hi95 for each in found]) >= 0.9
-    assert all(isinstance(each.posterior, Draws) for each in found)
+    assert all(isinstance(each.posterior, Sampled) for each in found)
 
 
 def test_a_side_that_stays_the_better_one_may_get_worse(rng: np.random.Generator) -> None:
