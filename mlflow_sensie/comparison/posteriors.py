@@ -50,11 +50,13 @@ class SkewedT(Distribution):
 
     def corrected(self, draws: FloatArray) -> FloatArray:
         """Turn draws of the t without its skewness into draws with it, in the same order."""
-        third = self.skew / 3
-        if not third or self.scale == 0:
+        if self.scale == 0:
             return draws
-        unit = (self.loc - draws) / self.scale
-        return np.asarray(self.loc - self.scale * (np.cbrt(1 + 3 * third * (unit - third / 2)) - 1) / third)
+        third = self.skew / 3
+        shifted = (self.loc - draws) / self.scale - third / 2
+        # (root - 1) / third, without the difference that a small skewness would leave no digits of.
+        root = np.cbrt(1 + 3 * third * shifted)
+        return np.asarray(self.loc - self.scale * 3 * shifted / (root * root + root + 1))
 
     def scaled(self, factor: float) -> SkewedT:
         """Give the posterior of factor × value."""
@@ -62,7 +64,7 @@ class SkewedT(Distribution):
 
     def _normalised(self, t: float) -> float:
         third = self.skew / 3
-        return ((1 + third * t) ** 3 - 1) / (3 * third) + third / 2 if third else t
+        return t + third * t**2 + third**2 * t**3 / 3 + third / 2
 
 
 @dataclass(frozen=True)

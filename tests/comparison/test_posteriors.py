@@ -57,3 +57,12 @@ def test_draws_of_a_normal_have_its_quantiles(rng: np.random.Generator) -> None:
     found = summary_of(3.0, Sampled.of(3 + 2 * rng.normal(size=100_000)))
     assert (found.value, found.lo50, found.hi50) == pytest.approx((3, 3 - 1.349, 3 + 1.349), abs=0.03)
     assert (found.lo95, found.hi95) == pytest.approx((3 - 3.92, 3 + 3.92), abs=0.06)
+
+
+@pytest.mark.parametrize("skew", [0.0, 1e-18, -1e-12, 1e-6, 0.1, -0.3])
+def test_no_skewness_is_too_small_to_reckon_with(skew: float) -> None:
+    """That of symmetric scores is rounding alone."""
+    found, plain = SkewedT(0.3, 0.1, 50.0, skew), SkewedT(0.3, 0.1, 50.0)
+    for x in (0.1, 0.3, 0.45):
+        assert found.prob_below(x) == pytest.approx(plain.prob_below(x), abs=abs(skew))
+        assert found.quantile(found.prob_below(x)) == pytest.approx(x)
