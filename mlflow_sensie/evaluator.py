@@ -105,6 +105,7 @@ def _artifacts(uris: dict[str, str]) -> dict[str, EvaluationArtifact]:
         ".json": artifacts.JsonEvaluationArtifact,
         ".parquet": artifacts.ParquetEvaluationArtifact,
         ".yaml": artifacts.TextEvaluationArtifact,
+        ".html": artifacts.TextEvaluationArtifact,
     }
     return {name: _loading_to_save(kinds[Path(name).suffix])(uri) for name, uri in uris.items()}
 

@@ -15,6 +15,7 @@ from mlflow_sensie.inference import (
     CategoryFit,
     Design,
     Guarded,
+    Interval,
     PropertyFit,
     ScoreScale,
     category_test,
@@ -22,12 +23,13 @@ from mlflow_sensie.inference import (
     perturbation_test,
     property_test,
 )
+from mlflow_sensie.inference.holds_until import AllowedDrop
 from mlflow_sensie.inference.units import DesignBlocks, designs
 from mlflow_sensie.plan import Plan
 from mlflow_sensie.property_data import PredictedProperty, PropertyData
 from mlflow_sensie.recipe_model import AbsoluteDrop, PerturbationSpec, Recipe
 from mlflow_sensie.result import Kind, TestResult
-from mlflow_sensie.scores import CLEAN, CLUSTER, EXPECTED, WEIGHT, Scores, property_column, score_column
+from mlflow_sensie.scores import CLEAN, CLUSTER, EXPECTED, WEIGHT, Block, Scores, property_column, score_column
 from mlflow_sensie.scoring import Scorer
 from mlflow_sensie.sweep import Sweep, SweepTest
 
@@ -132,7 +134,6 @@ def _infer_perturbation(
     unit = test.perturbation.unit
     if failure is not None:
         return TestResult(name=test.name, slug=test.slug, kind="perturbation", unit=unit, error=failure)
-    drop = spec.allowed_drop or recipe.allowed_drop
     try:
         fit = perturbation_test(
             functools.partial(sweep_scores, test, table),
@@ -140,7 +141,7 @@ def _infer_perturbation(
             magnitudes=test.magnitudes,
             neutral=test.perturbation.neutral,
             log_distance=test.perturbation.log_distance,
-            allowed_drop=("absolute", drop.absolute) if isinstance(drop, AbsoluteDrop) else drop,
+            allowed_drop=allowed_drop(spec, recipe),
             rope=recipe.inference.rope,
             design=design_of(table),
         )
@@ -158,6 +159,12 @@ def _test(name: str, slug: str, kind: Any, unit: str, fit: Any, more: tuple[str,
     if getattr(fit, "n_missing", 0):
         warnings.append(f"the property is missing for {fit.n_missing} examples: a bin of their own, outside the slope")
     return TestResult(name=name, slug=slug, kind=kind, unit=unit, fit=fit, warnings=(*more, *warnings))
+
+
+def allowed_drop(spec: PerturbationSpec, recipe: Recipe) -> AllowedDrop:
+    """The allowed drop of a test, as inference takes it."""
+    drop = spec.allowed_drop or recipe.allowed_drop
+    return ("absolute", drop.absolute) if isinstance(drop, AbsoluteDrop) else drop
 
 
 def sweep_scores(test: SweepTest, table: Scores) -> Iterator[NDArray[np.float64]]:
@@ -180,11 +187,23 @@ def design_of(table: Scores) -> DesignBlocks | None:
 
 def clean_score(table: Scores, scale: ScoreScale) -> Guarded:
     """The posterior of the mean clean score."""
+    return _mean(table, [CLEAN], lambda block: block[CLEAN], scale)
 
+
+def unannounced(table: Scores, scale: ScoreScale) -> Interval | None:
+    """Mean clean score less what the model's own probabilities announce; None where it gives none."""
+    if EXPECTED not in table.columns:
+        return None
+    around = ScoreScale(-1.0, 1.0, scale.unit)
+    return _mean(table, [CLEAN, EXPECTED], lambda block: block[CLEAN] - block[EXPECTED], around).posterior.summary()
+
+
+def _mean(table: Scores, columns: Sequence[str], value: Callable[[Block], NDArray[Any]], scale: ScoreScale) -> Guarded:
     def rows() -> Iterator[tuple[NDArray[np.float64], Design]]:
-        for block, design in zip(table.blocks([CLEAN]), designs(design_of(table)), strict=False):
-            kept = np.isfinite(block[CLEAN])
-            yield block[CLEAN][kept], design.take(kept)
+        for block, design in zip(table.blocks(columns), designs(design_of(table)), strict=False):
+            found = value(block)
+            kept = np.isfinite(found)
+            yield found[kept], design.take(kept)
 
     try:
         return mean_test(rows, scale)

@@ -15,7 +15,8 @@ import pandas as pd
 
 from mlflow_sensie.dataset import CHUNK, Examples
 from mlflow_sensie.errors import DataError, EvaluationIncomplete, ModelError, SensieError
-from mlflow_sensie.findings import CLASS, clean_score, infer
+from mlflow_sensie.findings import CLASS, allowed_drop, clean_score, infer
+from mlflow_sensie.flips import first_to_fall
 from mlflow_sensie.gallery import make_galleries
 from mlflow_sensie.identity import data_digest
 from mlflow_sensie.models import Model, Predictions
@@ -146,7 +147,7 @@ def run(prepared: Prepared) -> Result:
         table = sweep.run()
     table.metadata = _table_metadata(recipe, scorer, plan, prepared.data_sha256)
     infer_part = functools.partial(infer, recipe, scorer, plan, properties, sweep)
-    tests = infer_part(table)
+    tests = _with_flips(infer_part(table), recipe, plan, scorer, table)
     result = _result(
         prepared, tests, table, sweep.n_predictions, started,
         infer_slices(roles.slices, table, scorer.scale, infer_part),
@@ -167,6 +168,23 @@ def _first_predictions(model: Model, examples: Examples, recipe: Recipe) -> Pred
     except Exception as error:
         text = f"the model failed on the unperturbed examples: {type(error).__name__}: {error}"
         raise ModelError(text) from error
+
+
+def _with_flips(
+    tests: dict[str, TestResult], recipe: Recipe, plan: Plan, scorer: Scorer, table: ScoreTable
+) -> dict[str, TestResult]:
+    """The examples that each perturbation upsets first, as far as the recipe allows to show them."""
+    if recipe.log_examples == "none":
+        return tests
+    found = dict(tests)
+    for spec, test in zip(recipe.perturbations, plan.tests, strict=True):
+        if (fit := tests[test.name].fit) is not None:
+            flips = first_to_fall(
+                test, fit, table, allowed_drop(spec, recipe),
+                fractional=scorer.scale.fractional, targets=recipe.log_examples == "full",
+            )  # fmt: skip
+            found[test.name] = tests[test.name].model_copy(update={"flips": flips})
+    return found
 
 
 def _with_target_slices(roles: Roles, recipe: Recipe, scorer: Scorer, targets: Targets) -> Roles:

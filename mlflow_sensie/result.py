@@ -47,11 +47,22 @@ class ScoreInfo(_Frozen):
     source: str
 
 
+class Flip(_Frozen):
+    """An example whose own score falls below its own floor: where first, and its score before and there."""
+
+    example: str
+    target: str | None
+    magnitude: float
+    clean: float
+    score: float
+
+
 class TestResult(_Frozen):
     """What one test found, or why it failed.
 
     ``fit`` holds the whole posterior and the curve, in the scores' and the property's own units; ``None`` and
-    an ``error`` where the test failed. ``unit`` is that of the property or magnitude.
+    an ``error`` where the test failed. ``unit`` is that of the property or magnitude. ``flips`` are the examples
+    that a perturbation upsets first; none under ``log_examples: none``.
     """
 
     __test__ = False
@@ -63,6 +74,7 @@ class TestResult(_Frozen):
     error: str | None = None
     fit: Any = None
     warnings: tuple[str, ...] = ()
+    flips: tuple[Flip, ...] = ()
 
     @field_validator("fit", mode="before")
     @classmethod
@@ -117,7 +129,9 @@ def _curve_frame(curve: Curve) -> pd.DataFrame:
 class Slice(_Frozen):
     """What was found in one subset of the examples: its clean score, and the tests that could be run in it.
 
-    ``code`` is how the score table's column of slices tells the subset.
+    ``code`` is how the score table's column of slices tells the subset. ``unannounced`` is the clean score less
+    what the model's own probabilities announce (Σ p_k²), below 0 where it is worse than it claims; for
+    probabilities alone.
     """
 
     level: str
@@ -125,6 +139,7 @@ class Slice(_Frozen):
     n: int
     clean: Interval
     clean_known: Guarded
+    unannounced: Interval | None = None
     tests: dict[str, TestResult]
 
 

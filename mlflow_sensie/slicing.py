@@ -10,7 +10,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlflow_sensie.errors import DataError
-from mlflow_sensie.findings import CLASS, clean_score, design_of, fit_property, settle_predicted, sweep_scores
+from mlflow_sensie.findings import (
+    CLASS,
+    clean_score,
+    design_of,
+    fit_property,
+    settle_predicted,
+    sweep_scores,
+    unannounced,
+)
 from mlflow_sensie.inference import Interval, PerturbationFit, ScoreScale
 from mlflow_sensie.inference.pooling import pooled
 from mlflow_sensie.inference.sides import Sweep
@@ -31,7 +39,7 @@ BY_KIND = {
     "category": ("spread",),
     "class": ("spread",),
 }
-CLEAN_SCORE = "clean_score"
+OF_SLICES = {"clean_score": "clean", "unannounced": "unannounced"}  # quantities of no test
 
 
 def infer_slices(
@@ -52,8 +60,15 @@ def _slices(
         except DataError:  # fewer than two examples
             continue
         found = {name: test for name, test in run(part).items() if test.ok and name not in without}
-        n, clean = int((column.values == code).sum()), known.plain.summary()
-        yield Slice(level=level, code=code, n=n, clean=clean, clean_known=known, tests=found)
+        yield Slice(
+            level=level,
+            code=code,
+            n=int((column.values == code).sum()),
+            clean=known.plain.summary(),
+            clean_known=known,
+            unannounced=unannounced(part, scale),
+            tests=found,
+        )
 
 
 # --- frames ------------------------------------------------------------------------------------------------
@@ -67,7 +82,8 @@ def slices_frame(result: Result) -> pd.DataFrame:
 
 
 def _column_rows(column: SliceColumn, score: ScoreInfo) -> Iterator[dict[str, Any]]:
-    yield from _quantity_rows(column, "", "", CLEAN_SCORE, score)
+    for quantity in OF_SLICES:
+        yield from _quantity_rows(column, "", "", quantity, score)
     tests = {name: test for each in column.slices for name, test in each.tests.items()}
     for name, test in tests.items():
         for quantity in BY_KIND[test.kind]:
@@ -101,9 +117,8 @@ def _quantity_rows(
 
 
 def _interval(each: Slice, test: str, quantity: str) -> Interval | None:
-    if quantity == CLEAN_SCORE:
-        return each.clean
-    found: Interval | None = getattr(each.tests[test].fit, quantity, None) if test in each.tests else None
+    owner = each if not test else each.tests[test].fit if test in each.tests else None
+    found: Interval | None = getattr(owner, OF_SLICES.get(quantity, quantity), None)
     return found
 
 
@@ -112,10 +127,10 @@ def _reach(score: ScoreInfo) -> float | None:
 
 
 def _worst(quantity: str, values: Sequence[Interval]) -> int | None:
-    """The slice with the lowest clean score, the largest drop, effect in either direction, or spread."""
+    """The slice whose score is lowest, or lowest by what it announces; with the largest drop, effect or spread."""
     if not values:
         return None
-    size = [-each.value if quantity == CLEAN_SCORE else each.value for each in values]
+    size = [-each.value if quantity in OF_SLICES else each.value for each in values]
     return int(np.argmax(np.abs(size) if quantity in ("effect", "unexpected") else size))
 
 

@@ -22,6 +22,7 @@ from mlflow_sensie import plots
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.recipe import capped_log_examples
 from mlflow_sensie.recipe_model import slug
+from mlflow_sensie.report import render
 from mlflow_sensie.result import MOST_TESTS_WITH_KEYS, Result, TestResult
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ METRICS_PER_BATCH = 1_000  # the REST API takes no more in one call
 SCORE_TABLE_BYTES = 200 * 2**20
 LONGEST_TAG = 1_000  # some registries cut values there
 DESTINATION = "destination.json"
+REPORT = "sensie_report.html"
 SLICES = "slices"  # the folder of the slices' figures, where no test's figure can be
 SERIES = {"score": "score", "score_lo95": "lo95", "score_hi95": "hi95", "p": "p"}
 
@@ -66,15 +68,15 @@ def log_result(
     client = client or mlflow.MlflowClient()
     where = replace(where, timestamp=where.timestamp or int(time.time() * 1000))
     folder = Path(tempfile.mkdtemp(prefix="sensie-"))
-    files = write_files(result, folder)
-    files += [Path(shutil.copy(file, files[0].parent)) for file in galleries]
     (folder / DESTINATION).write_text(json.dumps(asdict(where)), encoding="utf-8")
     try:
+        files = write_files(result, folder)
+        files += [Path(shutil.copy(file, files[0].parent)) for file in galleries]
         _log_metrics(result, where, client)
         # Makes it a table for the UI, but appends to what an earlier attempt logged; the file then replaces it.
         client.log_table(where.run_id, bins_table(result), f"{result.prefix}sensie/bins.json")
         for file in files:
-            client.log_artifact(where.run_id, str(file), _artifact_folder(file, folder))
+            client.log_artifact(where.run_id, str(file), _artifact_folder(file, folder) or None)
         _log_images(result, where, client, folder)
         found = [RunTag(key, value) for key, value in tags(result, where).items()]
         client.log_batch(where.run_id, tags=found, synchronous=True)
@@ -84,7 +86,7 @@ def log_result(
             f"the result could not be logged to run {where.run_id} ({error}); all of it lies in {folder}. "
             f"To log it again: mlflow_sensie.log_folder({str(folder)!r}, {where.run_id!r})"
         ) from error
-    names = [f"{_artifact_folder(file, folder)}/{file.name}" for file in files]
+    names = [file.relative_to(folder).as_posix() for file in files]
     shutil.rmtree(folder, ignore_errors=True)
     return {name: f"{uri}/{name}" for name in names}
 
@@ -199,6 +201,9 @@ def write_files(result: Result, folder: Path) -> list[Path]:
     for test_name, file_name in gallery_names(result, result.galleries).items():
         files.append(home / file_name)
         files[-1].write_bytes(plots.to_png(result.plot(test_name, kind="gallery")))
+    # At the root, whatever the prefix: MLflow's page that compares runs lists no file below a folder.
+    files.append(folder / f"{result.prefix.replace('/', '-')}{REPORT}")
+    files[-1].write_text(render(result), encoding="utf-8")
     return files
 
 
@@ -293,7 +298,8 @@ def _log_images(result: Result, where: Destination, client: MlflowClient, folder
 
 
 def _artifact_folder(file: Path, folder: Path) -> str:
-    return file.parent.relative_to(folder).as_posix()
+    """The folder among the artifacts, "" for their root."""
+    return file.parent.relative_to(folder).as_posix().removeprefix(".")
 
 
 def dataset_of(data: Any) -> tuple[str | None, str | None]:

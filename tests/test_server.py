@@ -124,9 +124,10 @@ def assert_complete(run_id: str, result: Result) -> None:
     table = mlflow.load_table("sensie/bins.json", run_ids=[run_id])
     assert table["row"].is_unique and len(table) == sum(len(test.curve) for test in result.tests.values())
     files = {"report.json", "recipe.yaml", "bins.csv", "bins.json", "scores.parquet"}
-    assert artifact_paths(run_id, "sensie") == {
-        f"sensie/{file}" for file in (*files, *(f"{test.slug}.png" for test in result.tests.values()))
-    }
+    files |= {"slices.csv", *(f"slices/{each.column}.png" for each in result.slices)} if result.slices else set()
+    files |= {f"{test.slug}.png" for test in result.tests.values()}
+    found = {path for path in artifact_paths(run_id) if not path.startswith("images/")}
+    assert found == {"sensie_report.html", *(f"sensie/{file}" for file in files)}
     if V3:  # MLflow 2 writes the / of an image's key as #, and cuts its URL there: all are sent to images/sensie
         assert len(artifact_paths(run_id, "images")) == 2 * len(result.tests)
 
@@ -161,7 +162,7 @@ def test_a_registered_model_by_version_and_by_alias(server: Server, tmp_path: Pa
     by_version.returned.save(str(tmp_path / "saved"))
     loaded = EvaluationResult.load(str(tmp_path / "saved"))
     assert loaded.metrics == by_version.returned.metrics
-    assert set(loaded.artifacts) == {*artifact_paths(by_version.run_id, "sensie")}
+    assert set(loaded.artifacts) == {"sensie_report.html", *artifact_paths(by_version.run_id, "sensie")}
 
 
 def classify(frame: pd.DataFrame) -> Any:

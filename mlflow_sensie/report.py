@@ -1,0 +1,252 @@
+"""The report: one self-contained HTML page of a finished result; computed, drawn, rendered, in this order."""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlflow_sensie import plots
+from mlflow_sensie.inference import Interval
+from mlflow_sensie.plots import words
+from mlflow_sensie.sentences import Finding, findings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jinja2 import Environment
+    from markupsafe import Markup
+    from matplotlib.figure import Figure
+
+    from mlflow_sensie.result import Flip, Result, TestResult
+
+# What the numbers are called, by the last part of their keys on the run; those left out are said elsewhere.
+NUMBERS = {
+    "mean_drop": "mean drop: clean score less the average over the sweep",
+    "effect": "effect: slope × range, the change of score over it",
+    "slope": "slope of the mean score, per unit",
+    "max_drop": "largest drop of the mean score",
+    "holds_until": "holds until, as a distance from the neutral",
+    "unexpected": "unexpected: what the model's own confidence does not announce",
+    "spread": "spread: SD between levels or bins, noise removed",
+    "range": "range: best less worst level, drawn towards each other",
+    "departure": "departure: RMS distance of the curve from its line",
+    "below_effect": "effect below the neutral",
+    "above_effect": "effect above the neutral",
+    "prob_sensitive": "probability that it matters (beyond the rope)",
+}
+PACKAGES = ("mlflow-sensie", "mlflow", "numpy", "scipy", "pandas", "scikit-learn")
+GALLERY_DPI = 110
+MOST_GALLERY_BYTES = 2_000_000  # of all galleries on the page; the others stay artifacts beside it
+
+
+@dataclass(frozen=True)
+class Number:
+    """A row of a test's numbers: its key on the run, what it is, value and 95 % interval (or one bound) as texts."""
+
+    key: str
+    meaning: str
+    value: str
+    interval: str
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure ready for the page, and what it shows in words."""
+
+    image: Markup
+    alt: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page says of one test."""
+
+    anchor: str
+    name: str
+    kind: str
+    decision: str
+    sentence: str
+    figure: Drawing
+    numbers: Sequence[Number] = ()
+    curve: Sequence[Sequence[str]] = ()
+    flips: Sequence[Flip] = ()
+    warnings: Sequence[str] = ()
+    gallery: Drawing | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that the template reads."""
+
+    title: str
+    status: str
+    result: Result
+    findings: Sequence[Finding]
+    anchors: dict[str, str]
+    overview: Drawing
+    sections: Sequence[Section]
+    slices: Sequence[tuple[str, Drawing]]
+    interactions: Sequence[Sequence[str]]
+    facts: Sequence[tuple[str, str]]
+    hidden_galleries: Sequence[str] = field(default_factory=tuple)
+
+
+def render(result: Result) -> str:
+    """Return the report as HTML: inline SVG, no script, nothing from the network; everything escaped."""
+    return _environment().get_template("report.html").render(page=make_page(result))
+
+
+def make_page(result: Result) -> Page:
+    """Compute and draw what the template needs."""
+    tests = list(result.tests.values())
+    anchors = {test.name: f"test-{index}" for index, test in enumerate(tests)}
+    found = findings(result)
+    said = {each.name: each.text for each in found}
+    galleries, hidden = _galleries(result)
+    return Page(
+        title=f"Sensitivity of {words.legible(result.model_name) or 'a model'}",
+        status=result.status,
+        result=result,
+        findings=found,
+        anchors=anchors,
+        overview=_svg(plots.overview(result), "All tests: " + "; ".join(f"{each.name}: {each.text}" for each in found)),
+        sections=[_section(result, test, anchors, said, galleries.get(test.name)) for test in tests],
+        slices=[
+            (each.column, _svg(plots.draw_slices(result, each), f"Heat map of tests in the slices by {each.column}"))
+            for each in result.slices
+        ],
+        interactions=_interactions(result),
+        facts=_facts(result),
+        hidden_galleries=hidden,
+    )
+
+
+def _section(
+    result: Result, test: TestResult, anchors: dict[str, str], said: dict[str, str], gallery: Drawing | None
+) -> Section:
+    sentence = said.get(test.name, "")
+    return Section(
+        anchor=anchors[test.name],
+        name=test.name,
+        kind=test.kind,
+        decision=test.fit.decision if test.ok else "failed",
+        sentence=sentence,
+        figure=_svg(plots.draw(result, test), f"{test.name}: {sentence}"),
+        numbers=_numbers(test),
+        curve=_curve(test),
+        flips=test.flips,
+        warnings=test.warnings,
+        gallery=gallery,
+    )
+
+
+def _numbers(test: TestResult) -> list[Number]:
+    """The test's scalars, each with its interval or bound where it has one."""
+    found = test.metrics
+    rows = []
+    for key, meaning in NUMBERS.items():
+        if key not in found:
+            continue
+        low, high = found.get(f"{key}_lo95"), found.get(f"{key}_hi95")
+        ends = [words.number(end) for end in (low, high) if end is not None]
+        said = f"{ends[0]} to {ends[1]}" if len(ends) == 2 else ""
+        if len(ends) == 1:
+            said = f"at least {ends[0]}" if low is not None else f"at most {ends[0]}"
+        rows.append(Number(f"sensie/{test.slug}/{key}", meaning, words.number(found[key]), said))
+    return rows
+
+
+def _curve(test: TestResult) -> list[list[str]]:
+    frame = test.curve
+    return [
+        [_cell(row[name]) for name in ("p", "score", "sd", "n", "lo95", "hi95")] for row in frame.to_dict("records")
+    ]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if value is None or value != value else words.number(float(value))
+
+
+def _interactions(result: Result) -> list[list[str]]:
+    rows = result.interactions_frame().to_dict("records")
+    names = ("property", "perturbation", "quantity")
+    return [[*(str(row[name]) for name in names), *_said(row), str(row["decision"])] for row in rows]
+
+
+def _said(row: dict[Any, Any]) -> tuple[str, str, str]:
+    value, low, high = (float(row[name]) for name in ("value", "lo95", "hi95"))
+    return words.between(Interval(value, value, value, low, high))
+
+
+def _facts(result: Result) -> list[tuple[str, str]]:
+    score = result.score
+    bounds = f"{'−∞' if score.lower is None else score.lower} to {'∞' if score.upper is None else score.upper}"
+    return [
+        ("Model", result.model_name),
+        ("Examples", f"{result.n:,}"),
+        ("Score", f"{score.kind} ({score.unit}), {bounds}, from {score.source}"),
+        ("Clean score", words.with_interval("", result.clean).strip()),
+        ("Predictions", f"{result.n_predictions:,} in {result.seconds:.1f} s"),
+        ("Data, SHA-256", result.data_sha256),
+        ("Recipe, SHA-256", result.recipe_sha256),
+        ("Versions", ", ".join(f"{name} {_version(name)}" for name in PACKAGES if _version(name))),
+    ]
+
+
+@lru_cache
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+# --- drawings ----------------------------------------------------------------------------------------------
+
+
+def _svg(figure: Figure, alt: str) -> Drawing:
+    """A figure as inline SVG that grows and shrinks with the page."""
+    from markupsafe import Markup
+
+    text = plots.to_svg(figure)
+    text = text[text.index("<svg") :]
+    text = re.sub(
+        r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1), count=1
+    )
+    label = html.escape(alt, quote=True)
+    return Drawing(Markup(text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)), alt)
+
+
+def _galleries(result: Result) -> tuple[dict[str, Drawing], list[str]]:
+    """Galleries as PNG, as long as the page stays small; the names of those that found no room."""
+    from markupsafe import Markup
+
+    found: dict[str, Drawing] = {}
+    hidden, used = [], 0
+    for name in result.galleries:
+        data = base64.b64encode(plots.to_png(result.plot(name, kind="gallery"), GALLERY_DPI)).decode()
+        if used + len(data) > MOST_GALLERY_BYTES:
+            hidden.append(name)
+            continue
+        used += len(data)
+        alt = f"Examples under {name}, each at several magnitudes, with the model's answer and score"
+        found[name] = Drawing(
+            Markup(f'<img alt="{html.escape(alt, quote=True)}" src="data:image/png;base64,{data}">'), alt
+        )
+    return found, hidden
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    folder = Path(__file__).parent / "templates"
+    return Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+                       lstrip_blocks=True)  # fmt: skip

@@ -1,0 +1,168 @@
+"""The report: what it says, that it stands alone, and that nothing hostile gets through."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import mlflow_sensie
+from mlflow_sensie import Result
+from mlflow_sensie.report import make_page, render
+from mlflow_sensie.sentences import findings
+
+N = 400
+HOSTILE = "<script>alert(1)</script>\"'/../../x"
+
+
+class Page(HTMLParser):
+    """What a page is made of: its elements with their attributes, ids, and text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in ("meta", "br", "img", "path", "use", "rect", "stop"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.open:
+            while self.open.pop() != tag:
+                pass
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def names(self) -> set[str]:
+        return {tag for tag, _ in self.elements}
+
+
+def predict(inputs: pd.DataFrame) -> np.ndarray:
+    z, known = inputs["z"].to_numpy(), inputs["known"].to_numpy()
+    p = np.clip(0.55 + 0.4 * z - 0.3 * known, 0.01, 0.99)
+    return np.column_stack([1 - p, p])
+
+
+def probed(names: dict[str, str] | None = None, **keys: Any) -> Result:
+    called = {"damp": "damp", "site": "site", "known": "known", **(names or {})}
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"z": rng.uniform(0.5, 1, N), "known": rng.random(N)})
+    data[called["site"]] = rng.choice(["A", HOSTILE if names else "B"], N)
+    p = predict(data)[:, 1]
+    y = (rng.random(N) < p).astype(int)
+    damp = {"name": called["damp"], "apply": lambda x, p: x.assign(z=x["z"] * (1 - p)), "magnitudes": [0, 0.5, 1],
+            "neutral": 0}  # fmt: skip
+    recipe = {
+        "properties": ["known", called["site"]], "perturbations": [damp], "class_test": True, "interactions": True,
+        "slices": [called["site"]], **keys,
+    }  # fmt: skip
+    return mlflow_sensie.probe(predict, data, y, recipe)
+
+
+def test_every_finding_is_a_sentence_at_the_top() -> None:
+    result = probed()
+    page = Page(render(result))
+    found = findings(result)
+    assert {each.name for each in found} >= {"damp", "known", "site", "class"}
+    for each in found:
+        assert " ".join(each.text.split()) in " ".join(page.text.split())
+    told = {each.name: each for each in found}
+    drop = result.tests["damp"].fit.mean_drop.value
+    assert told["damp"].text.startswith(f"the score loses {drop:.3f}"[:21]) and told["damp"].tone == "bad"
+    assert "keeps 90 % of its value up to" in told["damp"].text
+    assert "harder where it is high, as the model itself says" in told["known"].text
+
+
+def test_a_model_that_does_not_know_is_told_from_one_that_does() -> None:
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"z": rng.random(2000)})
+    y = (rng.random(2000) < 0.9 - 0.3 * data["z"]).astype(int)
+    sure = mlflow_sensie.probe(
+        lambda x: np.tile([0.1, 0.9], (len(x), 1)),
+        data,
+        y,
+        {"properties": ["z"], "slices": [{"column": "z", "bins": 2}]},
+    )
+    texts = [each.text for each in findings(sure)]
+    assert "worse than it claims where it is high" in texts[0]
+    assert any(text.startswith("worse than the model claims") for text in texts[1:])
+
+
+def test_the_page_stands_alone() -> None:
+    text = render(probed())
+    page = Page(text)
+    assert "script" not in page.names() and "link" not in page.names() and "iframe" not in page.names()
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", text.replace("xlink:href", "href"))
+    assert not re.search(r"url\((?!#|['\"]?data:)", text) and "@import" not in text
+    assert page.open == [] and len(text) < 3_000_000
+
+
+def test_pictures_have_words_and_anchors_lead_somewhere() -> None:
+    page = Page(render(probed()))
+    pictures = [attrs for tag, attrs in page.elements if tag == "svg"]
+    assert len(pictures) >= 6 and all(attrs.get("aria-label") and attrs.get("role") == "img" for attrs in pictures)
+    assert all("width" not in attrs and attrs.get("viewbox") for attrs in pictures)
+    ids = [attrs["id"] for _, attrs in page.elements if attrs.get("id")]
+    assert len(ids) == len(set(ids))
+    links = [attrs["href"] for tag, attrs in page.elements if tag == "a"]
+    assert links and {str(link)[1:] for link in links} <= set(map(str, ids))
+
+
+def test_hostile_names_are_only_text() -> None:
+    result = probed({"damp": HOSTILE, "site": f"{HOSTILE} 列 🙂"})
+    text = render(result)
+    page = Page(text)
+    assert "script" not in page.names() and "<script" not in text
+    assert HOSTILE in page.text
+    assert not [key for _, attrs in page.elements for key in attrs if key.startswith("on")]
+
+
+def test_failed_tests_are_told() -> None:
+    def broken(x: Any, p: float) -> Any:
+        raise RuntimeError("<b>no</b>")
+
+    failing = {"name": "broken", "apply": broken, "magnitudes": [1, 2]}
+    result = probed(perturbations=[failing], interactions=False, on_error="record")
+    text = render(result)
+    assert "&lt;b&gt;no&lt;/b&gt;" in text and "<b>no</b>" not in text
+    assert findings(result)[-1].tone == "failed" and make_page(result).status == "partial"
+
+
+@pytest.mark.parametrize(
+    ("level", "shown", "target"), [("none", False, False), ("ids", True, False), ("full", True, True)]
+)
+def test_what_may_be_shown_of_the_examples(level: str, shown: bool, target: bool) -> None:
+    result = probed(log_examples=level)
+    flips = result.tests["damp"].flips
+    assert bool(flips) == shown == ("whose score falls first" in render(result))
+    assert all((flip.target is not None) == target for flip in flips)
+    assert ("right answer" in render(result)) == target
+
+
+def test_the_first_to_fall_are_those_that_fall_first() -> None:
+    result = probed()
+    table = result.score_table
+    assert table is not None
+    ids, clean = table.column("id").astype(str), table.column("clean")
+    half = table.column("score/damp/0")
+    falls = half < 0.9 * clean
+    flips = result.tests["damp"].flips
+    assert len(flips) == 10 and all(flip.magnitude == 0.5 for flip in flips)
+    assert {flip.example for flip in flips} <= set(ids[falls])
+    loss = np.sort((half - clean)[falls])[:10]
+    assert [flip.score - flip.clean for flip in flips] == pytest.approx(loss.tolist())
+
+
+def test_the_report_can_be_made_from_what_was_logged() -> None:
+    result = probed()
+    again = Result.from_json(result.to_json())
+    assert render(again) == render(result)
