@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -915,6 +916,55 @@ def study_slices(scenario: Scenario, sets: int) -> list[Row]:
     return [Row(scenario.name, scenario.n, name, _covered(np.array(rows), 0.0)) for name, rows in found.items()]
 
 
+def null_family(properties: int, sweeps: int, fail: float | None = None) -> Callable[[Rng, int], tuple[Array, ...]]:
+    """Give a draw of tests on the same examples, none with an effect: properties (n, a), scores, sweeps (n, b, 6)."""
+
+    def draw(rng: Rng, n: int) -> tuple[Array, ...]:
+        p = rng.normal(size=(n, 1)) + 0.5 * rng.normal(size=(n, properties))
+        clean = 0.7 + 0.1 * rng.normal(size=n) if fail is None else _flip(rng, np.full(n, 1 - fail))
+        # Sweeps of one model resemble each other: much of the noise is common to them.
+        noise = 0.08 * rng.normal(size=(n, 1, 6)) + 0.05 * rng.normal(size=(n, sweeps, 6))
+        return p, clean, clean[:, None, None] + noise
+
+    return draw
+
+
+FAMILIES = [
+    Scenario("10 properties", 200, null_family(10, 0), UNBOUNDED),
+    Scenario("10 sweeps", 200, null_family(0, 10), UNBOUNDED),
+    Scenario("5 properties, 5 sweeps", 60, null_family(5, 5), UNBOUNDED),
+    Scenario("10 properties, 3 % fail", 200, null_family(10, 0, 0.03)),
+    Scenario("10 properties, 3 % fail", 2000, null_family(10, 0, 0.03)),
+]
+
+
+def _family(scenario: Scenario, data: tuple[Array, ...], family: int) -> list[PropertyFit | PerturbationFit]:
+    p, clean, sweeps = data
+    fits: list[PropertyFit | PerturbationFit] = []
+    for x in p.T:
+        rows = [(x, clean, None)]
+        fits.append(property_test(partial(iter, rows), scenario.scale, span=property_span(x), family=family))
+    for k in range(sweeps.shape[1]):
+        blocks, at = partial(iter, [sweeps[:, k]]), [-2, -1, 1, 2, 3]
+        fits.append(perturbation_test(blocks, scenario.scale, magnitudes=at, neutral=0, family=family))
+    return fits
+
+
+def study_family(scenario: Scenario, sets: int) -> list[Row]:
+    """Count how often the intervals of ten tests without an effect all hold, and the "sensitive" among them."""
+    rows = []
+    for name, family in (("each by itself", 1), ("family: true", 10)):
+        found = []
+        for k in range(sets):
+            fits = _family(scenario, scenario.draw(_rng(scenario, k), scenario.n), family)
+            drops = [fit.mean_drop for fit in fits if isinstance(fit, PerturbationFit)]
+            hold = [all(i.lo95 <= 0 <= i.hi95 for i in of) for of in ([fit.effect for fit in fits], drops)]
+            called = sum(fit.decision == "sensitive" for fit in fits)
+            found.append([hold[0], hold[1] if drops else np.nan, called, sum(fit.chance for fit in fits)])
+        rows.append(Row(scenario.name, scenario.n, name, np.array(found, float).mean(0).tolist()))
+    return rows
+
+
 COVERAGE = ("coverage 50", "coverage 95", "mean width", "guarded")
 TABLES: list[tuple[str, list[Scenario], Callable[[Scenario, int], list[Row]], tuple[str, ...]]] = [
     ("Property test: slope", PROPERTY, study_property, COVERAGE),
@@ -933,6 +983,12 @@ TABLES: list[tuple[str, list[Scenario], Callable[[Scenario, int], list[Row]], tu
     ),
     ("Decision, no effect: false alarms", DECISIONS, study_decisions, ("P alone", "sensitive", "negligible")),
     ("Departure from a line", DEPARTURES, study_departure, ("p < .05", "mean size")),
+    (
+        "Ten tests at once, none with an effect",
+        FAMILIES,
+        study_family,
+        ("all effects hold", "all mean drops hold", "called sensitive", "expected by chance"),
+    ),
     ("Spread: power", SPREAD_POWER, study_spread, ("sensitive", "median", "lo95", "hi95")),
 ]
 

@@ -87,7 +87,7 @@ def _infer_property(prop: PropertyData, recipe: Recipe, scorer: Scorer, table: S
     kind: Kind = "property" if prop.levels is None else "class" if prop.name == CLASS else "category"
     merged = (f"{prop.merged + 1} levels under 1 % of the examples are merged",) if prop.merged else ()
     try:
-        fit = fit_property(prop, rows, scorer.scale, recipe.inference.rope, design_of(table))
+        fit = fit_property(prop, rows, scorer.scale, recipe.inference.rope, design_of(table), recipe.family)
     except ValueError as error:  # e.g. one level is left where missing scores are dropped
         text = f"test {prop.name!r}: {error}"
         return TestResult(name=prop.name, slug=prop.slug, kind=kind, unit=prop.unit, error=text)
@@ -100,11 +100,12 @@ def fit_property(
     scale: ScoreScale,
     rope: float,
     design: DesignBlocks | None,
+    family: int = 1,
 ) -> PropertyFit | CategoryFit:
     """Run the property or category test on blocks of (value or level, score[, expected score])."""
     if prop.levels is not None:
         pairs: Any = rows
-        return category_test(pairs, scale, levels=prop.levels, rope=rope, design=design)
+        return category_test(pairs, scale, levels=prop.levels, rope=rope, design=design, family=family)
     assert prop.span is not None
 
     def triples() -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]]:
@@ -120,6 +121,7 @@ def fit_property(
         rope=rope,
         design=design,
         ranks=prop.ranks,
+        family=family,
     )
 
 
@@ -144,6 +146,7 @@ def _infer_perturbation(
             allowed_drop=allowed_drop(spec, recipe),
             rope=recipe.inference.rope,
             design=design_of(table),
+            family=recipe.family,
         )
     except ValueError as error:  # e.g. too few examples are left where missing scores are dropped
         text = f"test {test.name!r}: {error}"

@@ -30,6 +30,7 @@ from mlflow_sensie.roles import Roles, target_slices
 from mlflow_sensie.scores import ScoreTable
 from mlflow_sensie.scoring import REGRESSION, Scorer, Targets, settle_scorer
 from mlflow_sensie.settling import Settled, settle
+from mlflow_sensie.several import several
 from mlflow_sensie.slicing import infer_interactions, infer_slices
 from mlflow_sensie.sweep import Sweep, predict_in_calls
 
@@ -255,6 +256,9 @@ def _result(
         clean=clean.plain.summary(),
         clean_known=clean,
         tests=tests,
+        several=several(
+            [test.fit for test in tests.values() if test.ok], recipe.n_tests, family=recipe.inference.family
+        ),
         slices=slices,
         interactions=interactions,
         recipe=recipe.to_plain(),

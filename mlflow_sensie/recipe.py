@@ -22,7 +22,7 @@ NOT_BUILT = (
     "checkpoint", "gate", "baseline", "predictions",
 )  # fmt: skip
 NOT_BUILT_INFERENCE = (
-    "fit_range", "polynomial", "family", "draws", "tune", "chains", "target_accept", "priors",
+    "fit_range", "polynomial", "draws", "tune", "chains", "target_accept", "priors",
 )  # fmt: skip
 
 LOG_EXAMPLES_CAP = "MLFLOW_SENSIE_LOG_EXAMPLES"

@@ -217,7 +217,7 @@ class InferenceSpec(_Part):
     rope: float = Field(default=0.02, ge=0)
     fit_range: Any = None
     polynomial: Any = None
-    family: Any = False
+    family: bool = False
     draws: Any = None
     tune: Any = None
     chains: Any = None
@@ -326,6 +326,11 @@ class Recipe(_Part):
     def n_tests(self) -> int:
         """How many tests the recipe asks for."""
         return len(self.properties) + len(self.perturbations) + int(self.class_test)
+
+    @property
+    def family(self) -> int:
+        """How many tests have intervals that are to hold together: all, or each by itself."""
+        return self.n_tests if self.inference.family else 1
 
     def digest(self) -> str:
         """SHA-256 (hex) over everything in the resolved recipe that changes numbers."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, TypeAdapter, field_vali
 from pydantic_core.core_schema import ValidationInfo
 
 from mlflow_sensie.inference import CategoryFit, Curve, Guarded, Interval, PerturbationFit, PropertyFit
+from mlflow_sensie.several import Several
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -185,6 +186,7 @@ class Result(_Frozen):
     clean: Interval
     clean_known: Guarded | None = None
     tests: dict[str, TestResult]
+    several: Several | None = None
     slices: tuple[SliceColumn, ...] = ()
     interactions: tuple[Interaction, ...] = ()
     recipe: dict[str, Any]
@@ -269,7 +271,7 @@ class Result(_Frozen):
         """A row per test: kind, effect, lo95, hi95, mean_drop, holds_until, spread, decision, significance.
 
         ``lo95`` and ``hi95`` belong to the effect, or to the spread where the test has no effect. A failed
-        test's decision is ``failed``.
+        test's decision is ``failed``. ``attrs["several"]`` says what the number of tests does to their claims.
         """
         rows = {name: _summary_row(test) for name, test in self.tests.items()}
         columns = [
@@ -285,7 +287,9 @@ class Result(_Frozen):
         ]
         frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
         numbers = ["effect", "lo95", "hi95", "mean_drop", "holds_until", "spread"]
-        return frame.astype({name: float for name in numbers}).rename_axis("test")
+        frame = frame.astype({name: float for name in numbers}).rename_axis("test")
+        frame.attrs["several"] = self.several.text if self.several else ""
+        return frame
 
     def slices_frame(self) -> pd.DataFrame:
         """A row per slice, test and quantity: value with its 95 % interval, and the same partially pooled.

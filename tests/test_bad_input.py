@@ -325,7 +325,7 @@ NOT_BUILT = {
     "baseline": "models:/m/1", "predictions": "output",
 }  # fmt: skip
 NOT_BUILT_INFERENCE = {
-    "fit_range": [0, 1], "polynomial": 2, "family": True, "draws": 100, "tune": 100, "chains": 2,
+    "fit_range": [0, 1], "polynomial": 2, "draws": 100, "tune": 100, "chains": 2,
     "target_accept": 0.9, "priors": {},
 }  # fmt: skip
 

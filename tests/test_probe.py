@@ -71,6 +71,34 @@ def test_a_known_slope_on_the_rank_is_recovered() -> None:
     assert mlflow_sensie.Result.from_json(result.to_json()).tests == result.tests
 
 
+def nothing_there(n: int = 400) -> tuple[Any, pd.DataFrame, Any]:
+    """A model whose score depends on none of eight columns."""
+    rng = np.random.default_rng(26)
+    X = pd.DataFrame(rng.normal(size=(n, 8)), columns=list("abcdefgh")).assign(score=rng.beta(8, 2, n))
+    return known_scores(lambda X: X["score"]), X, np.ones(n, dtype=int)
+
+
+def test_intervals_of_a_family_hold_together_and_chance_is_told() -> None:
+    model, X, y = nothing_there()
+    recipe: dict[str, Any] = {"properties": list("abcdefgh")}
+    alone = probe(model, X, y, recipe)
+    family = probe(model, X, y, {**recipe, "inference": {"family": True}})
+    for name, test in alone.tests.items():
+        low, high = test.fit.posterior.interval(1 - 0.05 / 8)
+        found = family.tests[name].metrics
+        assert (found["effect_lo95"], found["effect_hi95"]) == (low, high)
+        assert found["spread_hi95"] > test.metrics["spread_hi95"] and found["effect"] == test.metrics["effect"]
+    assert alone.several is not None and family.several is not None
+    assert (alone.several.level, family.several.level) == (0.95, 1 - 0.05 / 8)
+    assert alone.several.expected_by_chance == pytest.approx(sum(t.fit.chance for t in alone.tests.values()))
+    assert 0.05 < alone.several.expected_by_chance < 8 * 0.05 and family.several.expected_by_chance < 0.05
+    words = f"{alone.several.n_sensitive} of 8 tests are called sensitive; at most 0."
+    assert alone.summary().attrs["several"].startswith(words)
+    assert "each is at 99.38 % (Bonferroni)" in family.several.text
+    assert mlflow_sensie.Result.from_json(family.to_json()).several == family.several
+    assert alone.recipe_sha256 != family.recipe_sha256
+
+
 def test_a_known_effect_of_a_perturbation_is_recovered() -> None:
     n, sd = 2000, 0.05
     rng = np.random.default_rng(22)

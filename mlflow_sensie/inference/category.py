@@ -43,6 +43,12 @@ class CategoryFit:
     curve: Curve
     missing: Curve | None
     flags: tuple[str, ...]
+    family: int = 1
+
+    @property
+    def chance(self) -> float:
+        """Bound the probability of "sensitive" where the levels do not differ."""
+        return MOST_CHANCE / self.family
 
     def metrics(self) -> dict[str, float]:
         """Give the scalars under their contract names; all finite."""
@@ -63,12 +69,13 @@ def category_test(
     levels: Sequence[str],
     rope: float = 0.02,
     design: DesignBlocks | None = None,
+    family: int = 1,
 ) -> CategoryFit:
     """Estimate the spread of the mean score between the levels of a category.
 
     `blocks()` yields (level index (n,) with -1 for missing, score (n,)); scores that are not finite are
-    dropped and counted. `design()` yields, for every block, the weights and clusters of its rows. Raises
-    ValueError where fewer than two levels have a score.
+    dropped and counted. `design()` yields, for every block, the weights and clusters of its rows. The
+    intervals of `family` tests hold together. Raises ValueError where fewer than two levels have a score.
     """
     k, seen, dropped = len(levels), Extremes.empty(), 0
     examples = GroupedMoments.empty(k + 1)
@@ -84,11 +91,11 @@ def category_test(
         raise ValueError(f"a category test needs at least two levels with a score, not {having!r} of {list(levels)!r}")
     named, found = units.select(np.arange(k)), examples.select(np.arange(k))
     missing = examples.select(np.array([k]))
-    spread = spread_of(named, scale, seen, rope)
+    spread = spread_of(named, scale, seen, rope, family)
     few = named.n[named.n > 0].min() < SMALL_LEVEL
     # With few levels the prior alone puts P(spread >= rope) near .95, and at p < .05 two levels of 30 zeros and
     # ones, whose tails are coarse, are called different in 6 % of data sets with no difference.
-    chance = spread.p_value is None or spread.p_value > MOST_CHANCE
+    chance = spread.p_value is None or spread.p_value > MOST_CHANCE / family
     return CategoryFit(
         n=int(found.n.sum()),
         n_missing=int(missing.n[0]),
@@ -104,6 +111,7 @@ def category_test(
         curve=curve_of(named, list(range(k)), levels, scale, found),
         missing=curve_of(units.select(np.array([k])), [None], ["missing"], scale, missing) if missing.n[0] else None,
         flags=("small_levels",) if few else (),
+        family=family,
     )
 
 

@@ -75,13 +75,13 @@ class HoldsUntil:
         return (1 - t) * g[k] + t * g[k + 1], np.maximum(variance, 0)
 
 
-def holds_until(side: Side, scores: Moments, floor: Floor, reach: tuple[float, float]) -> HoldsUntil:
+def holds_until(side: Side, scores: Moments, floor: Floor, reach: tuple[float, float], family: int = 1) -> HoldsUntil:
     """Find the first crossing of one side.
 
     `scores` sums the rows (clean score, one per magnitude); `reach` is the score's range. Where N × allowed
     drop (as a share of the range) is below 100, two pseudo-curves are added, one that never drops and one
     that drops to the bound at once: so few examples may not hold the failures that would matter. Below 20
-    that is flagged as well.
+    that is flagged as well. The bound is at 1 - .05/family.
     """
     allowed = scores.n * (floor.drop / (reach[1] - reach[0]) if floor.below else floor.drop)
     if allowed < PSEUDO_BELOW:
@@ -100,7 +100,7 @@ def holds_until(side: Side, scores: Moments, floor: Floor, reach: tuple[float, f
     return HoldsUntil(
         side=side.name,
         value=value,
-        lo95=_crossing(distances, margin, variance, nexts, float(stdtrit(df, 0.95)))[0],
+        lo95=_crossing(distances, margin, variance, nexts, float(stdtrit(df, 1 - 0.05 / family)))[0],
         censored=not crossed,
         few_informative=allowed < FEW_FAILURES,
         distances=tuple(map(float, distances)),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mlflow_sensie.inference.chance import chance_of_sensitive
 from mlflow_sensie.inference.contrast import Guarded, contrast_posteriors
 from mlflow_sensie.inference.curve import Curve, Line, curve_of
 from mlflow_sensie.inference.decision import Decision, Significance, decide, excludes_zero, significance
@@ -52,11 +53,11 @@ class SideFit:
         fallen = np.cumsum(self.first_failed[:-1]) / sum(self.first_failed)
         return [(d, float(1 - share)) for d, share in zip(self.holds.distances, fallen, strict=True)]
 
-    def with_posterior(self, effect: AnyPosterior) -> SideFit:
+    def with_posterior(self, effect: AnyPosterior, family: int) -> SideFit:
         """Put another engine's posterior of the effect in place of that of `robust`, and what follows from it."""
         assert isinstance(self.posterior, Posterior)
         line = self.regression.drawn(self.line, effect)
-        return replace(self, line=line, robust=self.posterior, **_of_effect(effect, self.length))
+        return replace(self, line=line, robust=self.posterior, **_of_effect(effect, self.length, family))
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,13 @@ class PerturbationFit:
     departure: Departure
     curve: Curve
     flags: tuple[str, ...]
+    family: int = 1
+
+    @property
+    def chance(self) -> float:
+        """Give the probability of "sensitive" had the perturbation no effect: of either side, at most their sum."""
+        comparisons = len(self.sides) * self.family
+        return min(1.0, sum(chance_of_sensitive(side.posterior, self.rope, comparisons) for side in self.sides))
 
     def magnitude(self, side: str, distance: float) -> float:
         """Turn a distance on one side back into a magnitude."""
@@ -112,8 +120,9 @@ class PerturbationFit:
 
     def with_posteriors(self, effects: Sequence[AnyPosterior]) -> PerturbationFit:
         """Put another engine's posteriors of the sides' effects in place, and what follows from them."""
-        sides = tuple(side.with_posterior(effect) for side, effect in zip(self.sides, effects, strict=True))
-        return replace(self, **_of_sides(sides, self.rope))
+        pairs = zip(self.sides, effects, strict=True)
+        sides = tuple(side.with_posterior(effect, self.family) for side, effect in pairs)
+        return replace(self, **_of_sides(sides, self.rope, self.family))
 
     def metrics(self) -> dict[str, float]:
         """Give the scalars under their contract names; all finite."""
@@ -155,6 +164,7 @@ def perturbation_test(
     allowed_drop: AllowedDrop = 0.1,
     rope: float = 0.02,
     design: DesignBlocks | None = None,
+    family: int = 1,
 ) -> PerturbationFit:
     """Estimate slope, effect, drops and holds-until of a sweep from the examples' own scores.
 
@@ -164,8 +174,8 @@ def perturbation_test(
     fraction of the clean score for scores in [0, 1], else in the score's unit; ("absolute", x) is always in
     the unit. Examples with a score that is not finite are dropped and counted: where scores are missing
     because they would be low, nothing can repair that. `design()` yields, for every block, the weights and
-    clusters of its rows. Raises ValueError for magnitudes it cannot use and for
-    fewer than two examples.
+    clusters of its rows. The intervals of `family` tests hold together. Raises ValueError for magnitudes it
+    cannot use and for fewer than two examples.
     """
     sweep, floor = Sweep.of(magnitudes, neutral, log_distance), Floor.of(allowed_drop, scale.fractional)
     sums = sum_scores(blocks, sweep.width, scale, design)
@@ -173,11 +183,11 @@ def perturbation_test(
     influences, failed = sum_influences(blocks, contrasts, sums, sweep, floor, design)
     found = contrast_posteriors(contrasts, sums.moments, influences, reach)
     fits = tuple(
-        _fit_side(sweep, side, slope, sums, holds_until(side, sums.moments, floor, reach), tally, reach)
+        _fit_side(sweep, side, slope, sums, holds_until(side, sums.moments, floor, reach, family), tally, reach, family)
         for side, slope, tally in zip(sweep.sides, found, failed, strict=False)
     )
     count = len(fits)
-    return _summary(sweep, sums, fits, found[count], found[count + 1 :], scale, rope)
+    return _summary(sweep, sums, fits, found[count], found[count + 1 :], scale, rope, family)
 
 
 def _fit_side(
@@ -188,12 +198,13 @@ def _fit_side(
     holds: HoldsUntil,
     failed: Tally,
     reach: tuple[float, float],
+    family: int,
 ) -> SideFit:
     columns = list(side.columns)
     mean, covariance = sums.moments.mean[columns], sums.moments.covariance()[np.ix_(columns, columns)]
     plain = slope.plain.scaled(side.length)
     return SideFit(
-        **_of_effect(slope.posterior.scaled(side.length), side.length),
+        **_of_effect(slope.posterior.scaled(side.length), side.length, family),
         side=side.name,
         length=side.length,
         plain=plain,
@@ -206,8 +217,8 @@ def _fit_side(
     )
 
 
-def _of_effect(effect: AnyPosterior, length: float) -> dict[str, Any]:
-    summary = effect.summary()
+def _of_effect(effect: AnyPosterior, length: float, family: int) -> dict[str, Any]:
+    summary = effect.summary(family)
     return {"slope": summary.scaled(1 / length), "effect": summary, "posterior": effect}
 
 
@@ -238,11 +249,12 @@ def _summary(
     drops: Sequence[Guarded],
     scale: ScoreScale,
     rope: float,
+    family: int,
 ) -> PerturbationFit:
     first = min((fit.holds for fit in fits), key=lambda holds: (holds.value, holds.censored))
     largest = int(np.argmax([drop.posterior.loc for drop in drops]))
     return PerturbationFit(
-        **_of_sides(fits, rope),
+        **_of_sides(fits, rope, family),
         n=sums.count,
         n_dropped=sums.dropped,
         magnitudes=sweep.magnitudes,
@@ -250,12 +262,12 @@ def _summary(
         log_distance=sweep.log_distance,
         rope=rope,
         clean=mean_posterior(sums.moments).summary(),
-        mean_drop=mean_drop.posterior.summary(),
+        mean_drop=mean_drop.posterior.summary(family),
         mean_drop_posterior=mean_drop.posterior,
         max_drop=drops[largest].posterior.loc,
         # The bound of the magnitude that is truly worst holds by itself: the largest bound needs no
         # correction.
-        max_drop_hi95=max(drop.posterior.interval()[1] for drop in drops),
+        max_drop_hi95=max(drop.posterior.interval(1 - 0.05 / family)[1] for drop in drops),
         max_drop_at=sweep.magnitudes[largest],
         holds_until=first.value,
         holds_until_lo95=min(fit.holds.lo95 for fit in fits),
@@ -263,12 +275,13 @@ def _summary(
         departure=pooled_departure([(fit.departure, len(fit.holds.distances)) for fit in fits]),
         curve=_curve(sums, sweep, scale),
         flags=_flags(sums, fits, mean_drop),
+        family=family,
     )
 
 
-def _of_sides(fits: tuple[SideFit, ...], rope: float) -> dict[str, Any]:
+def _of_sides(fits: tuple[SideFit, ...], rope: float, family: int) -> dict[str, Any]:
     """Give what follows from the posteriors of the sides' effects."""
-    count, worse = len(fits), min(fits, key=lambda fit: fit.posterior.loc)
+    count, worse = len(fits) * family, min(fits, key=lambda fit: fit.posterior.loc)
     effect = worse.posterior.summary(count)
     return {
         "sides": fits,
@@ -278,22 +291,22 @@ def _of_sides(fits: tuple[SideFit, ...], rope: float) -> dict[str, Any]:
         "plain_effect": worse.plain.summary(count),
         "effect_bound95": max(fit.posterior.bound(1 - 0.05 / count) for fit in fits),
         "prob_sensitive": max(fit.posterior.prob_abs_at_least(rope) for fit in fits),
-        "decision": _decision(fits, rope),
-        "significance": _significance(fits, rope),
+        "decision": _decision(fits, rope, count),
+        "significance": _significance(fits, rope, count),
     }
 
 
-def _decision(fits: Sequence[SideFit], rope: float) -> Decision:
+def _decision(fits: Sequence[SideFit], rope: float, comparisons: int) -> Decision:
     """Whichever side changes counts as a change: the worse one may stand still while the other improves."""
     sensitive = [fit.posterior.prob_abs_at_least(rope) for fit in fits]
-    real = [excludes_zero(fit.posterior.summary(len(fits))) for fit in fits]
+    real = [excludes_zero(fit.posterior.summary(comparisons)) for fit in fits]
     words = [decide(p, chance=not found) for p, found in zip(sensitive, real, strict=True)]
     return "sensitive" if "sensitive" in words else words[int(np.argmax(sensitive))]
 
 
-def _significance(fits: Sequence[SideFit], rope: float) -> Significance:
+def _significance(fits: Sequence[SideFit], rope: float, comparisons: int) -> Significance:
     """The strongest word of any side, as with the decision."""
-    words = [significance(fit.posterior.summary(len(fits)), rope) for fit in fits]
+    words = [significance(fit.posterior.summary(comparisons), rope) for fit in fits]
     return max(words, key=("low", "medium", "high").index)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mlflow_sensie.inference.binning import bin_centres, bin_labels, inner_edges
+from mlflow_sensie.inference.chance import chance_of_sensitive
 from mlflow_sensie.inference.curve import Curve, Line, curve_of
 from mlflow_sensie.inference.decision import Decision, Significance, decide, excludes_zero, significance
 from mlflow_sensie.inference.departure import Departure, departure_of_bins
@@ -63,6 +64,12 @@ class PropertyFit:
     regression: Regression
     robust: Posterior | None = None
     ranks: RankAxis | None = None
+    family: int = 1
+
+    @property
+    def chance(self) -> float:
+        """Give the probability of "sensitive" had the property no effect."""
+        return chance_of_sensitive(self.posterior, self.rope, self.family)
 
     @property
     def regressions(self) -> tuple[Regression, ...]:
@@ -73,7 +80,7 @@ class PropertyFit:
         """Put another engine's posterior of the effect in place of that of `robust`, and what follows from it."""
         (effect,) = effects
         assert isinstance(self.posterior, Posterior)
-        found = _of_effect(effect, self.regression.length, self.rope)
+        found = _of_effect(effect, self.regression.length, self.rope, self.family)
         flags = self.flags if self.ranks is None else (*self.flags, "ranks_as_known")
         return replace(self, line=self.regression.drawn(self.line, effect), robust=self.posterior, flags=flags, **found)
 
@@ -128,6 +135,7 @@ def property_test(
     rope: float = 0.02,
     design: DesignBlocks | None = None,
     ranks: Ranks | None = None,
+    family: int = 1,
 ) -> PropertyFit:
     """Estimate slope, effect, curve and spread of the score over a numeric property.
 
@@ -137,7 +145,8 @@ def property_test(
     bin beside it. Missing p is counted and summed up apart; rows whose score (or expected score) is not
     finite are dropped and counted. `design()` yields, for every block, the weights and clusters of its rows.
     With `ranks`, the slope is that on the rank and `span` the whole range of ranks; the bins stay those of p.
-    Raises ValueError for fewer than two examples and a constant property.
+    The intervals of `family` tests hold together. Raises ValueError for fewer than two examples and a constant
+    property.
     """
     if not (np.isfinite(span).all() and span[1] - span[0] > 1e-290):
         raise ValueError(f"the property's span must be a finite range of some width, not {span!r}")
@@ -162,16 +171,16 @@ def property_test(
         curve = curve_of(named, at.tolist(), bin_labels(edges, unique), scale, table.examples.select(inside))
     missing, gone = table.bins.select(last), table.examples.select(last)
     return PropertyFit(
-        **_of_effect(fit.posterior, span[1] - span[0], rope),
+        **_of_effect(fit.posterior, span[1] - span[0], rope, family),
         n=int(table.moments.n),
         n_missing=int(gone.n[0]),
         n_dropped=table.dropped,
         span=(float(span[0]), float(span[1])),
         rope=rope,
-        plain_effect=plain.posterior.summary(),
-        unexpected=unexpected.summary() if unexpected else None,
+        plain_effect=plain.posterior.summary(family),
+        unexpected=unexpected.summary(family) if unexpected else None,
         unexpected_posterior=unexpected,
-        spread=spread_of(named, scale, table.seen, rope) if named is not None else None,
+        spread=spread_of(named, scale, table.seen, rope, family) if named is not None else None,
         departure=departure_of_bins(p, named) if named is not None and p is not None else None,
         line=_line(fit, span),
         curve=curve,
@@ -181,17 +190,18 @@ def property_test(
             plain, table.moments.n, float(table.moments.scatter[0, 0]), span, scale.reach(table.seen)
         ),
         ranks=None if ranks is None else ranks.axis(),
+        family=family,
     )
 
 
-def _of_effect(effect: AnyPosterior, length: float, rope: float) -> dict[str, Any]:
+def _of_effect(effect: AnyPosterior, length: float, rope: float, family: int) -> dict[str, Any]:
     """Give what follows from the posterior of the effect over a range of this length."""
-    prob, summary = effect.prob_abs_at_least(rope), effect.summary()
+    prob, summary = effect.prob_abs_at_least(rope), effect.summary(family)
     return {
         "slope": summary.scaled(1 / length),
         "effect": summary,
         "posterior": effect,
-        "effect_bound95": effect.bound(),
+        "effect_bound95": effect.bound(1 - 0.05 / family),
         "prob_sensitive": prob,
         "decision": decide(prob, chance=not excludes_zero(summary)),
         "significance": significance(summary, rope),

@@ -36,11 +36,12 @@ class Spread:
     posterior: Draws
 
 
-def spread_of(sums: GroupedMoments, scale: ScoreScale, seen: Extremes, rope: float) -> Spread:
+def spread_of(sums: GroupedMoments, scale: ScoreScale, seen: Extremes, rope: float, family: int = 1) -> Spread:
     """Estimate the spread between K groups of scores.
 
     m_k ~ N(μ, τ² + v_k), μ flat, τ ~ HalfNormal(.25 of the score's range), by quadrature over τ (Gelman et
-    al., Bayesian Data Analysis, 5.4). `seen`: smallest and largest score, the range of an unbounded one.
+    al., Bayesian Data Analysis, 5.4). `seen`: smallest and largest score, the range of an unbounded one. Intervals
+    of the spread are at 1 - α/family each.
     Raises ValueError where no group has a score.
     """
     present = sums.n > 0
@@ -54,7 +55,7 @@ def spread_of(sums: GroupedMoments, scale: ScoreScale, seen: Extremes, rope: flo
     centre, sd = _shrunk(means, variances, tau, mass)
     centre, half = low + reach * centre, 1.959964 * reach * sd
     cdf = np.cumsum(mass)
-    quantile = [float(np.interp(q, cdf, tau)) * reach for q in (0.5, 0.25, 0.75, 0.025, 0.975)]
+    quantile = [float(np.interp(q, cdf, tau)) * reach for q in _probabilities(family)]
     return Spread(
         spread=Interval(*quantile),
         prob_sensitive=float(1 - np.interp(rope / reach, tau, cdf, left=0.0, right=1.0)),
@@ -65,6 +66,10 @@ def spread_of(sums: GroupedMoments, scale: ScoreScale, seen: Extremes, rope: flo
         hi95=_placed(scale.clip(centre + half), present),
         posterior=Draws.on_grid(reach * tau, mass),
     )
+
+
+def _probabilities(family: int) -> list[float]:
+    return [0.5, 0.25 / family, 1 - 0.25 / family, 0.025 / family, 1 - 0.025 / family]
 
 
 def shrunken(means: FloatArray, variances: FloatArray) -> tuple[FloatArray, FloatArray]:
