@@ -11,22 +11,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlflow_sensie.comparison import Comparison as Comparison
     from mlflow_sensie.comparison import compare as compare
+    from mlflow_sensie.gate import judge as judge
     from mlflow_sensie.probing import probe as probe
     from mlflow_sensie.recipe import load_recipe as load_recipe
     from mlflow_sensie.recipe_model import Recipe as Recipe
     from mlflow_sensie.result import Result as Result
     from mlflow_sensie.tracking import log_folder as log_folder
+    from mlflow_sensie.verdict import Verdict as Verdict
 
 _WHERE = {
     "Comparison": "mlflow_sensie.comparison",
     "Recipe": "mlflow_sensie.recipe_model",
     "Result": "mlflow_sensie.result",
+    "Verdict": "mlflow_sensie.verdict",
     "compare": "mlflow_sensie.comparison",
+    "judge": "mlflow_sensie.gate",
     "load_recipe": "mlflow_sensie.recipe",
     "log_folder": "mlflow_sensie.tracking",
     "probe": "mlflow_sensie.probing",
 }
-__all__ = ["Comparison", "Recipe", "Result", "__version__", "compare", "load_recipe", "log_folder", "probe"]
+__all__ = [
+    "Comparison", "Recipe", "Result", "Verdict", "__version__", "compare", "judge", "load_recipe", "log_folder",
+    "probe",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

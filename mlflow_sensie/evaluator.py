@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # One of these makes a config ours. Keys that other evaluators use as well (pos_label, ...) do not.
 TELLING_KEYS = frozenset(
-    {"recipe", "properties", "property_table", "perturbations", "class_test", "input_shape", "max_examples"}
+    {"recipe", "properties", "property_table", "perturbations", "class_test", "input_shape", "max_examples", "gate"}
 )
 
 
@@ -130,6 +130,8 @@ def _warn(result: Result) -> None:
     from mlflow_sensie.result import MOST_TESTS_WITH_KEYS
 
     texts = [*result.warnings, *(f"{t.name}: {w}" for t in result.tests.values() for w in t.warnings)]
+    if result.verdict is not None and not result.verdict.passed:
+        texts.append(f"the gate says {result.verdict.outcome}: {'; '.join(result.verdict.reasons)}")
     if len(result.tests) > MOST_TESTS_WITH_KEYS:
         some = f"the first {MOST_TESTS_WITH_KEYS} of {len(result.tests)} tests"
         texts.append(f"only {some} have metrics on the run; all of them stand in sensie/report.json")

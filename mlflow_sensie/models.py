@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -101,7 +101,8 @@ def open_model(model: Any, *, task: str | None = None, plain_predict: bool = Fal
     if isinstance(model, str):
         import mlflow
 
-        model = mlflow.pyfunc.load_model(model)
+        opened = open_model(mlflow.pyfunc.load_model(model), task=task, plain_predict=plain_predict)
+        return replace(opened, name=model)
     if hasattr(model, "metadata") and hasattr(model, "_model_impl"):
         return _open_pyfunc(model, task, plain_predict)
     if hasattr(model, "python_model"):  # how MLflow wraps a plain function

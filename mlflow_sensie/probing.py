@@ -51,7 +51,8 @@ def probe(
     or predictions. ``X``: (n, ...) array or frame; columns that are no model inputs may be properties.
     ``y``: (n,) labels or values, or one-hot. ``recipe``: a mapping, a shipped name, a path, or ``"auto"``.
     ``task``: ``classifier`` or ``regressor`` where it cannot be told. ``metadata``: a frame of n rows with
-    further columns for properties. ``allow_code`` trusts ``module:function`` in a recipe file.
+    further columns for properties. ``allow_code`` trusts ``module:function`` in a recipe file. With a ``gate`` in the
+    recipe the result has its verdict.
 
     Raises:
         RecipeError, DataError, ModelError: what came cannot be evaluated; nothing was computed.
@@ -102,6 +103,10 @@ def evaluate(
 
     ``columns`` names the features of an array X.
     """
+    if recipe.gate is not None:
+        from mlflow_sensie.gate.evaluating import evaluate_and_judge
+
+        return evaluate_and_judge(model, X, y, recipe, task=task, metadata=metadata, columns=columns)
     return run(prepare(model, X, y, recipe, task=task, metadata=metadata, columns=columns))
 
 

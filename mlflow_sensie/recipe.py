@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,12 +14,12 @@ from pydantic import BaseModel, ValidationError
 
 from mlflow_sensie.errors import NotBuiltError, RecipeError
 from mlflow_sensie.plugins import names_code
+from mlflow_sensie.recipe_gate import Rule, Waiver
 from mlflow_sensie.recipe_model import InferenceSpec, LogExamples, PerturbationSpec, PropertySpec, Recipe
 
 # Keys that DESIGN.md's recipe has and this version does not build: refused by name, never ignored.
 NOT_BUILT = (
-    "calibration", "precision", "time_budget",
-    "checkpoint", "gate", "baseline", "predictions",
+    "calibration", "precision", "time_budget", "checkpoint", "predictions",
 )  # fmt: skip
 NOT_BUILT_INFERENCE = (
     "fit_range", "polynomial", "draws", "tune", "chains", "target_accept", "priors",
@@ -60,6 +60,18 @@ def load_recipe(source: Any = None, *, allow_code: bool = False) -> Recipe:
     _refuse_not_built(wanted)
     try:
         return Recipe.model_validate(wanted)
+    except ValidationError as error:
+        raise RecipeError(_explain(error)) from error
+
+
+def load_gate(rules: Iterable[Rule | Mapping[str, Any]]) -> tuple[Rule, ...]:
+    """Return the rules of a gate, given as a recipe has them.
+
+    Raises:
+        RecipeError: one is not understood; the message says what came and what is allowed.
+    """
+    try:
+        return Recipe.model_validate({"gate": list(rules)}).gate or ()
     except ValidationError as error:
         raise RecipeError(_explain(error)) from error
 
@@ -153,6 +165,8 @@ _MODELS_BY_PLACE: dict[str, type[BaseModel]] = {
     "properties": PropertySpec,
     "perturbations": PerturbationSpec,
     "inference": InferenceSpec,
+    "gate": Rule,
+    "waive": Waiver,
 }
 
 
@@ -169,7 +183,7 @@ def _explain(error: ValidationError) -> str:
         place = [part for part in item["loc"] if not _is_internal(part)]
         where = ".".join(map(str, place)) or "recipe"
         if item["type"] == "extra_forbidden" and place:
-            model = _MODELS_BY_PLACE.get(str(place[0]), Recipe)
+            model = next((_MODELS_BY_PLACE[key] for key in place[-2::-1] if key in _MODELS_BY_PLACE), Recipe)
             lines[_unknown(str(place[-1]), ".".join(map(str, place[:-1])), model)] = None
         elif item["type"] == "value_error":
             lines[f"{where}: {item['ctx']['error']}"] = None

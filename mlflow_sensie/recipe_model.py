@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from mlflow_sensie.plugins import names_code, source_of
+from mlflow_sensie.recipe_gate import Gate
 
 OVERVIEW = ("clean_score", "worst_mean_drop", "worst_effect_bound95", "worst_spread", "n_tests", "n_failed")
 RESERVED = frozenset({"class", *OVERVIEW})
@@ -261,8 +262,8 @@ class Recipe(_Part):
     scores: bool = True
     checkpoint: Any = None
     prefix: str = ""
-    gate: Any = None
-    baseline: Any = None
+    gate: Gate | None = None
+    baseline: str | None = Field(default=None, min_length=1)
 
     @field_validator("prefix")
     @classmethod
@@ -303,6 +304,8 @@ class Recipe(_Part):
         if twice:
             raise ValueError(f"two tests are called {twice[0]!r}; give one of them another 'name'")
         self._check_interactions()
+        if self.baseline is not None and self.gate is None:
+            raise ValueError("a baseline is there to be judged against: the recipe needs a gate")
         return self
 
     def _check_interactions(self) -> None:

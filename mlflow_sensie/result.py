@@ -12,6 +12,7 @@ from pydantic_core.core_schema import ValidationInfo
 
 from mlflow_sensie.inference import CategoryFit, Curve, Guarded, Interval, PerturbationFit, PropertyFit
 from mlflow_sensie.several import Several
+from mlflow_sensie.verdict import Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -176,7 +177,7 @@ class Interaction(_Frozen):
 class Result(_Frozen):
     """What an evaluation found: every test by name, and what it was measured on.
 
-    ``clean_known`` is all that is known of the clean score.
+    ``clean_known`` is all that is known of the clean score, ``verdict`` the answer of the recipe's gate.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -199,6 +200,7 @@ class Result(_Frozen):
     n_predictions: int
     seconds: float
     prefix: str = ""
+    verdict: Verdict | None = None
     _score_table: Any = PrivateAttr(default=None)
     _galleries: dict[str, Any] = PrivateAttr(default_factory=dict)
 

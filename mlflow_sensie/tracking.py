@@ -180,6 +180,9 @@ def write_files(result: Result, folder: Path) -> list[Path]:
     bins.to_csv(home / "bins.csv", index=False)
     bins.to_json(home / "bins.json", orient="split", index=False)
     files = [home / name for name in ("report.json", "recipe.yaml", "bins.csv", "bins.json")]
+    if result.verdict is not None:
+        files.append(home / "verdict.json")
+        files[-1].write_text(result.verdict.to_json(), encoding="utf-8")
     table = result.score_table
     if table is not None and result.recipe.get("scores", True):
         if table.nbytes <= SCORE_TABLE_BYTES:
@@ -242,6 +245,8 @@ def tags(result: Result, where: Destination) -> dict[str, str]:
         "sensie_recipe_sha256": result.recipe_sha256,
         "sensie_version": result.version,
     }
+    if result.verdict is not None:
+        found["sensie_verdict"] = result.verdict.outcome
     return {key: value[:LONGEST_TAG] for key, value in found.items()}
 
 

@@ -53,7 +53,8 @@ def test_entry_point_names_the_evaluator() -> None:
 @pytest.mark.parametrize("name", [path.stem for path in sorted((ROOT / "recipes").glob("*.yaml"))])
 def test_shipped_recipe_is_valid(name: str) -> None:
     assert name in shipped_recipes()
-    assert load_recipe(name).n_tests > 0
+    recipe = load_recipe(name)
+    assert recipe.n_tests > 0 or recipe.recipe == "auto"
 
 
 # --- slow: builds and installs, without a network ---------------------------------------------------------

@@ -99,11 +99,17 @@ CASES: list[tuple[str, Callable[[], Case]]] = [
     ("auto", table),
     ("auto", regression),
     ("auto", texts),
+    *(("promotion", make) for make in (table, regression, texts, images)),
 ]
 
 
 def test_every_shipped_recipe_has_a_case() -> None:
     assert {name for name, _ in CASES} == {*shipped_recipes(), "auto"}
+
+
+def against(model_uri: str, name: str) -> dict[str, Any]:
+    """A gate needs a baseline: here the model itself."""
+    return {"baseline": model_uri} if name == "promotion" else {}
 
 
 @pytest.mark.parametrize(("name", "make"), CASES, ids=[f"{name}-{make.__name__}" for name, make in CASES])
@@ -119,10 +125,12 @@ def test_a_shipped_recipe_runs_through_mlflow(name: str, make: Callable[[], Case
         )  # fmt: skip
         found = mlflow.models.evaluate(
             logged.model_uri, case.data, targets="y", model_type=case.task, evaluators=["sensie"],
-            evaluator_config={"sensie": {"recipe": name, **(case.more or {})}},
+            evaluator_config={"sensie": {"recipe": name, **(case.more or {}), **against(logged.model_uri, name)}},
         )  # fmt: skip
     assert found.metrics["sensie/n_failed"] == 0
     assert found.metrics["sensie/n_tests"] >= 3
+    if name == "promotion":
+        assert found.artifacts["sensie/verdict.json"].content["outcome"] == "pass"
     assert all(np.isfinite(value) for value in found.metrics.values())
 
 

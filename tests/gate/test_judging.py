@@ -1,0 +1,311 @@
+"""Judgements and verdicts: when a rule passes, fails or neither, what is said, and what cannot be judged."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+
+from gate.made import made, rules
+from mlflow_sensie import Result
+from mlflow_sensie.errors import RecipeError
+from mlflow_sensie.gate import judge
+from mlflow_sensie.verdict import Judgement, Verdict
+
+Array = NDArray[np.float64]
+VERSUS: dict[str, Any] = {"metric": "clean_score", "versus": "baseline", "worse_by_at_most": 0.02}
+
+
+def one(result: Result, rule: dict[str, Any], baseline: Result | None = None, **given: Any) -> Judgement:
+    (found,) = judge(result, rules(rule), baseline, **given).judgements
+    return found
+
+
+@pytest.fixture(scope="module")
+def scores() -> Array:
+    """Clean and at 1 to 3: symmetric about means of .8, .75, .7 and .6, so that the t is exact."""
+    rng = np.random.default_rng(0)
+    noise = np.concatenate([half := rng.uniform(-0.15, 0.15, (100, 4)), -half])
+    return np.array([0.8, 0.75, 0.7, 0.6]) + noise
+
+
+@pytest.fixture(scope="module")
+def result(scores: Array) -> Result:
+    return made(scores)
+
+
+# --- passes, fails, or neither -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("metric", ["clean_score", "mean_drop", "effect"])
+@pytest.mark.parametrize(
+    ("at", "outcome"), [(0.96, "pass"), (0.94, "inconclusive"), (0.06, "inconclusive"), (0.04, "fail")]
+)
+def test_a_rule_is_decided_by_its_probability(
+    scores: Array, result: Result, metric: str, at: float, outcome: str
+) -> None:
+    contrast = {
+        "clean_score": scores[:, 0],
+        "mean_drop": scores @ [1 - 1 / 6, -1 / 3, -1 / 3, -1 / 6],
+        "effect": -3 * scores @ (np.arange(4) - 1.5) / 5,
+    }[metric]  # fmt: skip
+    known = stats.t(len(scores) - 1, contrast.mean(), stats.sem(contrast))
+    rule: dict[str, Any] = {"metric": metric, "at_most": float(known.ppf(at)), "test": "sweep"}
+    if metric == "clean_score":
+        rule = {"metric": metric, "at_least": float(known.isf(at))}
+    found = one(result, rule)
+    assert found.outcome == outcome
+    assert found.probability == pytest.approx(at, abs=2e-3)
+    assert found.value == pytest.approx(contrast.mean())
+    assert (found.lo95, found.hi95) == pytest.approx(known.interval(0.95), rel=1e-2)
+    assert found.n == 200
+
+
+def test_confidence_is_the_rules_own(result: Result) -> None:
+    limit = {"metric": "clean_score", "at_least": result.clean.value - 0.003}
+    assert one(result, {**limit, "confidence": 0.6}).outcome == "pass"
+    assert one(result, {**limit, "confidence": 0.99}).outcome == "inconclusive"
+
+
+@pytest.mark.parametrize("margin", [0.001, 0.003])
+def test_as_many_more_examples_as_said_settle_it(scores: Array, margin: float) -> None:
+    """The same examples over and over: the estimate stays where it is, as the number supposes."""
+    rule = {"metric": "clean_score", "at_least": float(scores[:, 0].mean()) - margin}
+    found = one(made(scores), rule)
+    assert found.outcome == "inconclusive" and found.n_more is not None
+    times = (200 + found.n_more) / 200
+    assert one(made(np.tile(scores, (int(np.ceil(times)), 1))), rule).outcome == "pass"
+    assert one(made(np.tile(scores, (max(1, int(times * 0.8)), 1))), rule).outcome == "inconclusive"
+    assert f"about {found.n_more:,} more examples would settle it" in found.reason
+
+
+def test_the_size_of_an_effect_counts_not_its_sign(scores: Array) -> None:
+    up, down = made(scores[:, ::-1]), made(scores)
+    rule = {"metric": "effect", "test": "sweep", "at_most": 0.25}
+    found = [one(each, rule) for each in (up, down)]
+    assert found[0].value == pytest.approx(found[1].value) and found[0].value > 0
+    assert [each.outcome for each in found] == ["pass", "pass"]
+    assert one(down, {**rule, "at_most": 0.15}).outcome == "fail"
+
+
+def test_both_sides_of_a_sweep_must_hold(scores: Array) -> None:
+    left = made(np.tile(scores[:, :1], (1, 4)))
+    assert one(left, {"metric": "holds_until", "test": "sweep", "at_least": 3}).outcome == "pass"
+    found = one(made(scores), {"metric": "holds_until", "test": "sweep", "at_least": 3})
+    assert found.outcome == "fail" and found.hi95 is None
+
+
+def test_a_few_examples_that_carry_it_are_judged_by_the_guarded_interval() -> None:
+    scores = np.ones(200)
+    scores[:2] = 0
+    found = one(made(scores), {"metric": "clean_score", "at_least": 0.97})
+    assert found.warnings == ("few examples are informative: judged by the guarded interval",)
+    assert found.outcome == "inconclusive"  # the plain t would be sure: .99 ± .014
+
+
+def test_spread(rng: np.random.Generator) -> None:
+    level = np.repeat(np.arange(8), 100)
+    even, uneven = (rng.beta(8 * m, 8 * (1 - m)) for m in (0.8 + 0 * level, np.linspace(0.5, 0.95, 8)[level]))
+    given = {"metadata": {"site": level.astype(str)}, "class_test": False, "properties": ["site"]}
+    rule = {"metric": "spread", "test": "site", "at_most": 0.05}
+    assert [one(made(each, **given), rule).outcome for each in (even, uneven)] == ["pass", "fail"]
+    two = made(even, metadata={"site": (level // 4).astype(str)}, class_test=False, properties=["site"])
+    found = one(two, {**rule, "at_most": 0.02})
+    assert found.outcome == "inconclusive" and found.n_more is None
+    assert found.warnings == ("2 levels tell little of the spread between levels",)
+    assert found.reason.endswith("more examples would not settle it")
+
+
+def test_unexpected(rng: np.random.Generator) -> None:
+    p = rng.uniform(0.5, 1, 800)
+    right = np.where(rng.random(800) < p, p, 1 - p)  # as sure as it should be
+    result = made(right, metadata={"a": p}, properties=["a"])
+    rule = {"metric": "unexpected", "kind": "property", "at_most": 0.15}
+    assert one(result, rule).outcome == "pass"
+    assert one(result, {**rule, "metric": "effect"}).outcome == "fail"
+
+
+# --- against a baseline ------------------------------------------------------------------------------------
+
+
+def test_worse_by_at_most_is_paired(scores: Array, rng: np.random.Generator) -> None:
+    """Each example loses .01 ± .02, far less than examples differ among themselves."""
+    loss = 0.01 + rng.uniform(-0.02, 0.02, (len(scores), 1))
+    better, worse = made(scores, "champion"), made(scores - loss, "challenger")
+    found = one(worse, VERSUS, better)
+    known = stats.t(199, loss.mean(), stats.sem(loss[:, 0]))
+    assert (found.outcome, found.versus) == ("pass", "baseline")
+    assert found.value == pytest.approx(loss.mean())
+    assert (found.lo95, found.hi95) == pytest.approx(known.interval(0.95), rel=2e-2)
+    assert one(worse, {**VERSUS, "worse_by_at_most": 0.005}, better).outcome == "fail"
+    assert "clean_score is worse by 0.01" in found.reason
+    back = one(better, {**VERSUS, "worse_by_at_most": 0.0}, worse)
+    assert back.outcome == "pass" and "clean_score is better by 0.01" in back.reason
+
+
+@pytest.mark.parametrize("metric", ["mean_drop", "effect", "holds_until"])
+def test_a_fragile_challenger_fails(scores: Array, metric: str) -> None:
+    fragile = scores - np.array([0, 0.1, 0.2, 0.3])
+    rule = {"metric": metric, "test": "*", "versus": "baseline", "worse_by_at_most": 0.05}
+    assert one(made(fragile), rule, made(scores)).outcome == "fail"
+    assert one(made(scores), rule, made(fragile)).outcome == "pass"
+    assert one(made(fragile), VERSUS, made(scores)).outcome == "pass"
+
+
+@pytest.mark.parametrize("n", [10, 18, 100])
+def test_identical_predictions_pass_unless_there_are_hardly_any(scores: Array, n: int) -> None:
+    same = made(scores[:n])
+    found = one(same, {**VERSUS, "worse_by_at_most": 0.0}, made(scores[:n]))
+    assert found.probability == pytest.approx((n + 1) / (n + 2))
+    assert found.outcome == ("pass" if n >= 18 else "inconclusive")
+    assert found.n_more == (None if n >= 18 else 8)
+    assert found.warnings[0].startswith("all scores agree; a difference on fewer than one example in")
+
+
+@pytest.mark.parametrize(
+    ("baseline", "why"),
+    [
+        (lambda scores: None, "there is no baseline"),
+        (lambda scores: made(scores[:150]), "the baseline was measured on other examples"),
+        (lambda scores: made(scores, score="correct"), "such scores are not compared"),
+        (lambda scores: made(scores[:, 0]), "test 'sweep' was not compared: A has no such test"),
+    ],
+)
+def test_no_comparison_no_pass(scores: Array, result: Result, baseline: Any, why: str) -> None:
+    rule = {"metric": "mean_drop", "kind": "perturbation", "versus": "baseline", "worse_by_at_most": 0.5}
+    found = one(result, rule, baseline(scores))
+    assert found.outcome == "fail" and found.value is None and found.probability is None
+    assert found.reason.startswith("mean_drop of sweep cannot be judged: ") and why in found.reason
+
+
+def test_a_result_without_its_scores_cannot_be_compared(result: Result) -> None:
+    read = Result.from_json(result.to_json())
+    assert "has no score table" in one(result, VERSUS, read).reason
+    absolute = {"metric": "mean_drop", "test": "sweep", "at_most": 0.2}
+    assert one(read, absolute) == one(result, absolute)  # what is known of the model itself is all in the JSON
+
+
+# --- which tests and slices a rule is about ----------------------------------------------------------------
+
+
+def test_many_tests_are_those_that_have_the_metric(rng: np.random.Generator) -> None:
+    scores = rng.uniform(0.7, 0.9, (200, 3))
+    broken = {"name": "broken", "apply": lambda x, p: 1 / 0, "magnitudes": [1, 2]}
+    result = made(scores, metadata={"a": rng.normal(size=200)}, properties=["a"], class_test=True)
+    wider = made(scores, perturbations=[broken], class_test=True, on_error="record")
+
+    def about(result: Result, **rule: Any) -> list[str | None]:
+        return [each.test for each in judge(result, rules({"at_most": 0.9, **rule})).judgements]
+
+    assert about(result, metric="effect", test="*") == ["a", "sweep"]
+    assert about(result, metric="effect", kind="property") == ["a"]
+    assert about(result, metric="spread", test="*") == ["a", "class"]
+    assert about(result, metric="spread", kind="class") == ["class"]
+    (failed,) = judge(wider, rules({"metric": "mean_drop", "test": "*", "at_most": 0.9})).judgements
+    assert failed.outcome == "fail" and "test 'broken' failed" in failed.reason and "division by zero" in failed.reason
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        ({"metric": "mean_drop", "test": "nope", "at_most": 1.0}, "no test 'nope'; tests are: sweep (perturbation)"),
+        ({"metric": "spread", "kind": "class", "at_most": 1.0}, "no class has spread; tests are: sweep"),
+        ({"metric": "spread", "test": "sweep", "at_most": 1.0}, "'sweep', a perturbation test, has no spread"),
+        ({"metric": "holds_until", "test": "sweep", "at_least": 4}, "was tested up to a distance of 3 only"),
+        ({"metric": "clean_score", "at_least": 0.1, "slice": {"site": "A"}}, "there are no slices by 'site'"),
+    ],
+)
+def test_what_is_not_there_fails_with_the_reason(result: Result, rule: dict[str, Any], why: str) -> None:
+    found = one(result, rule)
+    assert found.outcome == "fail" and why in found.reason
+
+
+def test_slices(scores: Array) -> None:
+    site = np.array(["A", "B"])[(np.arange(200) % 4 > 1).astype(int)]
+    given: dict[str, Any] = {"metadata": {"site": site}, "slices": ["site"]}
+    worse = np.where((site == "B")[:, None], scores - 0.1, scores)
+    old, new = made(scores, "old", **given), made(worse, "new", **given)
+    absolute = {"metric": "clean_score", "at_least": 0.75}
+    found = judge(new, rules({**absolute, "slice": {"site": "*"}})).judgements
+    assert [(each.slice, each.outcome, each.n) for each in found] == [
+        ("site = A", "pass", 100),
+        ("site = B", "fail", 100),
+    ]
+    assert found[1].value == pytest.approx(worse[site == "B", 0].mean())
+    assert [each.outcome for each in judge(new, rules({**VERSUS, "slice": {"site": "*"}}), old).judgements] == [
+        "pass",
+        "fail",
+    ]
+    (drop,) = judge(
+        new, rules({"metric": "mean_drop", "test": "sweep", "at_most": 0.12, "slice": {"site": "B"}})
+    ).judgements
+    assert (drop.n, drop.reason[:39]) == (100, "mean_drop of sweep where site = B is 0.")
+    assert "no slice site = 'C'; there are: A, B" in one(new, {**absolute, "slice": {"site": "C"}}).reason
+
+
+# --- severity, waivers, the verdict as a whole -------------------------------------------------------------
+
+
+BROKEN: dict[str, Any] = {"metric": "clean_score", "at_least": 0.99}
+KEPT: dict[str, Any] = {"metric": "clean_score", "at_least": 0.1}
+TODAY = datetime.date(2026, 1, 31)
+
+
+def verdict(result: Result, *given: dict[str, Any]) -> Verdict:
+    return judge(result, rules(*given), today=TODAY)
+
+
+def test_only_what_blocks_decides(result: Result) -> None:
+    unsure = {"metric": "clean_score", "at_least": result.clean.value}
+    for given, outcome in [
+        ([KEPT], "pass"),
+        ([KEPT, BROKEN], "fail"),
+        ([KEPT, unsure], "inconclusive"),
+        ([unsure, BROKEN], "fail"),
+        ([KEPT, {**BROKEN, "severity": "warn"}], "pass"),
+        ([{**unsure, "severity": "warn"}], "pass"),
+        ([{**BROKEN, "waive": {"reason": "new labels", "until": "2026-01-31"}}], "pass"),
+        ([{**BROKEN, "waive": {"reason": "new labels", "until": "2026-01-30"}}], "fail"),
+    ]:
+        found = verdict(result, *given)
+        assert (found.outcome, found.passed) == (outcome, outcome == "pass"), given
+        assert bool(found.reasons) is (outcome != "pass")
+
+
+def test_a_waiver_is_told(result: Result) -> None:
+    waive = {"reason": "new labels", "until": "2026-01-31"}
+    (held,) = verdict(result, {**BROKEN, "waive": waive}).judgements
+    assert held.waived and held.outcome == "fail"
+    assert held.reason.endswith("Waived until 2026-01-31: new labels")
+    (ended,) = verdict(result, {**BROKEN, "waive": {**waive, "until": "2026-01-30"}}).judgements
+    assert not ended.waived and ended.reason.endswith("Its waiver ended on 2026-01-30: new labels")
+    (kept,) = verdict(result, {**KEPT, "waive": waive}).judgements
+    assert not kept.waived and "aive" not in kept.reason
+
+
+def test_the_examples_that_settle_the_whole(result: Result) -> None:
+    near = [{"metric": "clean_score", "at_least": result.clean.value - margin} for margin in (0.002, 0.004)]
+    found = verdict(result, *near, KEPT)
+    assert found.n_more == max(each.n_more for each in found.judgements if each.n_more)
+    assert verdict(result, KEPT).n_more is None
+    assert verdict(result, *near, {"metric": "clean_score", "at_least": result.clean.value}).n_more is None
+
+
+def test_the_verdict_as_json_and_as_a_table(result: Result) -> None:
+    found = verdict(result, KEPT, {**BROKEN, "name": "high", "severity": "warn"})
+    assert Verdict.from_json(found.to_json()) == found
+    assert (found.n, found.candidate, found.baseline, found.score) == (200, "model", None, "probability")
+    assert (found.data_sha256, found.recipe_sha256) == (result.data_sha256, result.recipe_sha256)
+    table = found.summary()
+    assert table["outcome"].tolist() == ["pass", "fail"]
+    assert table["rule"].tolist() == ["clean_score at least 0.1", "high"]
+
+
+def test_rules_may_come_as_a_recipe_has_them(result: Result) -> None:
+    assert judge(result, [KEPT, BROKEN]) == judge(result, rules(KEPT, BROKEN))
+    with pytest.raises(RecipeError, match="unknown key 'at_laest' in gate.0 .did you mean 'at_least'"):
+        judge(result, [{"metric": "clean_score", "at_laest": 0.5}])
