@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from mlflow_sensie.recipe import load_recipe as load_recipe
     from mlflow_sensie.recipe_model import Recipe as Recipe
     from mlflow_sensie.result import Result as Result
+    from mlflow_sensie.serving import Endpoint as Endpoint
     from mlflow_sensie.tracking import log_folder as log_folder
     from mlflow_sensie.verdict import Verdict as Verdict
 
 _WHERE = {
     "Comparison": "mlflow_sensie.comparison",
+    "Endpoint": "mlflow_sensie.serving",
     "Recipe": "mlflow_sensie.recipe_model",
     "Result": "mlflow_sensie.result",
     "Verdict": "mlflow_sensie.verdict",
@@ -31,8 +33,8 @@ _WHERE = {
     "probe": "mlflow_sensie.probing",
 }
 __all__ = [
-    "Comparison", "Recipe", "Result", "Verdict", "__version__", "compare", "judge", "load_recipe", "log_folder",
-    "probe",
+    "Comparison", "Endpoint", "Recipe", "Result", "Verdict", "__version__", "compare", "judge", "load_recipe",
+    "log_folder", "probe",
 ]  # fmt: skip
 
 

@@ -88,7 +88,9 @@ def _run(model: Any, model_type: str | None, dataset: Any, config: dict[str, Any
     if model_type not in ("classifier", "regressor", None):
         raise RecipeError(f"model_type {model_type!r} came; sensie evaluates 'classifier' and 'regressor'")
     if predictions is not None:
-        raise RecipeError("predictions names an output column, which is not built in this version; leave it out")
+        if recipe.predictions not in (None, predictions):
+            raise RecipeError(f"predictions={predictions!r} came, and the recipe says {recipe.predictions!r}; say one")
+        recipe = recipe.model_copy(update={"predictions": predictions})
     if not dataset.has_targets:
         raise DataError("no targets came; sensitivity is measured on the correct answer: pass targets=…")
     features = dataset.features_data

@@ -19,7 +19,8 @@ from mlflow_sensie.findings import CLASS, allowed_drop, clean_score, infer
 from mlflow_sensie.flips import first_to_fall
 from mlflow_sensie.gallery import make_galleries
 from mlflow_sensie.identity import data_digest
-from mlflow_sensie.models import Model, Predictions
+from mlflow_sensie.models import Model
+from mlflow_sensie.outputs import Predictions
 from mlflow_sensie.perturbations.base import fresh_copy
 from mlflow_sensie.plan import Plan
 from mlflow_sensie.property_data import PropertyData

@@ -239,7 +239,7 @@ class Recipe(_Part):
     output: Literal["auto", "probability", "logits", "log_proba", "labels"] = "auto"
     pos_label: Any = None
     label_list: tuple[Any, ...] | None = None
-    predictions: str | None = None
+    predictions: str | int | None = None
     properties: tuple[PropertySpec, ...] = ()
     property_table: Any = None
     perturbations: tuple[PerturbationSpec, ...] = ()

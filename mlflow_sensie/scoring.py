@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,9 @@ from scipy.special import expit, softmax
 
 from mlflow_sensie.errors import DataError, ModelError
 from mlflow_sensie.inference.scale import ScoreScale
-from mlflow_sensie.models import Model, Predictions
+from mlflow_sensie.labels import class_order, encode, key_of, listing, positive_class, sorted_labels
+from mlflow_sensie.models import Model
+from mlflow_sensie.outputs import Predictions
 from mlflow_sensie.plugins import load_target
 from mlflow_sensie.recipe_model import Recipe, Threshold, TopK
 
@@ -83,12 +85,17 @@ def settle_scorer(model: Model, first: Predictions, targets: NDArray[Any], recip
         ModelError: the output is of a kind that no score can be made of; the message says what to change.
         DataError: the targets do not fit the model, e.g. a label that it does not know.
     """
+    scorer, encoded = _settle(model, first, targets, recipe)
+    return replace(scorer, warnings=(*model.warnings, *scorer.warnings)), encoded
+
+
+def _settle(model: Model, first: Predictions, targets: NDArray[Any], recipe: Recipe) -> tuple[Scorer, Targets]:
     if recipe.score is not None and (callable(recipe.score) or ":" in str(recipe.score)):
         function = recipe.score if callable(recipe.score) else load_target(recipe.score)
         scorer = Scorer("custom", SCALES["custom"], lambda p, t: function(_frame_or_array(p), t), source=model.source)
         return scorer, Targets(targets)
     if (model.task or _guess_task(first, targets, recipe)) == "regressor":
-        return _regression(model, targets, recipe)
+        return _regression(model, first, targets, recipe)
     if recipe.score in REGRESSION:
         raise DataError(f"score: {recipe.score} is for regressors; this is a classifier")
     return _classification(model, first, targets, recipe)
@@ -113,7 +120,7 @@ def _guess_task(first: Predictions, targets: NDArray[Any], recipe: Recipe) -> st
 # --- regression --------------------------------------------------------------------------------------------
 
 
-def _regression(model: Model, targets: NDArray[Any], recipe: Recipe) -> tuple[Scorer, Targets]:
+def _regression(model: Model, first: Predictions, targets: NDArray[Any], recipe: Recipe) -> tuple[Scorer, Targets]:
     kind = recipe.score or "neg_absolute_error"
     if kind not in REGRESSION:
         raise DataError(f"score: {kind} is for classifiers; for a regressor use {' or '.join(REGRESSION)}")
@@ -124,14 +131,15 @@ def _regression(model: Model, targets: NDArray[Any], recipe: Recipe) -> tuple[Sc
     spread = float(values.std())
     if not np.isfinite(spread) or spread == 0:
         raise DataError(f"the targets of a regressor must be finite and vary; their SD is {spread}")
+    if first.values.ndim == 2:
+        names = list(first.columns or range(first.values.shape[1]))
+        raise ModelError(
+            f"the regressor returned {len(names)} columns ({listing(names)}); one is needed: "
+            f"name it, predictions: {names[0]}, and give its targets"
+        )
     power = 1 if kind == "neg_absolute_error" else 2
 
     def score(predictions: Predictions, truth: NDArray[Any]) -> Floats:
-        if predictions.values.ndim == 2:
-            raise ModelError(
-                f"the regressor returned {predictions.values.shape[1]} columns; one is needed "
-                "(multi-output regressors are not supported)"
-            )
         error = np.abs(np.asarray(predictions.values, dtype=np.float64) - truth) / spread
         return np.asarray(-(error**power))
 
@@ -148,10 +156,10 @@ def _classification(model: Model, first: Predictions, targets: NDArray[Any], rec
     output = _output_kind(model, first, recipe)
     if output == "labels":
         return _label_scorer(model, first, targets, recipe)
-    classes = _class_order(model, first, targets, recipe)
-    encoded = _encode(targets, classes, model)
+    classes = class_order(model, first, targets, recipe)
+    encoded = encode(targets, classes)
     kind, extra = _score_kind(recipe)
-    positive = _positive_class(classes, recipe)
+    positive = positive_class(classes, recipe)
 
     def probabilities(predictions: Predictions) -> Floats:
         return _probabilities(predictions.values, output, len(classes))
@@ -211,8 +219,8 @@ def _output_kind(model: Model, first: Predictions, recipe: Recipe) -> str:
     if values.dtype.kind not in "fiub":
         if values.ndim == 2:
             raise ModelError(
-                f"the model returned columns {list(first.columns or [])} that are not all numbers; give "
-                "'score', a function (predictions, targets) → (n,), to say how they are scored"
+                f"the model returned columns {list(first.columns or [])} that are not all numbers; name one with "
+                "'predictions', or give 'score', a function (predictions, targets) → (n,), to say how they are scored"
             )
         return "labels"
     if values.ndim == 2:
@@ -286,68 +294,6 @@ def _refuse_outside_unit(numbers: Floats) -> None:
         )
 
 
-def _class_order(model: Model, first: Predictions, targets: NDArray[Any], recipe: Recipe) -> tuple[Any, ...]:
-    """The classes in the order of the probability columns.
-
-    From ``label_list``, the model's ``classes_``, the names of its output columns, ``pos_label``, or class
-    numbers 0..K-1; else an error. One column is the probability of ``pos_label``, else of the second class.
-    """
-    k = 2 if first.values.ndim == 1 else first.values.shape[1]
-    known = recipe.label_list or model.classes
-    _refuse_other_order(recipe, model)
-    if known is None and first.columns and not all(isinstance(c, int | np.integer) for c in first.columns):
-        known = first.columns
-    seen = _unique(targets)
-    if known is None and k == 2 and recipe.pos_label is not None:
-        others = [label for label in seen if not _same(label, recipe.pos_label)]
-        if len(others) != 1:
-            raise DataError(f"pos_label {recipe.pos_label!r} leaves the labels {others}; exactly one other is needed")
-        known = (others[0], recipe.pos_label)
-    if known is None and all(_is_whole(label) for label in seen):
-        known = tuple(range(k))
-    if known is None:
-        raise DataError(
-            f"the model gives {k} probabilities but not which class is which, and the targets are {_listing(seen)}; "
-            "say label_list: [...] in the order of the columns"
-        )
-    if len(known) != k:
-        raise DataError(f"the model gives {k} probabilities, but {len(known)} classes are named: {_listing(known)}")
-    backwards = first.values.ndim == 1 and _positive_class(tuple(known), recipe) == 0
-    return tuple(reversed(known)) if backwards else tuple(known)
-
-
-def _refuse_other_order(recipe: Recipe, model: Model) -> None:
-    said, has = [[_key(label) for label in labels or ()] for labels in (recipe.label_list, model.classes)]
-    if model.source == "predict_proba" and sorted(said) == sorted(has) and said != has:
-        raise DataError(
-            f"label_list says that the columns are {_listing(recipe.label_list)}, but those of the model's "
-            f"predict_proba are {_listing(model.classes)}; leave label_list out"
-        )
-
-
-def _positive_class(classes: tuple[Any, ...], recipe: Recipe) -> int:
-    """The number of the positive class: that of ``pos_label``, else the last."""
-    if recipe.pos_label is None:
-        return len(classes) - 1
-    found = [number for number, label in enumerate(classes) if _same(label, recipe.pos_label)]
-    if not found:
-        raise DataError(f"pos_label {recipe.pos_label!r} is not among the classes {_listing(classes)}")
-    return found[0]
-
-
-def _encode(targets: NDArray[Any], classes: tuple[Any, ...], model: Model) -> NDArray[np.int64]:
-    """Targets as class numbers; labels match by value, or by text where types differ (7, 7.0 and "7")."""
-    by_key = {_key(label): number for number, label in enumerate(classes)}
-    unique, inverse = np.unique(np.array([_key(t) for t in targets.tolist()], dtype=object), return_inverse=True)
-    unknown = [label for label in _unique(targets) if _key(label) not in by_key]
-    if unknown:
-        raise DataError(
-            f"the targets hold {_listing(unknown)}, which the model does not know; its classes are {_listing(classes)}"
-        )
-    numbers = np.array([by_key[key] for key in unique], dtype=np.int64)
-    return numbers[inverse]
-
-
 def _label_scorer(model: Model, first: Predictions, targets: NDArray[Any], recipe: Recipe) -> tuple[Scorer, Targets]:
     if recipe.score not in (None, "correct"):
         raise ModelError(
@@ -356,32 +302,32 @@ def _label_scorer(model: Model, first: Predictions, targets: NDArray[Any], recip
         )
     if first.values.ndim == 2:
         raise ModelError(f"labels must be one column; the model returned {first.values.shape[1]}")
-    seen = _unique(targets)
-    given = {_key(label) for label in first.values.tolist()}
-    if not given & {_key(label) for label in (*seen, *(model.classes or ()))}:
+    seen = sorted_labels(targets)
+    given = {key_of(label) for label in first.values.tolist()}
+    if not given & {key_of(label) for label in (*seen, *(model.classes or ()))}:
         raise DataError(
-            f"the model predicts {_listing(sorted(given))}, the targets hold {_listing(seen)}: none in common"
+            f"the model predicts {listing(sorted(given))}, the targets hold {listing(seen)}: none in common"
         )
     warning = (
         "the model returns labels, so the score is correctness (0 or 1) and small changes stay unseen; a model that "
         "returns probabilities tells more (scikit-learn: pyfunc_predict_fn='predict_proba'; transformers: top_k=None)"
     )
     classes = tuple(recipe.label_list or model.classes or seen)
-    keys = np.array([_key(label) for label in classes], dtype=object)
+    keys = np.array([key_of(label) for label in classes], dtype=object)
 
     def score(predictions: Predictions, truth: NDArray[Any]) -> Floats:
         _refuse_other_output(predictions.values, recipe)
-        labels = np.array([_key(label) for label in predictions.values.tolist()], dtype=object)
+        labels = np.array([key_of(label) for label in predictions.values.tolist()], dtype=object)
         missing = pd.isna(predictions.values)
         return np.where(missing, np.nan, (labels == keys[truth]).astype(np.float64))
 
     by_key = dict(zip(keys, classes, strict=True))
 
     def answers(predictions: Predictions) -> list[Any]:
-        return [None if pd.isna(label) else by_key.get(_key(label), label) for label in predictions.values.tolist()]
+        return [None if pd.isna(label) else by_key.get(key_of(label), label) for label in predictions.values.tolist()]
 
     scorer = Scorer("correct", SCALES["correct"], score, source=model.source, warnings=(warning,), answers=answers)
-    return scorer, Targets(_encode(targets, classes, model), classes)
+    return scorer, Targets(encode(targets, classes), classes)
 
 
 def _refuse_other_output(values: NDArray[Any], recipe: Recipe) -> None:
@@ -392,33 +338,3 @@ def _refuse_other_output(values: NDArray[Any], recipe: Recipe) -> None:
             f"the model returned whole numbers first, taken for labels, and now {odd:.4g}; say output: probability "
             "(or logits, log_proba, labels)"
         )
-
-
-def _key(label: Any) -> str:
-    """One text for labels that mean the same: 7, 7.0, True/1 stay numbers; else the text itself."""
-    if isinstance(label, bool | np.bool_):
-        return str(int(label))
-    if isinstance(label, float | np.floating) and float(label).is_integer():
-        return str(int(label))
-    return str(label)
-
-
-def _same(a: Any, b: Any) -> bool:
-    return _key(a) == _key(b)
-
-
-def _is_whole(label: Any) -> bool:
-    return isinstance(label, int | np.integer | bool | np.bool_) or (isinstance(label, float) and label.is_integer())
-
-
-def _unique(labels: NDArray[Any]) -> list[Any]:
-    found = list(dict.fromkeys(labels.tolist()))
-    try:
-        return sorted(found)
-    except TypeError:
-        return sorted(found, key=str)
-
-
-def _listing(labels: Any, most: int = 12) -> str:
-    names = [repr(label) if isinstance(label, str) else str(label) for label in labels]
-    return ", ".join(names[:most]) + (f", … ({len(names)} in all)" if len(names) > most else "")

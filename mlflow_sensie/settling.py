@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mlflow_sensie.auto import MOST_EXAMPLES, choose
@@ -15,6 +16,8 @@ from mlflow_sensie.models import Model, open_model
 from mlflow_sensie.plan import Plan, align_by_key, make_plan, read_property_table, stratified_sample
 from mlflow_sensie.plugins import load_target
 from mlflow_sensie.recipe_model import Recipe
+
+TEXT_WORDS = 3  # words per cell, on average, from which strings are texts rather than categories
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ def settle(
     """Open the model, make the examples, choose what the recipe leaves open, and plan every test."""
     custom_score = callable(recipe.score) or ":" in str(recipe.score or "")
     opened = open_model(model, task=task, plain_predict=custom_score or recipe.output == "labels")
-    opened = replace(opened, preprocess=_function(recipe.preprocess))
+    usual = None if custom_score else opened.usual
+    opened = replace(opened, preprocess=_function(recipe.preprocess), pick=recipe.predictions, usual=usual)
     recipe, examples = _prepare(opened, X, y, recipe, metadata, columns)
     choices: tuple[str, ...] = ()
     if recipe.recipe == "auto" and not {"properties", "perturbations"} <= recipe.model_fields_set:
@@ -78,10 +82,10 @@ def _prepare(
     examples = make_examples(
         X, y,
         metadata=[more for more in (metadata, table if key is None else None) if more is not None],
-        kind=recipe.kind,
+        kind=recipe.kind or ("text" if model.schema.texts else None),
         input_shape=said or (signed if signed and len(signed) > 1 else None),
         layout=recipe.layout,
-        features=model.schema.names,
+        features=model.schema.names or _text_column(model, X),
         wants_array=model.wants_array,
         flat=signed is not None and len(signed) == 1,
         names=columns,
@@ -92,6 +96,22 @@ def _prepare(
     if size is not None and size < len(examples):
         examples = examples.take(stratified_sample(examples.targets, size, recipe.seed))
     return recipe.model_copy(update={"max_examples": size}), examples
+
+
+def _text_column(model: Model, X: Any) -> tuple[str, ...] | None:
+    """Which of several columns is the text, for a model that takes one column of texts, whatever its name."""
+    if not (model.schema.texts and isinstance(X, pd.DataFrame) and X.shape[1] > 1):
+        return None
+    strings = [str(name) for name in X.columns if pd.api.types.is_string_dtype(X[name])]
+    words = {name: np.mean([len(str(cell).split()) for cell in X[name]]) for name in strings}
+    found = strings if len(strings) == 1 else [name for name in strings if words[name] >= TEXT_WORDS]
+    if len(found) != 1:
+        came = ", ".join(map(str, X.columns[:20]))
+        raise DataError(
+            f"the model takes one column of texts, and the columns are {came}; pass the texts alone and the others in "
+            "property_table, or log the model with a signature that names its column"
+        )
+    return tuple(found)
 
 
 def _function(target: Any) -> Callable[[Any], Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from mlflow_sensie.dataset import CHUNK, Examples, Inputs, concat, rows
 from mlflow_sensie.errors import ModelError, TestFailure
-from mlflow_sensie.models import Model, Predictions
+from mlflow_sensie.models import Model
+from mlflow_sensie.outputs import Predictions
 from mlflow_sensie.perturbations.base import Perturbation, fresh_copy
 from mlflow_sensie.property_data import PredictedProperty, PropertyData
 from mlflow_sensie.scores import CLEAN, EXPECTED, ID, TARGET, ScoreTable, property_column, score_column
@@ -237,7 +238,7 @@ class _Batch:
         start = 0
         for piece in held:
             stop = start + len(piece.inputs)
-            yield piece, Predictions(together.values[start:stop], together.columns)
+            yield piece, replace(together, values=together.values[start:stop])
             start = stop
 
     def sliced(self, inputs: Any) -> Predictions:
@@ -253,7 +254,7 @@ class _Batch:
                 self.limit = max(1, min(self.limit, len(inputs)) // 2)
                 continue
             start += self.limit
-        return Predictions(np.concatenate([each.values for each in answers]), answers[0].columns)
+        return replace(answers[0], values=np.concatenate([each.values for each in answers]))
 
 
 def _place(chunk: int) -> str:

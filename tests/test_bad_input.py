@@ -12,8 +12,9 @@ import pytest
 
 from mlflow_sensie import probe
 from mlflow_sensie.errors import DataError, ModelError, NotBuiltError, RecipeError, SensieError
-from mlflow_sensie.models import InputSchema, Model
+from mlflow_sensie.models import Model
 from mlflow_sensie.recipe_model import RESERVED, slug
+from mlflow_sensie.schema import InputSchema
 
 N = 60
 
@@ -322,7 +323,6 @@ def wrong_perturbations() -> list[Case]:
 
 NOT_BUILT = {
     "calibration": True, "precision": 0.01, "time_budget": 60, "checkpoint": "folder",
-    "predictions": "output",
 }  # fmt: skip
 NOT_BUILT_INFERENCE = {
     "fit_range": [0, 1], "polynomial": 2, "draws": 100, "tune": 100, "chains": 2,

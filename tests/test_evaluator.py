@@ -315,7 +315,25 @@ def test_wrong_data_and_models_are_said(labelled: pd.DataFrame, experiment_id: s
 def test_static_predictions_are_not_built(labelled: pd.DataFrame, experiment_id: str) -> None:
     data = labelled.assign(p=classify(labelled))
     refused(ModelError, "model=None", None, data, {"sensie": RECIPE}, predictions="p")
-    refused(RecipeError, "predictions names an output column", classify, data, {"sensie": RECIPE}, predictions="p")
+
+
+def test_predictions_names_the_output_column(labelled: pd.DataFrame, experiment_id: str) -> None:
+    """MLflow's argument and the recipe's key mean the same, and may not disagree."""
+
+    def model(frame: pd.DataFrame) -> pd.DataFrame:
+        p = classify(frame)
+        return pd.DataFrame({"noise": 0.5, "p": p, "rest": 1 - p})
+
+    plain = evaluate(classify, labelled, RECIPE, targets="y")
+    by_argument = evaluate(model, labelled, RECIPE, targets="y", predictions="p")
+    by_key = evaluate(model, labelled, {**RECIPE, "predictions": "p"}, targets="y")
+    assert by_argument.ours == by_key.ours == pytest.approx(plain.ours)
+    other = {"sensie": {**RECIPE, "predictions": "rest"}}
+    refused(RecipeError, "predictions='p' came, and the recipe says 'rest'", model, labelled, other, predictions="p")
+    refused(
+        ModelError, "no output 'q'; it returns noise, p, rest", model, labelled, {"sensie": RECIPE}, predictions="q"
+    )
+    refused(ModelError, "single output without a name", classify, labelled, {"sensie": RECIPE}, predictions="p")
 
 
 def test_other_types_of_model_are_refused(labelled: pd.DataFrame, experiment_id: str) -> None:

@@ -27,7 +27,8 @@ from mlflow_sensie import tracking
 from mlflow_sensie.dataset import Form
 from mlflow_sensie.errors import RecipeError
 from mlflow_sensie.gallery import can_be_shown, choose_magnitudes, differing, evenly, pick
-from mlflow_sensie.models import Model, Predictions
+from mlflow_sensie.models import Model
+from mlflow_sensie.outputs import Predictions
 from mlflow_sensie.perturbations import BUILT_IN
 from mlflow_sensie.perturbations.base import FunctionPerturbation
 from mlflow_sensie.plots.changes import SPACE, lines_of, marked

@@ -24,7 +24,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 from mlflow_sensie import probe
 from mlflow_sensie.errors import ModelError
-from mlflow_sensie.models import InputSchema, Model, _read_schema, open_model
+from mlflow_sensie.models import Model, open_model
+from mlflow_sensie.schema import InputSchema, read_schema
 from mlflow_sensie.scores import CLEAN
 
 N = 150
@@ -297,20 +298,34 @@ def test_a_logged_models_own_predict(saved: Path) -> None:
     ids=["columns", "columns without names", "tensor", "flat tensor", "tensor of open shape", "nothing"],
 )
 def test_what_a_signature_says(columns: list[Any], found: InputSchema) -> None:
-    read = _read_schema(signature(columns), None)
+    read = read_schema(signature(columns), None)
     assert (read.names, read.types, read.shape) == (found.names, found.types, found.shape)
     assert read.dtype is found.dtype is None or read.dtype is found.dtype  # numpy takes None for float64
     fitted = LogisticRegression().fit(frame()[NUMERIC], flags())
     if found.names is None and found.dtype is None:
-        assert _read_schema(signature(columns), fitted).names == ("a", "b")
+        assert read_schema(signature(columns), fitted).names == ("a", "b")
 
 
-def test_several_input_tensors_are_refused_by_name() -> None:
+def test_several_input_tensors_are_columns_of_a_frame() -> None:
     from mlflow.types import Schema, TensorSpec
 
-    two = Schema([TensorSpec(np.dtype("float32"), (-1, 2), name) for name in ("left", "right")])
-    with pytest.raises(ModelError, match=r"several input tensors \(left, right\) are not supported"):
-        _read_schema(two, None)
+    shapes = {"pair": (-1, 2), "image": (-1, 2, 2), "age": (-1,)}
+    read = read_schema(Schema([TensorSpec(np.dtype("float32"), s, name) for name, s in shapes.items()]), None)
+    assert read.names == ("pair", "image", "age") and read.shape is None
+    X = pd.DataFrame({"age": [3, 4], "image": list(np.arange(8.0).reshape(2, 4)), "pair": [[1, 2], [3, 4]]})
+    cast = read.cast(X)
+    assert {name: (array.shape, str(array.dtype)) for name, array in cast.items()} == {
+        "pair": ((2, 2), "float32"), "image": ((2, 2, 2), "float32"), "age": ((2,), "float32"),
+    }  # fmt: skip
+    assert cast["image"].ravel().tolist() == list(range(8))
+
+
+def test_one_input_tensor_with_a_name_is_handed_over_by_it() -> None:
+    from mlflow.types import Schema, TensorSpec
+
+    read = read_schema(Schema([TensorSpec(np.dtype("uint8"), (-1, 2, 2), "image")]), None)
+    assert (read.names, read.shape, read.dtype) == (("image",), (2, 2), np.dtype("uint8"))
+    assert read.cast(np.full((3, 4), 1.6))["image"].tolist() == [[[2, 2], [2, 2]]] * 3
 
 
 def signature(columns: list[Any]) -> Any:
