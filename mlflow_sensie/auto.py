@@ -88,7 +88,7 @@ def _for_kind(
             reasons.append(f"{spec.name}: {spec.of}, which every example has")
             specs.append(spec)
     room = MOST_TESTS - len(perturbations) - len(properties)
-    columns, more = _usable([str(name) for name in examples.metadata.columns], examples)
+    columns, more = _usable(examples.extra_names(), examples)
     specs += [_column(each.name, properties) for each in columns[:room]]
     reasons += more + [f"{each.name}: {_article(each.kind)} column beside the inputs" for each in columns[:room]]
     reasons += [f"{each.name}: left out, at most {MOST_TESTS} tests" for each in columns[room:]]
@@ -97,13 +97,14 @@ def _for_kind(
 
 def _for_tables(examples: Examples, model: Model, batch_size: int | str) -> Choice:
     usable, reasons = _usable(examples.column_names(), examples)
-    inputs = [each for each in usable if each.name not in examples.metadata]
+    extra = examples.extra_names()
+    inputs = [each for each in usable if each.name not in extra]
     perturbations = _table_perturbations(examples, reasons)
     if not usable and not perturbations:
         raise RecipeError(f"recipe auto found no column to test; {'; '.join(reasons)}")
     moved = _movement(model, examples, [each.name for each in inputs], batch_size)
     room = MOST_TESTS - len(perturbations)
-    outside = [each for each in usable if each.name in examples.metadata][: max(room // 2, room - len(inputs))]
+    outside = [each for each in usable if each.name in extra][: max(room // 2, room - len(inputs))]
     inputs.sort(key=lambda each: -moved[each.name])
     chosen = [*outside, *inputs][:room]
     for each in usable:
@@ -134,7 +135,7 @@ def _specs(names: tuple[str, ...]) -> tuple[PerturbationSpec, ...]:
 
 def _table_perturbations(examples: Examples, reasons: list[str]) -> tuple[PerturbationSpec, ...]:
     """Noise on numbers, swaps of categories, missing values in the columns that have some already."""
-    inputs = examples.inputs
+    inputs = examples.take(slice(0, 1)).inputs
     names = list(inputs.columns) if isinstance(inputs, pd.DataFrame) else list(examples.form.names)
     columns: dict[Any, Any] = {name: examples.column(str(name)) for name in names}
     found = {name: summarise_column(str(name), column) for name, column in columns.items()}

@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -76,41 +73,31 @@ def schema() -> None:
 
 @main.command()
 @click.argument("model_uri")
-@click.option("--data", "data", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--targets", required=True, help="The column that holds the right answers.")
+@click.option("--data", "data", required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--targets", help="The column that holds the right answers.")
 @click.option("--recipe", default="auto", help="A recipe to complete instead of auto: a shipped name or a path.")
 @click.option("--model-type", type=click.Choice(["classifier", "regressor"]), help="Where it cannot be told.")
 @click.option("--allow-code", is_flag=True, help="Trust module:function in a recipe file.")
-def init(model_uri: str, data: Path, targets: str, recipe: str, model_type: str | None, allow_code: bool) -> None:
-    """Print the recipe that `auto` would choose for MODEL_URI on a data file.
+def init(
+    model_uri: str, data: Path, targets: str | None, recipe: str, model_type: str | None, allow_code: bool
+) -> None:
+    """Print the recipe that `auto` would choose for MODEL_URI on a data file or folder.
 
-    Written to a file, it keeps the names of the tests fixed from then on. The data is CSV or Parquet.
+    Written to a file, it keeps the names of the tests fixed from then on.
     """
     from mlflow_sensie.errors import SensieError
+    from mlflow_sensie.loading import load
     from mlflow_sensie.recipe import load_recipe
     from mlflow_sensie.settling import settle
 
     try:
-        frame = _read(data)
-        if targets not in frame:
-            raise click.ClickException(f"{data} has no column {targets!r}; its columns: {', '.join(map(str, frame))}")
         wanted = load_recipe(recipe, allow_code=allow_code)
-        settled = settle(model_uri, frame.drop(columns=targets), frame[targets].to_numpy(), wanted, task=model_type)
+        settled = settle(model_uri, load(data, targets=targets), None, wanted, task=model_type)
     except SensieError as error:
         raise click.ClickException(str(error)) from error
     for reason in settled.choices:
         click.echo(f"# {reason}")
     click.echo(settled.recipe.to_yaml(), nl=False)
-
-
-def _read(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    if path.suffix == ".csv":
-        return pd.read_csv(path)
-    if path.suffix == ".parquet":
-        return pd.read_parquet(path)
-    raise click.ClickException(f"a .csv or .parquet file is read; {path.name} came")
 
 
 def _library(built_in: Mapping[str, Any], group: str) -> list[tuple[str, Any]]:

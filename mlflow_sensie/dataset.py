@@ -1,84 +1,35 @@
-"""Examples: inputs as the model takes them, targets, columns; and the form in which they are perturbed."""
+"""Examples: inputs as the model takes them, targets, columns; in memory, or read when they are asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from mlflow_sensie.errors import DataError
-from mlflow_sensie.perturbations.base import fresh_copy
+from mlflow_sensie.form import Form, check_row_length, find_form, holds_arrays, is_cells, numbered, stack
+from mlflow_sensie.images import decode_images, image_column
+from mlflow_sensie.stored import Converted, Held, Picked, Stored
 
 Inputs = np.ndarray[Any, Any] | pd.DataFrame
-Kind = Literal["tensor", "tabular", "text", "series"]
-Container = Literal["array", "rows", "columns", "cells", "frame"]
 CHUNK = 256  # fixed positions: the unit of perturbation and of randomness
-
-
-@dataclass(frozen=True)
-class Form:
-    """How the model's inputs are turned into what a perturbation sees, and back.
-
-    ``container`` says how the model takes its inputs: ``array`` (N-D, or 2-D and tabular), ``rows`` (flat
-    rows of an array), ``columns`` (flat rows of a frame), ``cells`` (one frame column of arrays) or
-    ``frame``. ``shape`` is that of one example for tensors and series, without the batch axis.
-    """
-
-    kind: Kind
-    container: Container
-    shape: tuple[int, ...] | None = None
-    layout: str | None = None
-    names: tuple[str, ...] = ()
-
-    def decode(self, inputs: Inputs) -> Inputs:
-        """Return a copy of ``inputs`` as perturbations see them: (n, *shape), or a frame of the features."""
-        if self.kind in ("tabular", "text"):
-            if isinstance(inputs, pd.DataFrame) or inputs.ndim == 1:
-                copied: Inputs = fresh_copy(inputs)
-                return copied
-            return pd.DataFrame(np.array(inputs), columns=list(self.names))
-        return self._as_array(inputs).astype(self._working_dtype(inputs), copy=True)
-
-    def encode(self, values: Inputs, like: Inputs) -> Inputs:
-        """Return ``values`` (what a perturbation gave back) in the container that the model takes."""
-        if isinstance(like, np.ndarray):
-            array = values.to_numpy(copy=True) if isinstance(values, pd.DataFrame) else values  # writable
-            return array.reshape(len(array), *like.shape[1:])
-        if self.kind in ("tabular", "text"):
-            return values
-        if self.container == "columns":
-            flat = np.asarray(values).reshape(len(values), -1)
-            return pd.DataFrame(flat, columns=like.columns, index=like.index)
-        cells = pd.Series(list(np.asarray(values)), index=like.index, dtype=object)
-        return pd.DataFrame({like.columns[0]: cells})
-
-    def _as_array(self, inputs: Inputs) -> NDArray[Any]:
-        if self.container == "cells":
-            assert isinstance(inputs, pd.DataFrame)
-            return np.stack([np.asarray(cell) for cell in inputs.iloc[:, 0]])
-        array = inputs.to_numpy() if isinstance(inputs, pd.DataFrame) else inputs
-        return array.reshape(len(array), *(self.shape or ()))
-
-    def _working_dtype(self, inputs: Inputs) -> np.dtype[Any]:
-        """Integers are perturbed as float32; the model's signature decides whether they are rounded back."""
-        dtype = self._as_array(inputs[:1]).dtype
-        return dtype if dtype.kind == "f" else np.dtype(np.float32)
+SMALL = 256 * 2**20  # bytes: a sample of what is stored elsewhere is read at once up to here
 
 
 @dataclass(frozen=True)
 class Examples:
     """The examples of an evaluation: ``n`` rows of inputs, targets and metadata that belong together.
 
-    ``inputs``: array (n, ...) or frame with n rows, as the model takes them. ``targets``: (n,) labels or
-    values. ``metadata``: frame with n rows of columns that are no model inputs. ``ids``: (n,) identifies an
-    example between runs, the row's position unless a key says otherwise.
+    ``source``: array (n, ...) or frame with n rows, as the model takes them, or where such rows are read from.
+    ``targets``: (n,) labels or values. ``metadata``: frame with n rows of columns that are no model inputs.
+    ``ids``: (n,) identifies an example between runs, the row's position unless the data says otherwise.
     """
 
-    inputs: Inputs
+    source: Inputs | Stored
     targets: NDArray[Any]
     metadata: pd.DataFrame
     form: Form
@@ -87,15 +38,43 @@ class Examples:
     def __len__(self) -> int:
         return len(self.targets)
 
+    @property
+    def inputs(self) -> Inputs:
+        """All inputs, in memory: (n, ...) or a frame with n rows. For chunks and heads use ``take``."""
+        return rows(self.source, slice(None))
+
     def take(self, positions: NDArray[np.intp] | slice) -> Examples:
-        """Return the examples at these positions, in this order."""
+        """Return the examples at these positions, in this order, in memory."""
+        return self._part(rows(self.source, positions), positions)
+
+    def select(self, positions: NDArray[np.intp]) -> Examples:
+        """Return the examples at these positions like ``take``, but leave many that are stored elsewhere there."""
+        if not isinstance(self.source, Stored):
+            return self.take(positions)
+        source = Picked(self.source, positions)
+        if self.row_bytes * len(positions) > SMALL:
+            return self._part(source, positions)
+        beside = {name: source.column(name) for name in source.others}
+        taken = self._part(source.take(slice(None)), positions)
+        index = taken.metadata.index
+        told = [column.set_axis(index) for column in beside.values() if column is not None]
+        return replace(taken, metadata=pd.concat([*told, taken.metadata], axis=1))
+
+    def _part(self, source: Inputs | Stored, positions: NDArray[np.intp] | slice) -> Examples:
         return replace(
             self,
-            inputs=rows(self.inputs, positions),
+            source=source,
             targets=self.targets[positions],
             metadata=self.metadata.iloc[positions],
             ids=self.ids[positions],
         )
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one example's inputs in memory, on average over the first chunk."""
+        sample = rows(self.source, slice(0, CHUNK))
+        size = sample.memory_usage(deep=True).sum() if isinstance(sample, pd.DataFrame) else sample.nbytes
+        return max(1, int(size) // len(sample))
 
     def with_metadata(self, more: pd.DataFrame) -> Examples:
         """Return the examples with further columns (n rows) beside their metadata.
@@ -104,28 +83,39 @@ class Examples:
             DataError: a column is there already.
         """
         both = pd.concat([self.metadata, more], axis=1)
-        _refuse_repeated(both)
-        return replace(self, metadata=both)
+        found = replace(self, metadata=both)
+        _refuse_repeated(found.extra_names())
+        return found
 
     def column(self, name: str) -> pd.Series[Any] | None:
         """Return a metadata or feature column by name, or ``None`` where there is none."""
-        features = self.inputs if self.form.kind in ("tabular", "text") else None
-        for frame in (self.metadata, features):
+        features = self.form.kind in ("tabular", "text")
+        source = self.source
+        for frame in (self.metadata, source if features else None):
             if isinstance(frame, pd.DataFrame):
                 by_name = {str(key): key for key in frame.columns}  # names need not be text
                 if name in by_name:
                     return frame[by_name[name]]
+        if isinstance(source, Stored):
+            return source.column(name) if features or name in source.others else None
         if name in self.form.names and self.form.kind == "tabular":
-            return pd.Series(self.inputs[:, self.form.names.index(name)], name=name)
+            return pd.Series(source[:, self.form.names.index(name)], name=name)
         return None
 
     def column_names(self) -> list[str]:
         """Names that a property may use, metadata first."""
-        return [str(name) for name in (*self.metadata.columns, *self.form.names)]
+        return [*self.extra_names(), *map(str, self.form.names)]
+
+    def extra_names(self) -> list[str]:
+        """Names of the columns that are no model inputs."""
+        others = self.source.others if isinstance(self.source, Stored) else ()
+        return [str(name) for name in (*others, *self.metadata.columns)]
 
 
-def rows(inputs: Inputs, positions: NDArray[np.intp] | slice) -> Inputs:
-    """Return rows of an array or a frame by position."""
+def rows(inputs: Inputs | Stored, positions: NDArray[np.intp] | slice) -> Inputs:
+    """Return rows of an array or a frame by position, read where they lie elsewhere."""
+    if isinstance(inputs, Stored):
+        return inputs.take(positions)
     # A frame of its own: pandas 2 warns those who write into a slice of another.
     return inputs.iloc[positions].copy(deep=False) if isinstance(inputs, pd.DataFrame) else inputs[positions]
 
@@ -147,6 +137,7 @@ def make_examples(
     targets: Any,
     *,
     metadata: Sequence[pd.DataFrame] = (),
+    ids: Any = None,
     kind: str | None = None,
     input_shape: tuple[int, ...] | None = None,
     layout: str | None = None,
@@ -157,38 +148,94 @@ def make_examples(
 ) -> Examples:
     """Return the examples that loose input describes.
 
-    ``data``: array (n, ...), nested list, or DataFrame. ``targets``: (n,) labels or values, or one-hot
-    (n, K). ``metadata``: frames of n rows with further columns. ``features`` are the model's own input names;
-    other columns of a frame become metadata.
+    ``data``: array (n, ...), nested list, DataFrame, or rows stored elsewhere. ``targets``: (n,) labels or values,
+    or one-hot (n, K). ``metadata``: frames of n rows with further columns. ``ids``: (n,) different values.
+    ``features`` are the model's own input names; other columns of a frame become metadata.
     ``input_shape`` is the shape of one example in flat rows. ``wants_array``: the model takes an array, so
-    frames are turned into one; of ``input_shape``, or of rows where it takes them ``flat``. ``names`` name the
-    columns of a 2-D array.
+    frames are turned into one, images are decoded; of ``input_shape``, or of rows where it takes them ``flat``.
+    ``names`` name the columns of a 2-D array.
 
     Raises:
         DataError: lengths differ, targets are missing, rows do not fit the shape, the layout is ambiguous,
             two columns have one name, there are fewer than two examples.
     """
-    inputs, extra = _split_metadata(data, features)
-    labels = clean_targets(targets, len(inputs))
+    inputs, extra = _split_metadata(data, features, arrays=wants_array or kind == "tensor")
+    n = len(inputs)
+    labels = clean_targets(targets, n)
     for table in metadata:
-        if len(table) != len(inputs):
-            raise DataError(f"the property table has {len(table)} rows, the data {len(inputs)}; they must agree")
+        if len(table) != n:
+            raise DataError(f"the property table has {len(table)} rows, the data {n}; they must agree")
         extra = pd.concat([extra.reset_index(drop=True), table.reset_index(drop=True)], axis=1)
-    _refuse_repeated(extra, inputs)
-    if len(inputs) < 2:
-        raise DataError(f"at least two examples are needed; {len(inputs)} came")
+    others = inputs.others if isinstance(inputs, Stored) else ()
+    _refuse_repeated([*others, *_names_of(extra)], _names_of(inputs))
+    if n < 2:
+        raise DataError(f"at least two examples are needed; {n} came")
+    if wants_array and not isinstance(inputs, np.ndarray) and _names_of(inputs):
+        names = _names_of(inputs)
+    if _is_encoded(inputs, arrays=wants_array or (kind == "tensor" and not features)):
+        inputs = Converted(inputs if isinstance(inputs, Stored) else Held(cast(pd.DataFrame, inputs)), _decode)
+    decoded = isinstance(inputs, Stored) and not inputs.names
+    shape = input_shape if decoded or (wants_array and not flat) else None
+    source = _each(inputs, lambda part: _as_model_wants(part, wants_array, shape, decoded))
+    head = rows(source, slice(0, CHUNK)) if isinstance(source, Stored) else source
+    form = find_form(head, kind, input_shape, layout, _column_names(head, names, features))
+    return Examples(source, labels, extra.reset_index(drop=True), form, _clean_ids(ids, n))
+
+
+def _column_names(head: Inputs, names: Sequence[str] | None, features: Sequence[str] | None) -> Sequence[str] | None:
+    """Names for the columns of an array: as said, else the model's own, if it has as many."""
+    width = head.shape[1] if isinstance(head, np.ndarray) and head.ndim == 2 else 0
+    unsaid = names is None or list(names) == list(numbered(width))
+    return features if unsaid and features and len(features) == width else names
+
+
+def _each(inputs: Inputs | Stored, convert: Callable[[Inputs], Inputs]) -> Inputs | Stored:
+    """Convert inputs: those in memory now, others when they are read."""
+    return Converted(inputs, convert) if isinstance(inputs, Stored) else convert(inputs)
+
+
+def _as_model_wants(inputs: Inputs, wants_array: bool, shape: tuple[int, ...] | None, decoded: bool) -> Inputs:
+    """Turn a frame into an array for a model that wants one, and flat rows into examples of their ``shape``.
+
+    An axis of one channel is put in; the channels of a ``decoded`` image, which are last, go where they are wanted.
+    """
     if wants_array and isinstance(inputs, pd.DataFrame):
-        names, inputs = list(map(str, inputs.columns)), _to_array(inputs)
-    if input_shape is not None and not flat and wants_array and isinstance(inputs, np.ndarray) and inputs.ndim == 2:
-        _check_row_length(inputs, input_shape)
-        inputs = inputs.reshape(len(inputs), *input_shape)
-    form = _find_form(inputs, kind, input_shape, layout, names)
-    return Examples(inputs, labels, extra.reset_index(drop=True), form, np.arange(len(inputs)))
+        inputs = _to_array(inputs)
+    if shape is None or not isinstance(inputs, np.ndarray):
+        return inputs
+    if inputs.ndim == 2:
+        check_row_length(inputs, shape)
+        return inputs.reshape(len(inputs), *shape)
+    own = inputs.shape[1:]
+    if decoded and len(own) == len(shape) == 3 and shape == (own[2], *own[:2]) != own:
+        return inputs.transpose(0, 3, 1, 2)
+    one_channel = len(own) == 2 and shape in ((*own, 1), (1, *own))
+    return inputs.reshape(len(inputs), *shape) if one_channel else inputs
 
 
-def _refuse_repeated(*frames: Any) -> None:
-    for frame in frames:
-        names = pd.Series(list(map(str, frame.columns)) if isinstance(frame, pd.DataFrame) else [], dtype=object)
+def _names_of(inputs: Inputs | Stored) -> list[str]:
+    if isinstance(inputs, Stored):
+        return list(inputs.names)
+    return list(map(str, inputs.columns)) if isinstance(inputs, pd.DataFrame) else []
+
+
+def _clean_ids(ids: Any, n: int) -> NDArray[Any]:
+    """Return the ids as (n,), the positions where none came."""
+    if ids is None:
+        return np.arange(n)
+    found = np.asarray(ids)
+    if found.shape != (n,):
+        raise DataError(f"ids: one for each of the {n} examples is needed; an array of shape {found.shape} came")
+    repeated = pd.Series(found)[pd.Series(found).duplicated()]
+    if len(repeated) or pd.isna(found).any():
+        what = f"{repeated.iloc[0]!r} came more than once" if len(repeated) else "some are missing"
+        raise DataError(f"ids: each example needs an id of its own; {what}")
+    return found
+
+
+def _refuse_repeated(*tables: Sequence[str]) -> None:
+    for table in tables:
+        names = pd.Series(list(table), dtype=object)
         repeated = names[names.duplicated()]
         if len(repeated):
             raise DataError(f"each column needs a name of its own; {repeated.iloc[0]!r} came more than once")
@@ -223,130 +270,51 @@ def clean_targets(targets: Any, n: int) -> NDArray[Any]:
     return pd.Series(labels).infer_objects().to_numpy() if labels.dtype == object else labels
 
 
-def _split_metadata(data: Any, features: Sequence[str] | None) -> tuple[Inputs, pd.DataFrame]:
-    if not isinstance(data, pd.DataFrame):
+def _split_metadata(data: Any, features: Sequence[str] | None, *, arrays: bool) -> tuple[Inputs | Stored, pd.DataFrame]:
+    """Part the model's inputs from other columns: by ``features``; else by what can be an array, if that is wanted."""
+    if not isinstance(data, pd.DataFrame | Stored):
         array = np.asarray(data)
         if array.dtype == object and array.ndim == 1:
-            array = np.stack([np.asarray(row) for row in array])
+            array = stack(array)
         return array, pd.DataFrame(index=range(len(array)))
-    if not features or not set(map(str, features)) <= set(map(str, data.columns)):
+    columns = _names_of(data)
+    wanted = list(map(str, features or ()))
+    if not wanted and arrays and len(columns) > 1:
+        wanted = _array_column(data)
+    if not wanted or not set(wanted) <= set(columns):
         return data, pd.DataFrame(index=range(len(data)))
-    wanted = set(map(str, features))
+    if isinstance(data, Stored):
+        return data.only(wanted), pd.DataFrame(index=range(len(data)))
     by_name = {str(name): name for name in data.columns}
-    rest = [name for name in data.columns if str(name) not in wanted]
-    return data[[by_name[str(name)] for name in features]], data[rest]
+    rest = [name for name in data.columns if str(name) not in set(wanted)]
+    return data[[by_name[name] for name in wanted]], data[rest]
 
 
-def _find_form(
-    inputs: Inputs,
-    kind: str | None,
-    shape: tuple[int, ...] | None,
-    layout: str | None,
-    names: Sequence[str] | None,
-) -> Form:
-    cells = isinstance(inputs, pd.DataFrame) and _is_cells(inputs)
-    if isinstance(inputs, pd.DataFrame):
-        found = _cell_shape(inputs) if cells else None
-    else:
-        found = inputs.shape[1:] if inputs.ndim > 2 else None
-    if found is not None and shape not in (None, found):
-        raise DataError(f"input_shape {shape} came, but the examples have the shape {found}")
-    if found is None and shape is None:
-        return _form_of_rows(inputs, kind, names)
-    if found is None and shape is not None:
-        _check_row_length(inputs, shape)
-    shape = found or shape or ()
-    if isinstance(inputs, np.ndarray):
-        container: Container = "array" if inputs.ndim > 2 else "rows"
-    else:
-        container = "cells" if cells else "columns"
-    if kind == "series" or (kind is None and len(shape) == 1):
-        return Form("series", container, shape)
-    return Form("tensor", container, shape, _find_layout(shape, layout))
+def _array_column(data: pd.DataFrame | Stored) -> list[str]:
+    """The only column of arrays, encoded images or their paths, if there is just one."""
+    head = rows(data, slice(0, CHUNK))
+    assert isinstance(head, pd.DataFrame)
+    found = [str(name) for name in head.columns if holds_arrays(head[name])]
+    encoded = image_column(head)
+    found += [] if encoded is None else [str(encoded)]
+    return found if len(found) == 1 else []
 
 
-def _form_of_rows(inputs: Inputs, kind: str | None, names: Sequence[str] | None) -> Form:
-    if kind == "tensor":
-        raise DataError("kind: tensor needs the shape of one example: input_shape, or a model with a tensor signature")
-    if isinstance(inputs, pd.DataFrame):
-        text = kind == "text" or (kind is None and _is_text(inputs))
-        if kind == "text" and not any(_holds_strings(inputs[name]) for name in inputs.columns):
-            names = ", ".join(map(str, inputs.columns[:8]))
-            raise DataError(f"kind: text needs a column of strings; the columns are {names}")
-        return Form("text" if text else "tabular", "frame", names=tuple(map(str, inputs.columns)))
-    if inputs.ndim == 1 and inputs.dtype.kind in "OUT" and kind in (None, "text"):
-        return Form("text", "array")
-    if inputs.ndim == 1:
-        raise DataError(f"inputs must have one row per example and at least one column; shape {inputs.shape} came")
-    if kind == "series":
-        return Form("series", "array", inputs.shape[1:])
-    width = len(str(inputs.shape[1]))
-    numbered = tuple(f"feature_{i + 1:0{width}d}" for i in range(inputs.shape[1]))
-    return Form("tabular", "array", names=tuple(names) if names else numbered)
+def _is_encoded(inputs: Inputs | Stored, *, arrays: bool) -> bool:
+    """Whether the inputs are one column of encoded images or their paths, and arrays are wanted."""
+    head = rows(inputs, slice(0, CHUNK)) if arrays and len(_names_of(inputs)) == 1 else None
+    return isinstance(head, pd.DataFrame) and image_column(head) is not None
 
 
-def _holds_strings(column: pd.Series[Any]) -> bool:
-    present = column.dropna()
-    return len(present) > 0 and all(isinstance(cell, str) for cell in present)
-
-
-def _is_text(frame: pd.DataFrame) -> bool:
-    """Whether the only column holds texts rather than categories: strings of three words or more on average."""
-    if frame.shape[1] != 1:
-        return False
-    column = frame.iloc[:, 0]
-    return _holds_strings(column) and float(np.mean([len(cell.split()) for cell in column.dropna()])) >= 3
+def _decode(frame: pd.DataFrame) -> NDArray[Any]:
+    return decode_images(frame.iloc[:, 0])
 
 
 def _to_array(frame: pd.DataFrame) -> NDArray[Any]:
-    if _is_cells(frame):
-        _cell_shape(frame)
-        return np.stack([np.asarray(cell) for cell in frame.iloc[:, 0]])
+    if is_cells(frame):
+        return stack(frame.iloc[:, 0])
     array = frame.to_numpy()
     if array.dtype == object:
         names = ", ".join(map(str, frame.columns[:8]))
         raise DataError(f"the model takes an array of numbers, but the data has the columns {names}")
     return array
-
-
-def _is_cells(frame: pd.DataFrame) -> bool:
-    return frame.shape[1] == 1 and len(frame) > 0 and isinstance(frame.iloc[0, 0], np.ndarray | list)
-
-
-def _cell_shape(frame: pd.DataFrame) -> tuple[int, ...]:
-    shapes = {np.shape(cell) for cell in frame.iloc[:, 0]}
-    if len(shapes) > 1:
-        came = ", ".join(map(str, sorted(shapes)[:3]))
-        raise DataError(f"the arrays in column {frame.columns[0]!r} must have one shape; {came} came")
-    found: tuple[int, ...] = shapes.pop()
-    return found
-
-
-def _check_row_length(inputs: Inputs, shape: tuple[int, ...]) -> None:
-    width = int(np.prod(inputs.shape[1:]))
-    if width != int(np.prod(shape)):
-        raise DataError(
-            f"input_shape {tuple(shape)} needs {int(np.prod(shape))} values per row; rows of {width} came"
-            + (f" (columns {', '.join(map(str, inputs.columns[:3]))}, …)" if isinstance(inputs, pd.DataFrame) else "")
-        )
-
-
-def _find_layout(shape: tuple[int, ...], layout: str | None) -> str | None:
-    """Settle the layout of (H, W) or three-axis examples; 1, 3 or 4 channels on one side decide.
-
-    Examples of more axes have none: they are no images, and only a user's functions apply to them.
-    """
-    if len(shape) == 2:
-        if layout not in (None, "NHW"):
-            raise DataError(f"layout {layout} needs three axes; examples of shape {shape} came (NHW)")
-        return "NHW"
-    if layout in ("NHWC", "NCHW") and len(shape) == 3:
-        return layout
-    if layout is not None:
-        raise DataError(f"layout {layout} does not fit examples of shape {shape}; NHW has 2 axes, NHWC and NCHW 3")
-    if len(shape) != 3:
-        return None
-    first, last = shape[0] in (1, 3, 4), shape[-1] in (1, 3, 4)
-    if first == last:
-        raise DataError(f"the layout of examples of shape {shape} is ambiguous; say layout: NHWC or layout: NCHW")
-    return "NHWC" if last else "NCHW"

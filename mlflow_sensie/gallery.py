@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlflow_sensie.dataset import CHUNK, Examples, Form, Inputs, concat, rows
+from mlflow_sensie.dataset import CHUNK, Examples, Inputs, concat, rows
+from mlflow_sensie.form import Form
 from mlflow_sensie.perturbations.base import fresh_copy
 from mlflow_sensie.perturbations.pixels import ROUNDING, PixelCodec
 from mlflow_sensie.scores import CLEAN, ScoreTable, score_column

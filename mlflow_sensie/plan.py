@@ -22,7 +22,8 @@ from mlflow_sensie.plugins import find
 from mlflow_sensie.property_data import PredictedProperty, PropertyData, to_property
 from mlflow_sensie.recipe_model import PerturbationSpec, PropertySpec, Recipe, slug
 from mlflow_sensie.roles import Roles, find_roles
-from mlflow_sensie.survey import Survey, find_value_range, in_chunks, take_survey
+from mlflow_sensie.sources import read_csv
+from mlflow_sensie.survey import Survey, find_value_range, in_chunks, summarise_tensor, take_survey
 from mlflow_sensie.sweep import SweepTest
 
 
@@ -47,8 +48,9 @@ def make_plan(recipe: Recipe, examples: Examples) -> Plan:
         RecipeError: a name is not known, a perturbation does not fit the kind of input, or a magnitude its range.
         DataError: a property is not there, constant, or of the wrong length.
     """
-    range_ = find_value_range(examples, recipe.value_range) if examples.form.kind == "tensor" else None
-    survey = take_survey(examples, range_)
+    tensor = summarise_tensor(examples) if examples.form.kind in ("tensor", "series") else None
+    range_ = find_value_range(examples, recipe.value_range, tensor) if examples.form.kind == "tensor" else None
+    survey = take_survey(examples, range_, tensor)
     unknown_range = examples.form.kind == "tensor" and range_ is None
     tests = tuple(_plan_perturbation(spec, examples, survey, unknown_range) for spec in recipe.perturbations)
     found = [_plan_property(spec, examples, survey, unknown_range) for spec in recipe.properties]
@@ -202,7 +204,7 @@ def read_property_table(table: Any) -> tuple[pd.DataFrame, str | None]:
             raise RecipeError(f"property_table: there is no file {path}")
         if path.suffix not in (".csv", ".parquet"):
             raise RecipeError(f"property_table: a .csv or .parquet file is read; {path.name} came")
-        table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+        table = read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     if isinstance(table, Mapping):
         try:
             table = pd.DataFrame(dict(table))
@@ -225,7 +227,11 @@ def align_by_key(table: pd.DataFrame, key: str, keys: pd.Series[Any] | None) -> 
     if table[key].duplicated().any():
         repeated = table[key][table[key].duplicated()].tolist()
         raise DataError(f"property_table: the key {key!r} is not unique ({repeated[0]!r} twice)")
-    return table.set_index(key).reindex(keys.to_numpy()).reset_index(drop=True)
+    found = table.set_index(key).reindex(keys.to_numpy()).reset_index(drop=True)
+    if not keys.isin(table[key]).any():
+        ours, theirs = keys.tolist()[0], table[key].tolist()[:1]
+        raise DataError(f"property_table: none of its keys is in the data; {key!r} is {theirs} there, {ours!r} here")
+    return found
 
 
 def stratified_sample(targets: NDArray[Any], size: int, seed: int) -> NDArray[np.intp]:
@@ -235,9 +241,8 @@ def stratified_sample(targets: NDArray[Any], size: int, seed: int) -> NDArray[np
     """
     n = len(targets)
     rng = np.random.default_rng([seed, 0x5A])
-    codes = (
-        pd.factorize(targets, sort=False)[0] if targets.dtype == object else np.unique(targets, return_inverse=True)[1]
-    )
+    texts = targets.dtype.kind in "OUS"  # of whatever dtype, so that the sample does not depend on that
+    codes = pd.factorize(targets, sort=False)[0] if texts else np.unique(targets, return_inverse=True)[1]
     order = np.lexsort((rng.random(n), codes))
     steps = np.floor((np.arange(size) + rng.random()) * n / size).astype(np.intp)
     return np.sort(order[np.minimum(steps, n - 1)])

@@ -16,6 +16,7 @@ from mlflow_sensie.models import Model, open_model
 from mlflow_sensie.plan import Plan, align_by_key, make_plan, read_property_table, stratified_sample
 from mlflow_sensie.plugins import load_target
 from mlflow_sensie.recipe_model import Recipe
+from mlflow_sensie.sources import Data, as_data
 
 TEXT_WORDS = 3  # words per cell, on average, from which strings are texts rather than categories
 
@@ -41,12 +42,15 @@ def settle(
     metadata: pd.DataFrame | None = None,
     columns: tuple[str, ...] | None = None,
 ) -> Settled:
-    """Open the model, make the examples, choose what the recipe leaves open, and plan every test."""
+    """Open the model, make the examples, choose what the recipe leaves open, and plan every test.
+
+    ``X`` is ``Data``, an MLflow Dataset, or inputs with ``y`` and ``metadata`` beside them.
+    """
     custom_score = callable(recipe.score) or ":" in str(recipe.score or "")
     opened = open_model(model, task=task, plain_predict=custom_score or recipe.output == "labels")
     usual = None if custom_score else opened.usual
     opened = replace(opened, preprocess=_function(recipe.preprocess), pick=recipe.predictions, usual=usual)
-    recipe, examples = _prepare(opened, X, y, recipe, metadata, columns)
+    recipe, examples = _prepare(opened, as_data(X, y, metadata), recipe, columns)
     choices: tuple[str, ...] = ()
     if recipe.recipe == "auto" and not {"properties", "perturbations"} <= recipe.model_fields_set:
         recipe, choices = choose(recipe, examples, opened)
@@ -66,26 +70,20 @@ def _with_magnitudes(recipe: Recipe, plan: Plan) -> Recipe:
     return recipe.model_copy(update={"perturbations": written})
 
 
-def _prepare(
-    model: Model,
-    X: Any,
-    y: Any,
-    recipe: Recipe,
-    metadata: pd.DataFrame | None,
-    columns: tuple[str, ...] | None,
-) -> tuple[Recipe, Examples]:
-    """Turn loose input into examples, with the property table beside them, sampled where the recipe says so."""
+def _prepare(model: Model, data: Data, recipe: Recipe, columns: tuple[str, ...] | None) -> tuple[Recipe, Examples]:
+    """Turn data into examples, with the property table beside them, sampled where the recipe says so."""
     table, key = (None, None) if recipe.property_table is None else read_property_table(recipe.property_table)
     said, signed = recipe.input_shape, model.schema.shape
     if said and signed and len(signed) > 1 and said != signed:
         raise DataError(f"input_shape {said} came, but the model's signature says {signed}")
     examples = make_examples(
-        X, y,
-        metadata=[more for more in (metadata, table if key is None else None) if more is not None],
+        data.inputs, data.targets,
+        metadata=[more for more in (data.properties, table if key is None else None) if more is not None],
+        ids=data.ids,
         kind=recipe.kind or ("text" if model.schema.texts else None),
         input_shape=said or (signed if signed and len(signed) > 1 else None),
         layout=recipe.layout,
-        features=model.schema.names or _text_column(model, X),
+        features=model.schema.names or _text_column(model, data.inputs),
         wants_array=model.wants_array,
         flat=signed is not None and len(signed) == 1,
         names=columns,
@@ -94,7 +92,7 @@ def _prepare(
         examples = examples.with_metadata(align_by_key(table, key, examples.column(key)))
     size = recipe.max_examples or (MOST_EXAMPLES if recipe.recipe == "auto" else None)
     if size is not None and size < len(examples):
-        examples = examples.take(stratified_sample(examples.targets, size, recipe.seed))
+        examples = examples.select(stratified_sample(examples.targets, size, recipe.seed))
     return recipe.model_copy(update={"max_examples": size}), examples
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlflow_sensie.errors import DataError
+from mlflow_sensie.moments import Moments
 
 if TYPE_CHECKING:
     from mlflow_sensie.dataset import Examples
@@ -90,6 +91,7 @@ class Survey:
 
 
 QUANTILES = 201  # of a column: every half per cent
+BLOCK_BYTES, BLOCK_ROWS = 32 * 2**20, 4096  # of inputs that are looked at together
 
 
 # --- columns -----------------------------------------------------------------------------------------------
@@ -163,41 +165,51 @@ def as_numbers(column: pd.Series[Any]) -> NDArray[np.float64]:
 # --- the whole data ----------------------------------------------------------------------------------------
 
 
-def take_survey(examples: Examples, value_range: ValueRange | None) -> Survey:
-    """Go through the examples once and settle what perturbations may ask of the whole data."""
-    kind = examples.form.kind
+def take_survey(examples: Examples, value_range: ValueRange | None, tensor: TensorSummary | None = None) -> Survey:
+    """Settle what perturbations may ask of the whole data: a column at a time, or in blocks of rows.
+
+    ``tensor`` is what is known already. Columns of texts are not summarised: no two texts are alike.
+    """
+    kind, form = examples.form.kind, examples.form
     if kind in ("tabular", "text"):
-        frame = _as_frame(examples)
-        # By the frame's own names, which need not be text: perturbations look their columns up by them.
-        columns: dict[Any, ColumnSummary] = {n: summarise_column(str(n), frame[n]) for n in frame.columns}
-        return Survey(len(examples), kind, columns, covariance=_covariance(frame, columns))
-    return Survey(
-        len(examples), kind, {}, _summarise_tensor(examples), examples.form.layout, value_range or ValueRange()
-    )
+        columns = {name: summarise_column(str(name), column) for name, column in _features(examples)}
+        return Survey(len(examples), kind, columns, covariance=_covariance(examples, columns))
+    tensor = summarise_tensor(examples) if tensor is None else tensor
+    return Survey(len(examples), kind, {}, tensor, form.layout, value_range or ValueRange())
 
 
-def _as_frame(examples: Examples) -> pd.DataFrame:
-    inputs, names = examples.inputs, examples.form.names
-    if isinstance(inputs, pd.DataFrame):
-        return inputs
-    return pd.DataFrame(inputs, columns=list(names) if names else ["text"])
+def _features(examples: Examples) -> Iterator[tuple[Any, pd.Series[Any]]]:
+    """The features one by one, but for texts.
+
+    By the frame's own names, which need not be text: perturbations look their columns up by them.
+    """
+    head = examples.take(slice(0, 1)).inputs
+    names: list[Any] = list(head.columns) if isinstance(head, pd.DataFrame) else list(examples.form.names)
+    for name in names:
+        column = examples.column(str(name))
+        assert column is not None
+        if examples.form.kind == "tabular" or column_kind(column) != "category":
+            yield name, column
 
 
-def _covariance(frame: pd.DataFrame, columns: Mapping[str, ColumnSummary]) -> Covariance | None:
+def _covariance(examples: Examples, columns: Mapping[Any, ColumnSummary]) -> Covariance | None:
     """Mean and covariance of the numeric columns that vary, over the rows that miss none of them."""
+    head = examples.form.decode(examples.take(slice(0, 1)).inputs)
     numeric = pd.api.types.is_numeric_dtype
-    names = [name for name in frame.columns if columns[name].sd and numeric(frame[name].dtype)]
+    names = [name for name, each in columns.items() if each.sd and numeric(head[name].dtype)]
     if not names:
         return None
-    values = np.column_stack([as_numbers(frame[name]) for name in names])
-    whole = values[np.isfinite(values).all(axis=1)]
-    if len(whole) < 2:
+    total = Moments.empty(len(names))
+    for frame in in_chunks(examples):
+        values = np.column_stack([as_numbers(frame[name]) for name in names])
+        total += Moments.of(values[np.isfinite(values).all(axis=1)])
+    if total.n < 2:
         return None
-    matrix = np.atleast_2d(np.cov(whole, rowvar=False, bias=True))
-    return Covariance(tuple(names), tuple(whole.mean(axis=0).tolist()), tuple(map(tuple, matrix.tolist())))
+    matrix = total.scatter / total.n
+    return Covariance(tuple(names), tuple(total.mean.tolist()), tuple(map(tuple, matrix.tolist())))
 
 
-def _summarise_tensor(examples: Examples) -> TensorSummary:
+def summarise_tensor(examples: Examples) -> TensorSummary:
     """Range and channel moments of what is finite, chunk by chunk, by Chan's rule."""
     layout, shape = examples.form.layout, examples.form.shape or ()
     channel = 1 if layout == "NCHW" else None if layout == "NHW" or len(shape) < 2 else len(shape)
@@ -224,19 +236,18 @@ def _summarise_tensor(examples: Examples) -> TensorSummary:
     return TensorSummary(lo, hi, tuple(mean.tolist()), tuple(sd.tolist()))
 
 
-def in_chunks(examples: Examples, size: int = 4096) -> Any:
-    """Yield the inputs as perturbations see them, ``size`` examples at a time."""
-    from mlflow_sensie.dataset import rows
-
+def in_chunks(examples: Examples, size: int | None = None) -> Iterator[Any]:
+    """Yield the inputs as perturbations see them, ``size`` examples (at most 4,096, or 32 MB) at a time."""
+    size = size or int(np.clip(BLOCK_BYTES // examples.row_bytes, 16, BLOCK_ROWS))
     for start in range(0, len(examples), size):
-        yield examples.form.decode(rows(examples.inputs, slice(start, start + size)))
+        yield examples.form.decode(examples.take(slice(start, start + size)).inputs)
 
 
-def find_value_range(examples: Examples, said: Any) -> ValueRange | None:
+def find_value_range(examples: Examples, said: Any, summary: TensorSummary | None = None) -> ValueRange | None:
     """Settle how stored tensor values map to pixels in [0, 1]; ``None`` where the data does not tell.
 
     ``said`` is the recipe's ``value_range``: ``[lo, hi]``, ``{mean, std}``, or ``None``. Floats within [0, 1]
-    are pixels; integers within 0..255 are 255ths.
+    are pixels; integers within 0..255 are 255ths. ``summary`` is that of the examples, where it is known.
 
     Raises:
         DataError: ``said`` makes no range.
@@ -253,10 +264,9 @@ def find_value_range(examples: Examples, said: Any) -> ValueRange | None:
         if not lo < hi:
             raise DataError(f"value_range: [lo, hi] with lo < hi; {list(said)} came")
         return ValueRange((1 / (hi - lo),), (-lo / (hi - lo),))
-    inputs = examples.inputs
-    sample = inputs.iloc[0, 0] if isinstance(inputs, pd.DataFrame) else inputs
-    stored_integers = np.asarray(sample).dtype.kind in "iub"
-    summary = _summarise_tensor(examples)
+    head = examples.take(slice(0, 1))
+    stored_integers = head.form.as_array(head.inputs).dtype.kind in "iub"
+    summary = summarise_tensor(examples) if summary is None else summary
     if not stored_integers and -1e-6 <= summary.lo <= summary.hi <= 1 + 1e-6:
         return ValueRange()
     if stored_integers and 0 <= summary.lo <= summary.hi <= 255:

@@ -68,7 +68,7 @@ class Sweep:
             ModelError: the model fails on the unperturbed examples; nothing can be said then.
         """
         table = ScoreTable()
-        batch = _Batch(self.model.predict, rows_per_call(self.examples.inputs, self.batch_size))
+        batch = _Batch(self.model.predict, rows_per_call(self.examples.take(slice(0, CHUNK)).inputs, self.batch_size))
         for number, start in enumerate(range(0, len(self.examples), CHUNK)):
             positions = slice(start, min(start + CHUNK, len(self.examples)))
             table.append(self._chunk(number, positions, batch))

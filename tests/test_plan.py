@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mlflow_sensie import probe
 from mlflow_sensie.dataset import make_examples
+from mlflow_sensie.errors import DataError
 from mlflow_sensie.perturbations.image import Rotate
 from mlflow_sensie.perturbations.tabular import Noise
 from mlflow_sensie.plan import Plan, align_by_key, make_plan, read_property_table, stratified_sample
@@ -144,6 +145,24 @@ def test_a_table_by_key_in_another_order_and_with_gaps() -> None:
     aligned = align_by_key(table, "id", pd.Series(["a", "b", "c", "a"]))
     assert aligned["age"].tolist()[::2] == [1, 3] and np.isnan(aligned["age"][1]) and aligned["age"][3] == 1
     assert list(aligned.columns) == ["age"]
+
+
+def test_keys_that_never_meet_are_an_error() -> None:
+    table = pd.DataFrame({"id": ["1", "2"], "age": [1, 2]})
+    with pytest.raises(DataError, match="none of its keys is in the data; 'id' is \\['1'\\] there, 1 here"):
+        align_by_key(table, "id", pd.Series([1, 2]))
+
+
+def test_dates_levels_and_gaps_of_a_csv_table_are_what_they_look_like(tmp_path: Path) -> None:
+    days = (pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(N), unit="D")).strftime("%Y-%m-%d")
+    table = pd.DataFrame({"day": days, "site": np.where(np.arange(N) % 3, "x", "y"), "dose": np.arange(N) % 7.0})
+    table.loc[::10] = np.nan
+    table.to_csv(tmp_path / "t.csv", index=False)
+    asked = {"properties": ["day", "site", "dose"], "property_table": tmp_path / "t.csv"}
+    tests = probe(half, frame(), np.arange(N) % 2, asked).tests
+    assert [test.kind for test in tests.values()] == ["property", "category", "property"]
+    assert tests["day"].unit == "days since 1970-01-01" and tests["day"].fit.n == N - N // 10
+    assert "missing" in list(tests["site"].curve["p"])
 
 
 def test_a_table_by_key_keeps_its_rows_under_sampling() -> None:
