@@ -16,6 +16,7 @@ from mlflow_sensie.inference import (
     Design,
     Guarded,
     Interval,
+    PerturbationFit,
     PropertyFit,
     ScoreScale,
     category_test,
@@ -29,7 +30,7 @@ from mlflow_sensie.plan import Plan
 from mlflow_sensie.property_data import PredictedProperty, PropertyData
 from mlflow_sensie.recipe_model import AbsoluteDrop, PerturbationSpec, Recipe
 from mlflow_sensie.result import Kind, TestResult
-from mlflow_sensie.scores import CLEAN, CLUSTER, EXPECTED, WEIGHT, Block, Scores, property_column, score_column
+from mlflow_sensie.scores import CLEAN, CLUSTER, EXPECTED, WEIGHT, Block, Scores, property_column
 from mlflow_sensie.scoring import Scorer
 from mlflow_sensie.sweep import Sweep, SweepTest
 
@@ -46,7 +47,10 @@ FLAGS = {
 def infer(
     recipe: Recipe, scorer: Scorer, plan: Plan, properties: Sequence[PropertyData], sweep: Sweep, table: Scores
 ) -> dict[str, TestResult]:
-    """Every test by name: properties in the recipe's order, the class test, then the perturbations."""
+    """Every test by name: properties in the recipe's order, the class test, then the perturbations.
+
+    What rests on clean scores alone uses every example that has one; a perturbation test those it was asked of.
+    """
     by_property = {each.name: _infer_property(each, recipe, scorer, table) for each in properties}
     by_property |= {each.name: _infer_predicted(each, recipe, scorer, table) for each in plan.predicted}
     order = [*(spec.name for spec in recipe.properties), *([CLASS] if recipe.class_test else [])]
@@ -54,7 +58,20 @@ def infer(
     for spec, test in zip(recipe.perturbations, plan.tests, strict=True):
         failure = sweep.failures.get(test.slug)
         found[test.name] = _infer_perturbation(spec, test, recipe, scorer, table, str(failure) if failure else None)
-    return found
+    return {name: test.model_copy(update={"stopped": sweep.reason(test.slug)}) for name, test in found.items()}
+
+
+def when_precise(width: float, recipe: Recipe, scorer: Scorer, plan: Plan) -> Callable[[SweepTest, Scores], bool]:
+    """Whether the effect of a test, as it would be logged, has a 95 % interval narrower than ``width``."""
+    specs = {test.slug: spec for spec, test in zip(recipe.perturbations, plan.tests, strict=True)}
+
+    def precise(test: SweepTest, table: Scores) -> bool:
+        try:
+            return fit_perturbation(specs[test.slug], test, recipe, scorer, table).precise(width)
+        except ValueError:  # too few examples have a score
+            return False
+
+    return precise
 
 
 def _infer_predicted(prop: PredictedProperty, recipe: Recipe, scorer: Scorer, table: Scores) -> TestResult:
@@ -137,21 +154,29 @@ def _infer_perturbation(
     if failure is not None:
         return TestResult(name=test.name, slug=test.slug, kind="perturbation", unit=unit, error=failure)
     try:
-        fit = perturbation_test(
-            functools.partial(sweep_scores, test, table),
-            scorer.scale,
-            magnitudes=test.magnitudes,
-            neutral=test.perturbation.neutral,
-            log_distance=test.perturbation.log_distance,
-            allowed_drop=allowed_drop(spec, recipe),
-            rope=recipe.inference.rope,
-            design=design_of(table),
-            family=recipe.family,
-        )
+        fit = fit_perturbation(spec, test, recipe, scorer, table)
     except ValueError as error:  # e.g. too few examples are left where missing scores are dropped
         text = f"test {test.name!r}: {error}"
         return TestResult(name=test.name, slug=test.slug, kind="perturbation", unit=unit, error=text)
     return _test(test.name, test.slug, "perturbation", unit, fit)
+
+
+def fit_perturbation(
+    spec: PerturbationSpec, test: SweepTest, recipe: Recipe, scorer: Scorer, table: Scores
+) -> PerturbationFit:
+    """Fit a perturbation test to the examples that it was asked of so far."""
+    asked = table.asked(test.columns)
+    return perturbation_test(
+        functools.partial(sweep_scores, test, asked),
+        scorer.scale,
+        magnitudes=test.magnitudes,
+        neutral=test.perturbation.neutral,
+        log_distance=test.perturbation.log_distance,
+        allowed_drop=allowed_drop(spec, recipe),
+        rope=recipe.inference.rope,
+        design=design_of(asked),
+        family=recipe.family,
+    )
 
 
 def _test(name: str, slug: str, kind: Any, unit: str, fit: Any, more: tuple[str, ...] = ()) -> TestResult:
@@ -172,7 +197,7 @@ def allowed_drop(spec: PerturbationSpec, recipe: Recipe) -> AllowedDrop:
 
 def sweep_scores(test: SweepTest, table: Scores) -> Iterator[NDArray[np.float64]]:
     """Yield the scores of a perturbation test block by block, (n, 1 + J): clean, then every magnitude."""
-    columns = [CLEAN, *(score_column(test.slug, index) for index in range(len(test.magnitudes)))]
+    columns = [CLEAN, *test.columns]
     for block in table.blocks(columns):
         yield np.column_stack([block[name] for name in columns])
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlflow_sensie.dataset import CHUNK, Examples, Inputs, concat, rows
+from mlflow_sensie.dataset import Examples, Inputs, concat, rows
 from mlflow_sensie.form import Form
 from mlflow_sensie.perturbations.base import fresh_copy
 from mlflow_sensie.perturbations.pixels import ROUNDING, PixelCodec
@@ -75,7 +75,7 @@ def make_galleries(sweep: Sweep, survey: Survey, table: ScoreTable, names: Seque
     ``table`` is what the sweep gave. The first chunk is perturbed again as a whole, so that the examples are
     those that were scored. What user code raises costs a gallery, with a warning, but never a result.
     """
-    chunk = sweep.examples.take(slice(0, CHUNK))
+    chunk = sweep.examples.take(sweep.first_chunk)
     galleries: dict[str, Gallery] = {}
     for test in sweep.tests:
         if test.name not in names or not can_be_shown(chunk.form):
@@ -97,7 +97,7 @@ def can_be_shown(form: Form) -> bool:
 
 def _make(sweep: Sweep, survey: Survey, table: ScoreTable, test: SweepTest, chunk: Examples) -> Gallery:
     slots = choose_magnitudes(test)
-    truth = sweep.targets.values[: len(chunk)]
+    truth = sweep.targets.values[sweep.first_chunk]
     count = min(MOST_EXAMPLES[chunk.form.kind], len(chunk))
     touched: Flags | None = None
     if chunk.form.kind in FRAMES:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-import sys
 import time
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -15,7 +13,7 @@ import pandas as pd
 
 from mlflow_sensie.dataset import CHUNK, Examples
 from mlflow_sensie.errors import DataError, EvaluationIncomplete, ModelError, SensieError
-from mlflow_sensie.findings import CLASS, allowed_drop, clean_score, infer
+from mlflow_sensie.findings import CLASS, allowed_drop, clean_score, infer, when_precise
 from mlflow_sensie.flips import first_to_fall
 from mlflow_sensie.gallery import make_galleries
 from mlflow_sensie.identity import data_digest
@@ -23,6 +21,7 @@ from mlflow_sensie.models import Model
 from mlflow_sensie.outputs import Predictions
 from mlflow_sensie.perturbations.base import fresh_copy
 from mlflow_sensie.plan import Plan
+from mlflow_sensie.progress import Bar
 from mlflow_sensie.property_data import PropertyData
 from mlflow_sensie.recipe import capped_log_examples, load_recipe
 from mlflow_sensie.recipe_model import Recipe, SliceSpec
@@ -33,6 +32,7 @@ from mlflow_sensie.scoring import REGRESSION, Scorer, Targets, settle_scorer
 from mlflow_sensie.settling import Settled, settle
 from mlflow_sensie.several import several
 from mlflow_sensie.slicing import infer_interactions, infer_slices
+from mlflow_sensie.stopping import Stopping, cut_short, saved, strata_of, stratified_order
 from mlflow_sensie.sweep import Sweep, predict_in_calls
 
 
@@ -147,16 +147,17 @@ def run(prepared: Prepared) -> Result:
     properties = list(prepared.properties)
     sweep = Sweep(
         opened, scorer, targets, examples, plan.tests, properties, plan.predicted,
-        recipe.batch_size, recipe.seed, recipe.missing, roles.columns(),
+        recipe.batch_size, recipe.seed, recipe.missing, roles.columns(), _stopping(recipe, scorer, targets, plan),
     )  # fmt: skip
-    with _Bar(sweep.n_predictions) as bar:
+    with Bar(len(examples), sweep.n_planned, may_stop=sweep.stopping.order is not None) as bar:
         sweep.progress = bar
         table = sweep.run()
+        bar.finish(saved(sweep))
     table.metadata = _table_metadata(recipe, scorer, plan, prepared.data_sha256)
     infer_part = functools.partial(infer, recipe, scorer, plan, properties, sweep)
     tests = _with_flips(infer_part(table), recipe, plan, scorer, table)
     result = _result(
-        prepared, tests, table, sweep.n_predictions, started,
+        prepared, tests, table, sweep, started,
         infer_slices(roles.slices, table, scorer.scale, infer_part),
         infer_interactions(recipe, plan, properties, tests, table, scorer),
     )  # fmt: skip
@@ -216,6 +217,15 @@ def _class_levels(scorer: Scorer, targets: Targets) -> PropertyData:
     return PropertyData(CLASS, CLASS, "", numbers.astype(np.int64), tuple(map(str, found)))
 
 
+def _stopping(recipe: Recipe, scorer: Scorer, targets: Targets, plan: Plan) -> Stopping:
+    """When the sweep may stop. Only where it may are the examples put into an order of their own."""
+    width, seconds = recipe.precision, recipe.time_budget
+    if width is None and seconds is None:
+        return Stopping()
+    precise = None if width is None else when_precise(width, recipe, scorer, plan)
+    return Stopping(stratified_order(strata_of(targets), recipe.seed), precise, seconds)
+
+
 def _table_metadata(recipe: Recipe, scorer: Scorer, plan: Plan, digest: str) -> dict[str, Any]:
     return {
         "score": scorer.kind,
@@ -225,29 +235,8 @@ def _table_metadata(recipe: Recipe, scorer: Scorer, plan: Plan, digest: str) -> 
     }
 
 
-class _Bar:
-    """One progress bar over predictions; quiet when not a terminal, or with MLFLOW_SENSIE_PROGRESS=0."""
-
-    def __init__(self, total: int) -> None:
-        from tqdm import tqdm
-
-        asked = os.environ.get("MLFLOW_SENSIE_PROGRESS", "auto")
-        quiet = asked == "0" or (asked != "1" and not sys.stderr.isatty())
-        self._bar = tqdm(total=total, desc="sensie", unit=" predictions", unit_scale=True, disable=quiet)
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __call__(self, predicted: int, what: str) -> None:
-        self._bar.set_postfix_str(what, refresh=False)
-        self._bar.update(predicted)
-
-    def __exit__(self, *exception: object) -> None:
-        self._bar.close()
-
-
 def _result(
-    prepared: Prepared, tests: dict[str, TestResult], table: ScoreTable, n_predictions: int, started: float,
+    prepared: Prepared, tests: dict[str, TestResult], table: ScoreTable, sweep: Sweep, started: float,
     slices: tuple[SliceColumn, ...], interactions: tuple[Interaction, ...],
 ) -> Result:  # fmt: skip
     settled, scorer, recipe = prepared.settled, prepared.scorer, prepared.recipe
@@ -258,7 +247,7 @@ def _result(
             kind=scorer.kind, lower=scorer.scale.lower, upper=scorer.scale.upper, unit=scorer.scale.unit,
             source=scorer.source,
         ),
-        n=len(settled.examples),
+        n=len(table),
         clean=clean.plain.summary(),
         clean_known=clean,
         tests=tests,
@@ -273,8 +262,9 @@ def _result(
         data_sha256=prepared.data_sha256,
         model_name=settled.model.name,
         choices=settled.choices,
-        warnings=scorer.warnings,
-        n_predictions=n_predictions,
+        warnings=(*scorer.warnings, *cut_short(sweep)),
+        n_predictions=sweep.n_predictions,
+        n_planned=sweep.n_planned,
         seconds=time.monotonic() - started,
         prefix=recipe.prefix,
     )  # fmt: skip

@@ -36,6 +36,7 @@ LogExamples = Literal["none", "ids", "full"]  # from the least to the most
 IN_MEMORY = "table sha256:"  # how a table that was given in memory stands in a recipe
 
 Number = (float, int)
+SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 Bins = int | tuple[float, ...] | Mapping[Literal["uniform"], int] | Literal["none"]
 
 
@@ -102,6 +103,24 @@ def _parse_score(value: Any) -> Any:
     )
 
 
+def _parse_precision(value: Any) -> float | None:
+    if value is None or (isinstance(value, Number) and not isinstance(value, bool) and 0 < value < math.inf):
+        return None if value is None else float(value)
+    raise ValueError(f"the width of the effect's 95 % interval, a number above 0 in the score's unit; {value!r} came")
+
+
+def _parse_seconds(value: Any) -> float | None:
+    if value is None:
+        return None
+    said = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*", value) if isinstance(value, str) else None
+    seconds = float(said[1]) * SECONDS[said[2]] if said else value
+    if not isinstance(seconds, Number) or isinstance(seconds, bool) or not 0 < seconds < math.inf:
+        raise ValueError(f"seconds, a number above 0, or a text such as '90s', '10min' or '1.5h'; {value!r} came")
+    return float(seconds)
+
+
+Precision = Annotated[float | None, PlainValidator(_parse_precision)]
+Seconds = Annotated[float | None, PlainValidator(_parse_seconds)]
 AllowedDrop = Annotated[float | AbsoluteDrop, PlainValidator(_parse_drop)]
 ScoreSpec = Annotated[Any, PlainValidator(_parse_score)]
 
@@ -252,8 +271,8 @@ class Recipe(_Part):
     inference: InferenceSpec = InferenceSpec()
     allowed_drop: AllowedDrop = 0.1
     max_examples: int | None = Field(default=None, ge=2)
-    precision: Any = None
-    time_budget: Any = None
+    precision: Precision = None
+    time_budget: Seconds = None
     batch_size: int | Literal["auto"] = "auto"
     seed: int = Field(default=0, ge=0)
     missing: Literal["fail", "drop"] = "fail"

@@ -21,6 +21,12 @@ _DROP = {
         {"type": "object", "properties": {"absolute": _NUMBER}, "required": ["absolute"]},
     ]
 }
+_SECONDS = {
+    "anyOf": [
+        {"type": "number", "exclusiveMinimum": 0},
+        {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(s|min|h)\s*$"},
+    ]
+}
 _SCORE = {
     "anyOf": [
         {"enum": list(SCORE_NAMES)},
@@ -60,5 +66,6 @@ def json_schema() -> dict[str, Any]:
     parts["SliceSpec"]["properties"] |= {"column": {"type": "string"}, "bins": _BINS}
     slices = {"type": "array", "items": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/SliceSpec"}]}}
     keys["slices"] = {"anyOf": [slices, {"const": False}]}
+    keys |= {"precision": {"type": "number", "exclusiveMinimum": 0}, "time_budget": _SECONDS}
     keys |= {"score": _SCORE, "allowed_drop": _DROP, "preprocess": {"type": "string", "pattern": ":"}}
     return schema

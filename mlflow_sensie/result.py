@@ -12,6 +12,7 @@ from pydantic_core.core_schema import ValidationInfo
 
 from mlflow_sensie.inference import CategoryFit, Curve, Guarded, Interval, PerturbationFit, PropertyFit
 from mlflow_sensie.several import Several
+from mlflow_sensie.stopping import Reason
 from mlflow_sensie.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -63,8 +64,9 @@ class TestResult(_Frozen):
     """What one test found, or why it failed.
 
     ``fit`` holds the whole posterior and the curve, in the scores' and the property's own units; ``None`` and
-    an ``error`` where the test failed. ``unit`` is that of the property or magnitude. ``flips`` are the examples
-    that a perturbation upsets first; none under ``log_examples: none``.
+    an ``error`` where the test failed. ``unit`` is that of the property or magnitude. ``stopped`` says why the
+    test used no more examples: because these are ``all``, or for the recipe's ``precision`` or ``time_budget``.
+    ``flips`` are the examples that a perturbation upsets first; none under ``log_examples: none``.
     """
 
     __test__ = False
@@ -74,6 +76,7 @@ class TestResult(_Frozen):
     kind: Kind
     unit: str = ""
     error: str | None = None
+    stopped: Reason = "all"
     fit: Any = None
     warnings: tuple[str, ...] = ()
     flips: tuple[Flip, ...] = ()
@@ -177,7 +180,8 @@ class Interaction(_Frozen):
 class Result(_Frozen):
     """What an evaluation found: every test by name, and what it was measured on.
 
-    ``clean_known`` is all that is known of the clean score, ``verdict`` the answer of the recipe's gate.
+    ``n`` examples have a clean score, of which ``clean_known`` is all that is known. ``n_predictions`` were made for
+    scores, of the ``n_planned`` of all examples at all magnitudes. ``verdict`` is the answer of the recipe's gate.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -198,6 +202,7 @@ class Result(_Frozen):
     choices: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     n_predictions: int
+    n_planned: int | None = None
     seconds: float
     prefix: str = ""
     verdict: Verdict | None = None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -44,6 +44,34 @@ class Scores(Protocol):
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator[Block]:
         """Yield the row blocks in order, with these columns (default: all)."""
 
+    def asked(self, columns: Sequence[str]) -> Scores:
+        """Return the rows that all of these columns were asked for: those of a test that stopped early end."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """The first ``rows`` rows of a score table."""
+
+    table: Scores
+    rows: int
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Column names."""
+        return self.table.columns
+
+    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[Block]:
+        """Yield the row blocks in order, the last one cut."""
+        left = self.rows
+        for block in self.table.blocks(columns):
+            if left > 0:
+                yield {name: values[:left] for name, values in block.items()}
+            left -= len(next(iter(block.values())))
+
+    def asked(self, columns: Sequence[str]) -> Scores:
+        """Return the rows that all of these columns were asked for."""
+        return replace(self, table=self.table.asked(columns))
+
 
 @dataclass(frozen=True)
 class Part:
@@ -66,12 +94,17 @@ class Part:
             if kept.any():
                 yield {name: block[name][kept] for name in wanted}
 
+    def asked(self, columns: Sequence[str]) -> Scores:
+        """Return the rows that all of these columns were asked for."""
+        return replace(self, table=self.table.asked(columns))
+
 
 class ScoreTable:
     """Row blocks of equal columns, appended one by one and read back one by one.
 
     The table lives in memory up to ``spill_bytes`` and goes on in a temporary Parquet file after that.
-    ``metadata`` is JSON that travels with the file: what the columns mean.
+    ``metadata`` is JSON that travels with the file: what the columns mean. The scores of a test that stopped
+    early are NaN from some row on; ``end`` says which, and ``asked`` keeps them from being taken for missing.
     """
 
     def __init__(self, metadata: Mapping[str, Any] | None = None, *, spill_bytes: int = SPILL_BYTES) -> None:
@@ -81,6 +114,7 @@ class ScoreTable:
         self._bytes = 0
         self._rows = 0
         self._columns: tuple[str, ...] = ()
+        self._ends: dict[str, int] = {}
         self._spilled: list[Path] = []
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -115,6 +149,15 @@ class ScoreTable:
         if sum(values.nbytes for held in self._blocks for values in held.values()) > self._spill_bytes:
             self._spill()
 
+    def end(self, columns: Iterable[str], rows: int) -> None:
+        """Say that these columns hold nothing after their first ``rows`` rows."""
+        self._ends |= dict.fromkeys(columns, rows)
+
+    def asked(self, columns: Sequence[str]) -> Scores:
+        """Return the rows that all of these columns were asked for."""
+        rows = min(self._ends.get(name, self._rows) for name in columns)
+        return self if rows >= self._rows else Head(self, rows)
+
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator[Block]:
         """Yield the row blocks in order, with these columns (default: all)."""
         import pyarrow.parquet as pq
@@ -129,12 +172,13 @@ class ScoreTable:
             yield {name: block[name] for name in wanted}
 
     def column(self, name: str) -> NDArray[Any]:
-        """Return a whole column (n,)."""
+        """Return a whole column (n,), with NaN after its end."""
         return np.concatenate([block[name] for block in self.blocks([name])])
 
     def write_parquet(self, path: str | Path) -> None:
         """Write the table with its metadata to a Parquet file."""
-        _write(path, self.blocks(), self.metadata)
+        ends = {"ends": self._ends} if self._ends else {}
+        _write(path, self.blocks(), {**self.metadata, **ends})
 
     @classmethod
     def read_parquet(cls, path: str | Path) -> ScoreTable:
@@ -144,6 +188,7 @@ class ScoreTable:
         file = pq.ParquetFile(path)
         schema = file.schema_arrow
         table = cls(json.loads((schema.metadata or {}).get(b"sensie", b"{}")))
+        table._ends = table.metadata.pop("ends", {})
         table._columns = tuple(schema.names)
         table._rows = file.metadata.num_rows
         table._bytes = 8 * table._rows * len(table._columns)

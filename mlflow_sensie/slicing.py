@@ -27,7 +27,7 @@ from mlflow_sensie.property_data import PropertyData
 from mlflow_sensie.recipe_model import Recipe
 from mlflow_sensie.result import Interaction, Kind, Result, ScoreInfo, Slice, SliceColumn, TestResult
 from mlflow_sensie.roles import TARGET
-from mlflow_sensie.scores import Part, Scores, property_column, slice_column
+from mlflow_sensie.scores import CLEAN, Part, Scores, property_column, slice_column
 from mlflow_sensie.scoring import Scorer
 from mlflow_sensie.sweep import SweepTest
 
@@ -63,7 +63,7 @@ def _slices(
         yield Slice(
             level=level,
             code=code,
-            n=int((column.values == code).sum()),
+            n=sum(len(block[CLEAN]) for block in part.blocks([CLEAN])),
             clean=known.plain.summary(),
             clean_known=known,
             unannounced=unannounced(part, scale),
@@ -165,7 +165,7 @@ def _interaction(
     sides = Sweep.of(test.magnitudes, fit.neutral, fit.log_distance).sides
     side = next(each for each in sides if each.name == fit.worse)
     contrast = side.slope_contrast() * side.length
-    column = property_column(prop.slug)
+    column, table = property_column(prop.slug), table.asked(test.columns)
 
     def own() -> Iterator[tuple[NDArray[Any], NDArray[np.float64]]]:
         for block, rows in zip(table.blocks([column]), sweep_scores(test, table), strict=True):

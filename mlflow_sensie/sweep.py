@@ -16,12 +16,13 @@ from mlflow_sensie.errors import ModelError, TestFailure
 from mlflow_sensie.models import Model
 from mlflow_sensie.outputs import Predictions
 from mlflow_sensie.perturbations.base import Perturbation, fresh_copy
+from mlflow_sensie.progress import Progress
 from mlflow_sensie.property_data import PredictedProperty, PropertyData
 from mlflow_sensie.scores import CLEAN, EXPECTED, ID, TARGET, ScoreTable, property_column, score_column
 from mlflow_sensie.scoring import Scorer, Targets
+from mlflow_sensie.stopping import Reason, Stop, Stopping
 
 BATCH_BYTES = 32 * 2**20  # of inputs per predict call with batch_size "auto"
-Progress = Callable[[int, str], None]  # rows predicted, what was predicted
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,19 @@ class SweepTest:
     perturbation: Perturbation
     magnitudes: tuple[float, ...]
 
+    @property
+    def columns(self) -> list[str]:
+        """The columns of its scores in the score table, one per magnitude."""
+        return [score_column(self.slug, index) for index in range(len(self.magnitudes))]
+
 
 @dataclass
 class Sweep:
-    """A sweep under way: what it needs, and the failures it meets.
+    """A sweep under way: what it needs, and what it meets.
 
     ``columns``, each (n,), go into the score table as they are. ``run`` gives the table; ``failures`` maps the
-    slug of a failed test to its error.
+    slug of a failed test to its error, and ``stopped`` that of one that did not see all examples to where and why
+    it stopped. ``done`` examples are behind it, and ``n_predictions`` rows were predicted for their scores.
     """
 
     model: Model
@@ -53,13 +60,24 @@ class Sweep:
     seed: int = 0
     missing: str = "fail"
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    progress: Progress = lambda n, what: None
+    stopping: Stopping = field(default_factory=Stopping)
+    progress: Progress = field(default_factory=Progress)
     failures: dict[str, TestFailure] = field(default_factory=dict)
+    stopped: dict[str, Stop] = field(default_factory=dict)
+    done: int = 0
+    n_predictions: int = 0
+    _deadline: float = np.inf
+    _place: str = ""
 
     @property
-    def n_predictions(self) -> int:
-        """How many rows the model will predict."""
+    def n_planned(self) -> int:
+        """How many rows the model predicts if no test stops early or fails."""
         return len(self.examples) * (1 + sum(len(test.magnitudes) for test in self.tests))
+
+    @property
+    def first_chunk(self) -> slice | NDArray[np.intp]:
+        """The positions of the first chunk."""
+        return next(self.stopping.chunks(len(self.examples)))
 
     def run(self) -> ScoreTable:
         """Go through the examples and return their score table.
@@ -69,22 +87,67 @@ class Sweep:
         """
         table = ScoreTable()
         batch = _Batch(self.model.predict, rows_per_call(self.examples.take(slice(0, CHUNK)).inputs, self.batch_size))
-        for number, start in enumerate(range(0, len(self.examples), CHUNK)):
-            positions = slice(start, min(start + CHUNK, len(self.examples)))
+        if self.stopping.seconds is not None:
+            self._deadline = self.stopping.clock() + self.stopping.seconds
+        for number, positions in enumerate(self.stopping.chunks(len(self.examples))):
+            if self._late():
+                break
             table.append(self._chunk(number, positions, batch))
-        return self._without_failed(table) if self.failures else table
+            self.done = len(table)
+            self._look(table)
+            self.progress.chunk_done(self._left())
+        for test in self._running() if self.done < len(self.examples) else ():
+            self._stop(test, "time_budget")
+        table = self._without_failed(table) if self.failures else table
+        for test in self.tests:
+            if test.slug in self.stopped:
+                table.end(test.columns, self.stopped[test.slug].n)
+        return table
+
+    def reason(self, slug: str) -> Reason:
+        """Why a test saw no more examples than it did; property and class tests see all that have a clean score."""
+        if slug in self.stopped:
+            return self.stopped[slug].reason
+        return "all" if self.done == len(self.examples) else "time_budget"
+
+    def _runs(self, test: SweepTest) -> bool:
+        return test.slug not in self.failures and test.slug not in self.stopped
+
+    def _running(self) -> list[SweepTest]:
+        return [test for test in self.tests if self._runs(test)]
+
+    def _left(self) -> int:
+        """How many predictions are still to come, if no other test stops."""
+        return (len(self.examples) - self.done) * (1 + sum(len(test.magnitudes) for test in self._running()))
+
+    def _late(self) -> bool:
+        """Whether the time is over; never in the first chunk, for there is to be a result."""
+        return self.done > 0 and self.stopping.clock() >= self._deadline
+
+    def _look(self, table: ScoreTable) -> None:
+        """Stop the tests that are precise enough, each for itself; the clean scores go on."""
+        precise = self.stopping.precise
+        if precise is None or not self.stopping.looks(self.done) or self.done == len(self.examples):
+            return
+        for test in self._running():
+            if precise(test, table):
+                self._stop(test, "precision")
+
+    def _stop(self, test: SweepTest, reason: Reason) -> None:
+        self.stopped[test.slug] = Stop(self.done, reason)
 
     def _without_failed(self, table: ScoreTable) -> ScoreTable:
         """Forget the scores that a test had before it failed: a part of the examples is no result."""
         failed = [test for test in self.tests if test.slug in self.failures]
-        lost = [score_column(test.slug, index) for test in failed for index in range(len(test.magnitudes))]
+        lost = [column for test in failed for column in test.columns]
         cleared = ScoreTable()
         for block in table.blocks():
             cleared.append({**block, **dict.fromkeys(lost, np.full(len(block[ID]), np.nan))})
         return cleared
 
-    def _chunk(self, number: int, positions: slice, batch: _Batch) -> dict[str, NDArray[Any]]:
+    def _chunk(self, number: int, positions: slice | NDArray[np.intp], batch: _Batch) -> dict[str, NDArray[Any]]:
         chunk = self.examples.take(positions)
+        self._place = _place(number, chunk, self.stopping.order is not None)
         truth = self.targets.values[positions]
         block: dict[str, NDArray[Any]] = {ID: chunk.ids, TARGET: truth}
         for prop in self.properties:
@@ -92,30 +155,32 @@ class Sweep:
         block |= {name: values[positions] for name, values in self.columns.items()}
         scores: dict[str, NDArray[Any]] = {}
         for piece, answer in batch.answers(self._pieces(chunk, number)):
-            self.progress(len(chunk), piece.what)
+            self.n_predictions += len(chunk)
+            self.progress.predicted(len(chunk), piece.what)
             self._keep(piece, answer, truth, scores)
         measured = [EXPECTED, *(property_column(each.slug) for each in self.predicted)]
         block |= {name: scores[name] for name in (CLEAN, *measured) if name in scores}
         unknown = np.full(len(chunk), np.nan)
         for test in self.tests:
-            for index in range(len(test.magnitudes)):
-                column = score_column(test.slug, index)
-                block[column] = unknown if test.slug in self.failures else scores[column]
+            block |= {column: scores[column] if self._runs(test) else unknown for column in test.columns}
         return block
 
     def _pieces(self, chunk: Examples, number: int) -> Iterator[_Piece]:
         """The clean inputs of a chunk, then every perturbed version of it."""
-        yield _Piece(CLEAN, None, None, number, fresh_copy(chunk.inputs))
+        yield _Piece(CLEAN, None, None, fresh_copy(chunk.inputs))
         for test in self.tests:
-            if test.slug not in self.failures:
+            if self._runs(test):
                 yield from self._perturbed(test, chunk, number)
 
     def _perturbed(self, test: SweepTest, chunk: Examples, number: int) -> Iterator[_Piece]:
         """The versions of one test, until it fails: whatever user code raises fails this test alone."""
         original = chunk.form.decode(chunk.inputs)
         versions = perturbed(test, chunk, number, self.seed)
-        for index, magnitude in enumerate(test.magnitudes):
+        for column, magnitude in zip(test.columns, test.magnitudes, strict=True):
             if test.slug in self.failures:  # the model failed on a smaller magnitude meanwhile
+                return
+            if self._late():
+                self._stop(test, "time_budget")
                 return
             try:
                 values = next(versions)
@@ -123,9 +188,9 @@ class Sweep:
                 # A function may hand out one buffer again and again; what waits for the model must not change.
                 inputs = chunk.form.encode(fresh_copy(values), chunk.inputs)
             except Exception as error:
-                self._fail(test, magnitude, number, error)
+                self._fail(test, magnitude, error)
                 return
-            yield _Piece(score_column(test.slug, index), test, magnitude, number, inputs)
+            yield _Piece(column, test, magnitude, inputs)
 
     def _keep(
         self,
@@ -147,10 +212,8 @@ class Sweep:
                 scores |= self._of_clean(answer)
         except Exception as error:
             if piece.test is None or piece.magnitude is None:
-                raise ModelError(
-                    f"the model failed on the unperturbed examples, {_place(piece.chunk)}: {error}"
-                ) from error
-            self._fail(piece.test, piece.magnitude, piece.chunk, error)
+                raise ModelError(f"the model failed on the unperturbed examples, {self._place}: {error}") from error
+            self._fail(piece.test, piece.magnitude, error)
 
     def _of_clean(self, answer: Predictions) -> dict[str, NDArray[Any]]:
         """What else is read off the unperturbed predictions: the expected score, and properties of them."""
@@ -161,9 +224,9 @@ class Sweep:
             found |= {property_column(each.slug): each.measure(probabilities) for each in self.predicted}
         return found
 
-    def _fail(self, test: SweepTest, magnitude: float, chunk: int, error: Exception) -> None:
+    def _fail(self, test: SweepTest, magnitude: float, error: Exception) -> None:
         if test.slug not in self.failures:
-            text = f"test {test.name!r}, magnitude {magnitude:g}, {_place(chunk)}: {type(error).__name__}: {error}"
+            text = f"test {test.name!r}, magnitude {magnitude:g}, {self._place}: {type(error).__name__}: {error}"
             self.failures[test.slug] = TestFailure(text)
             self.failures[test.slug].__cause__ = error
 
@@ -199,7 +262,6 @@ class _Piece:
     column: str
     test: SweepTest | None
     magnitude: float | None
-    chunk: int
     inputs: Any
 
     @property
@@ -257,8 +319,11 @@ class _Batch:
         return replace(answers[0], values=np.concatenate([each.values for each in answers]))
 
 
-def _place(chunk: int) -> str:
-    return f"chunk {chunk} (examples {chunk * CHUNK} to {chunk * CHUNK + CHUNK - 1})"
+def _place(number: int, chunk: Examples, shuffled: bool) -> str:
+    if shuffled:
+        some = ", ".join(map(str, chunk.ids[:3]))
+        return f"chunk {number} ({len(chunk)} examples in a shuffled order: {some}, ...)"
+    return f"chunk {number} (examples {number * CHUNK} to {number * CHUNK + CHUNK - 1})"
 
 
 def _check_perturbed(values: Any, before: Inputs, perturbation: Perturbation) -> None:

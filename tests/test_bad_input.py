@@ -322,7 +322,7 @@ def wrong_perturbations() -> list[Case]:
 
 
 NOT_BUILT = {
-    "calibration": True, "precision": 0.01, "time_budget": 60, "checkpoint": "folder",
+    "calibration": True, "checkpoint": "folder",
 }  # fmt: skip
 NOT_BUILT_INFERENCE = {
     "fit_range": [0, 1], "polynomial": 2, "draws": 100, "tune": 100, "chains": 2,

@@ -9,19 +9,25 @@ import numpy as np
 from mlflow_sensie.inference.posterior import Posterior
 from mlflow_sensie.moments import FloatArray, Moments, PowerSums
 
+ENOUGH = 20.0  # informative examples, from which on their spread can be trusted
+
 
 @dataclass(frozen=True)
 class Guarded:
-    """The `posterior` to use, which distrusts a handful of examples, and the `plain` one, which does not."""
+    """The `posterior` to use, which distrusts a handful of examples, and the `plain` one, which does not.
+
+    `informative` counts the examples that carry it, none where it is but rounding that varies.
+    """
 
     posterior: Posterior
     plain: Posterior
     few_informative: bool
+    informative: float
 
 
 def enough(informative: float, n: float) -> bool:
     """Tell whether enough examples carry an estimate: n_eff4 of at least min(20, n/10)."""
-    return informative >= min(20.0, n / 10)
+    return informative >= min(ENOUGH, n / 10)
 
 
 def contrast_posteriors(
@@ -44,9 +50,10 @@ def contrast_posteriors(
     ):
         plain = _posterior(float(b), float(total), float(cubes), n)
         # Rounding of scores that never change leaves variances of about 1e-32.
-        few = bool(total <= n * (1e-12 * most) ** 2 or not enough(float(informative), n))
+        varied = float(informative) if total > n * (1e-12 * most) ** 2 else 0.0
+        few = not enough(varied, n)
         guarded = _with_pseudo(float(b), float(total), float(cubes), n, float(most)) if few else plain
-        found.append(Guarded(guarded, plain, few))
+        found.append(Guarded(guarded, plain, few, varied))
     return found
 
 

@@ -35,4 +35,4 @@ def mean_test(blocks: ScoresAndDesigns, scale: ScoreScale) -> Guarded:
     centred = replace(moments, mean=moments.mean - middle)
     (found,) = contrast_posteriors(np.eye(1), centred, influences, (low, high))
     posterior, plain = (replace(each, loc=each.loc + middle) for each in (found.posterior, found.plain))
-    return Guarded(posterior, plain, found.few_informative)
+    return replace(found, posterior=posterior, plain=plain)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mlflow_sensie.inference.chance import chance_of_sensitive
-from mlflow_sensie.inference.contrast import Guarded, contrast_posteriors
+from mlflow_sensie.inference.contrast import ENOUGH, Guarded, contrast_posteriors
 from mlflow_sensie.inference.curve import Curve, Line, curve_of
 from mlflow_sensie.inference.decision import Decision, Significance, decide, excludes_zero, significance
 from mlflow_sensie.inference.departure import Departure, departure_of_sweep, pooled_departure
@@ -28,10 +28,10 @@ from mlflow_sensie.moments import FloatArray, GroupedMoments, Moments, Tally
 class SideFit:
     """One side of a sweep: slope per unit of distance, effect over `length`, intervals of the side alone.
 
-    `posterior` is that of the effect, `plain` the one without pseudo-examples. `first_failed` counts the
-    examples whose own score first falls below their own floor at each of the side's points, the last being
-    those that never do. `regression` holds the sums that the other engines need; where one of them made
-    `posterior`, `robust` is what engine `robust` says of the effect.
+    `posterior` is that of the effect, `plain` the one without pseudo-examples; `informative` counts the examples
+    that carry it. `first_failed` counts the examples whose own score first falls below their own floor at each
+    of the side's points, the last being those that never do. `regression` holds the sums that the other engines
+    need; where one of them made `posterior`, `robust` is what engine `robust` says of the effect.
     """
 
     side: str
@@ -41,6 +41,7 @@ class SideFit:
     posterior: AnyPosterior
     plain: Posterior
     few_informative: bool
+    informative: float
     holds: HoldsUntil
     first_failed: tuple[int, ...]
     departure: Departure
@@ -123,6 +124,16 @@ class PerturbationFit:
         pairs = zip(self.sides, effects, strict=True)
         sides = tuple(side.with_posterior(effect, self.family) for side, effect in pairs)
         return replace(self, **_of_sides(sides, self.rope, self.family))
+
+    def precise(self, width: float) -> bool:
+        """Tell whether a test that looks at its scores again and again may stop: never for what it found.
+
+        The 95 % interval of the effect, of either side, must be narrower than `width`, and 20 examples carry
+        it: the width alone is small by chance where the few that change have not been seen yet.
+        """
+        wide = [side.posterior.summary(len(self.sides) * self.family) for side in self.sides]
+        carried = min(side.informative for side in self.sides)
+        return carried >= ENOUGH and all(one.hi95 - one.lo95 < width for one in wide)
 
     def metrics(self) -> dict[str, float]:
         """Give the scalars under their contract names; all finite."""
@@ -209,6 +220,7 @@ def _fit_side(
         length=side.length,
         plain=plain,
         few_informative=slope.few_informative,
+        informative=slope.informative,
         holds=holds,
         first_failed=tuple(int(count) for count in failed.counts),
         departure=departure_of_sweep(side.distances, mean, covariance, sums.n),

@@ -1,0 +1,77 @@
+"""Progress: one bar over predictions, and in words how many are coming, how long they will take, what was saved."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+
+
+class Progress:
+    """What a sweep tells as it goes; this one keeps it to itself."""
+
+    def predicted(self, rows: int, what: str) -> None:
+        """``rows`` were predicted of ``what``, such as "rotation 20"."""
+
+    def chunk_done(self, left: int) -> None:
+        """A chunk is done, and ``left`` predictions are still to come."""
+
+
+class Bar(Progress):
+    """A bar and a few lines on stderr.
+
+    Silent where stderr is neither a terminal nor a notebook's; MLFLOW_SENSIE_PROGRESS=0 silences it everywhere,
+    and 1 nowhere. ``n`` examples, ``planned`` predictions, of which early stopping may save some.
+    """
+
+    def __init__(self, n: int, planned: int, *, may_stop: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        from tqdm import tqdm
+
+        self._bar = tqdm(total=planned, desc="sensie", unit=" predictions", unit_scale=True, disable=not wanted())
+        self._planned, self._made, self._chunks = planned, 0, 0
+        self._clock, self._started = clock, clock()
+        most = "at most " if may_stop else ""
+        self._say(f"{most}{planned:,} predictions are coming, {planned / n:.0f} for each of {n:,} examples")
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def predicted(self, rows: int, what: str) -> None:
+        """Move the bar."""
+        self._made += rows
+        self._bar.set_postfix_str(what, refresh=False)
+        self._bar.update(rows)
+
+    def chunk_done(self, left: int) -> None:
+        """Set the bar's end, and say once, after two chunks, how long the rest will take."""
+        self._chunks += 1
+        self._bar.total = self._made + left
+        if self._chunks == 2 and left:
+            seconds = (self._clock() - self._started) * left / max(self._made, 1)
+            self._say(f"{left:,} predictions are left; they will take about {in_words(seconds)}")
+
+    def finish(self, saved: str) -> None:
+        """Say what early stopping saved, if anything."""
+        if saved:
+            self._say(saved)
+
+    def _say(self, text: str) -> None:
+        if not self._bar.disable:
+            self._bar.write(f"sensie: {text}", file=sys.stderr)
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.close()
+
+
+def wanted() -> bool:
+    """Whether to show progress: as MLFLOW_SENSIE_PROGRESS says, else where somebody is likely to look."""
+    asked = os.environ.get("MLFLOW_SENSIE_PROGRESS", "auto")
+    return asked == "1" or (asked != "0" and (sys.stderr.isatty() or "ipykernel" in sys.modules))
+
+
+def in_words(seconds: float) -> str:
+    """Return a duration as "3 s", "12 min" or "2.5 h"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
