@@ -86,6 +86,7 @@ class Page:
 
     title: str
     status: str
+    score: str
     result: Result
     findings: Sequence[Finding]
     anchors: dict[str, str]
@@ -102,6 +103,17 @@ def render(result: Result) -> str:
     return _environment().get_template("report.html").render(page=make_page(result))
 
 
+def render_summary(result: Result) -> str:
+    """Return findings and summary as a piece of HTML, for notebooks."""
+    return (
+        _environment()
+        .get_template("summary.html")
+        .render(
+            findings=findings(result), table=result.summary().to_html(float_format="{:.3g}".format, na_rep="", border=0)
+        )
+    )
+
+
 def make_page(result: Result) -> Page:
     """Compute and draw what the template needs."""
     tests = list(result.tests.values())
@@ -112,6 +124,7 @@ def make_page(result: Result) -> Page:
     return Page(
         title=f"Sensitivity of {words.legible(result.model_name) or 'a model'}",
         status=result.status,
+        score=words.score_label(result.score),
         result=result,
         findings=found,
         anchors=anchors,

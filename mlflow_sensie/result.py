@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, PrivateAttr, TypeAdapter, field_validator
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 MOST_TESTS_WITH_KEYS = 50
+
+PlotKind = Literal["auto", "overview", "curve", "categories", "slices", "gallery"]
+T = TypeVar("T")
 
 Kind = Literal["property", "perturbation", "category", "class"]
 Fit = PropertyFit | PerturbationFit | CategoryFit
@@ -177,6 +180,13 @@ class Interaction(_Frozen):
         return value if value is None else _FITS[info.data["kind"]].validate_python(value)
 
 
+def _named(items: Mapping[str, T], name: str | None, kind: str) -> T:
+    if name is None or name not in items:
+        there = f"there are: {', '.join(items)}" if items else "there are none"
+        raise ValueError(f"kind={kind!r} needs a name; {there}; {name!r} came")
+    return items[name]
+
+
 class Result(_Frozen):
     """What an evaluation found: every test by name, and what it was measured on.
 
@@ -313,21 +323,37 @@ class Result(_Frozen):
 
         return interactions_frame(self)
 
-    def plot(self, test: str | None = None, *, kind: Literal["auto", "gallery"] = "auto") -> Figure:
-        """Draw one test by name, or all of them in one figure; ``kind="gallery"`` shows examples of one.
+    def plot(self, name: str | None = None, *, kind: PlotKind = "auto") -> Figure:
+        """Draw a figure.
+
+        ``auto``: the test called ``name``, or all of them in one figure. ``overview``: all tests. ``curve`` and
+        ``categories``: one test of that sort. ``slices``: the heat map of the slices by the column ``name``.
+        ``gallery``: the examples of one perturbation test.
 
         Raises:
-            ValueError: another kind came, or there is no such gallery.
+            ValueError: another kind came, or there is nothing of that kind and name.
         """
         from mlflow_sensie import plots
 
+        if kind not in get_args(PlotKind):
+            raise ValueError(f"kind: {', '.join(get_args(PlotKind))} are allowed; {kind!r} came")
         if kind == "gallery":
             from mlflow_sensie.plots.gallery import draw_gallery
 
-            return draw_gallery(self, self._gallery_of(test))
-        if kind != "auto":
-            raise ValueError(f"kind: 'auto' or 'gallery'; {kind!r} came")
-        return plots.overview(self) if test is None else plots.draw(self, self.tests[test])
+            return draw_gallery(self, self._gallery_of(name))
+        if kind == "slices":
+            return plots.draw_slices(self, _named({each.column: each for each in self.slices}, name, "slices"))
+        if kind == "overview" or (kind == "auto" and name is None):
+            return plots.overview(self)
+        sorts = {"curve": ("property", "perturbation"), "categories": ("category", "class")}
+        fitting = {key: test for key, test in self.tests.items() if test.kind in sorts.get(kind, (test.kind,))}
+        return plots.draw(self, _named(fitting, name, kind))
+
+    def _repr_html_(self) -> str:
+        """The findings and the summary, for notebooks."""
+        from mlflow_sensie.report import render_summary
+
+        return render_summary(self)
 
     def _gallery_of(self, test: str | None) -> Gallery:
         """The gallery of a test, or why there is none."""

@@ -166,3 +166,28 @@ def test_the_report_can_be_made_from_what_was_logged() -> None:
     result = probed()
     again = Result.from_json(result.to_json())
     assert render(again) == render(result)
+
+
+def test_a_notebook_shows_findings_and_summary() -> None:
+    result = probed({"damp": HOSTILE})
+    page = Page(result._repr_html_())
+    assert "script" not in page.names() and HOSTILE in page.text
+    assert "the score loses" in page.text and "mean_drop" in page.text
+
+
+def test_every_kind_of_figure_can_be_asked_for() -> None:
+    result = probed()
+    for name, kind in (
+        (None, "auto"),
+        (None, "overview"),
+        ("damp", "auto"),
+        ("damp", "curve"),
+        ("class", "categories"),
+    ):
+        assert result.plot(name, kind=kind).get_size_inches()[0] == pytest.approx(6.4)
+    assert result.plot("site", kind="slices").axes
+    for name, kind in ((None, "curve"), ("damp", "categories"), ("known", "slices"), ("class", "gallery")):
+        with pytest.raises(ValueError, match="there are|there is no|galleries"):
+            result.plot(name, kind=kind)
+    with pytest.raises(ValueError, match=r"auto, overview, curve, categories, slices, gallery are allowed; 'pie' came"):
+        result.plot(kind="pie")

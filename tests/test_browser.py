@@ -1,0 +1,180 @@
+"""What a user sees: MLflow's own pages, in a real browser, over a real server with two runs of two models.
+
+Screenshots of every page are kept in ``build/screenshots``.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import mlflow
+import pandas as pd
+import pytest
+from flavours.logged import V3
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
+from test_server import Server, server
+
+__all__ = ["server"]  # the fixture of the real server
+
+BROWSER, DRIVER = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
+SCREENSHOTS = Path(__file__).parent.parent / "build" / "screenshots"
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run", "--window-size=1600,1200", "--hide-scrollbars",
+)  # fmt: skip
+PATIENCE = 120.0  # seconds until a page must have shown what it is for
+RECIPE = {
+    "input_shape": [8, 8],
+    "perturbations": [{"name": "rotation", "apply": "image.rotate", "magnitudes": [0, 15, 30, 45]}],
+    "properties": [{"name": "ink", "of": "image.mean"}],
+}
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BROWSER is None or DRIVER is None, reason="no Chromium with its driver on this machine"),
+    pytest.mark.skipif(not V3, reason="MLflow 2 has other pages"),
+]
+
+
+@dataclass(frozen=True)
+class Logged:
+    """Two runs of two models in one experiment, the first model registered."""
+
+    uri: str
+    experiment: str
+    runs: tuple[str, str]
+
+
+@pytest.fixture(scope="module")
+def logged(server: Server) -> Logged:
+    digits = load_digits()
+    data = pd.DataFrame(digits.data / 16, columns=[f"pixel_{i:02d}" for i in range(64)]).assign(y=digits.target)
+    train, test = data[:900], data[900:1200]
+    experiment = mlflow.create_experiment("seen in a browser")
+    runs = []
+    for name, model in (("logistic", LogisticRegression(max_iter=500)), ("tree", DecisionTreeClassifier(max_depth=8))):
+        model.fit(train.drop(columns="y"), train["y"])
+        with mlflow.start_run(run_name=name, experiment_id=experiment) as run:
+            info = mlflow.sklearn.log_model(
+                model, name="model", registered_model_name="seen" if not runs else None,
+                serialization_format="cloudpickle", pip_requirements=["scikit-learn"],
+            )  # fmt: skip
+            mlflow.models.evaluate(
+                info.model_uri, test, targets="y", model_type="classifier", evaluators=["sensie"],
+                evaluator_config={"sensie": RECIPE},
+            )  # fmt: skip
+        runs.append(run.info.run_id)
+    client = mlflow.MlflowClient()
+    for key, value in client.get_run(runs[0]).data.tags.items():
+        if key.startswith("sensie_"):
+            client.set_model_version_tag("seen", "1", key, value)
+    return Logged(server.uri, experiment, (runs[0], runs[1]))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+def look(browser: Any, url: str, name: str, *texts: str) -> None:
+    """Open a page, wait until it shows all of these texts, and keep a screenshot."""
+    browser.get("about:blank")
+    browser.get(url)
+    said, until = "", time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        time.sleep(0.5)
+        said = browser.find_element("tag name", "body").text
+        if all(text in said for text in texts):
+            time.sleep(2)  # what is drawn comes a moment after what is written
+            break
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    browser.save_screenshot(str(SCREENSHOTS / f"{name}.png"))
+    assert not [text for text in texts if text not in said], f"{name} says: {said[:2000]}"
+
+
+def in_frames(browser: Any) -> list[str]:
+    """What the frames of the page say."""
+    found = []
+    for frame in browser.find_elements("tag name", "iframe"):
+        browser.switch_to.frame(frame)
+        found.append(browser.find_element("tag name", "body").text)
+        browser.switch_to.default_content()
+    return found
+
+
+def test_the_charts_lay_the_curves_of_both_runs_over_each_other(browser: Any, logged: Logged) -> None:
+    url = f"{logged.uri}/#/experiments/{logged.experiment}/runs?compareRunsMode=CHART"
+    look(browser, url, "charts", "logistic", "tree", "sensie/rotation")
+    search = browser.find_element("css selector", "input[placeholder*='metric charts']")
+    search.send_keys("sensie/rotation/score$")
+    said = look_again(browser, "curves", "score")
+    assert "logistic" in said and "tree" in said
+    lines = browser.find_elements("css selector", ".js-plotly-plot .scatterlayer .trace")
+    assert len(lines) >= 2
+    search.clear()
+    search.send_keys("sensie/ink$")
+    look_again(browser, "images", "ink")
+    assert len([image for image in browser.find_elements("tag name", "img") if image.size["width"] > 30]) >= 2
+
+
+def look_again(browser: Any, name: str, text: str) -> str:
+    """Wait for a page that changes by itself, keep a screenshot, and return what it says."""
+    until = time.monotonic() + PATIENCE
+    time.sleep(4)
+    while text not in (said := browser.find_element("tag name", "body").text) and time.monotonic() < until:
+        time.sleep(0.5)
+    browser.save_screenshot(str(SCREENSHOTS / f"{name}.png"))
+    return str(said)
+
+
+def test_a_run_shows_its_report(browser: Any, logged: Logged) -> None:
+    url = f"{logged.uri}/#/experiments/{logged.experiment}/runs/{logged.runs[0]}/artifacts/sensie_report.html"
+    look(browser, url, "report", "sensie_report.html")
+    until = time.monotonic() + PATIENCE
+    while not (said := "".join(in_frames(browser))) and time.monotonic() < until:
+        time.sleep(0.5)
+    browser.save_screenshot(str(SCREENSHOTS / "report.png"))
+    assert "rotation: the score loses" in said and "keeps 90 % of its value" in said
+
+
+def test_the_compare_page_shows_both_reports(browser: Any, logged: Logged) -> None:
+    runs, experiments = quote(json.dumps(logged.runs)), quote(json.dumps([logged.experiment]))
+    url = f"{logged.uri}/#/compare-runs?runs={runs}&experiments={experiments}"
+    look(browser, url, "compare", "Comparing 2 Runs", "logistic", "tree", "Artifacts")
+    head = browser.find_element("xpath", "//*[text()='Artifacts']")
+    browser.execute_script("arguments[0].scrollIntoView()", head)
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        files = browser.find_elements("xpath", "//*[text()='sensie_report.html']")
+        if files:
+            browser.execute_script("arguments[0].click()", files[0])
+        if sum("the score loses" in text for text in in_frames(browser)) == 2:
+            break
+        time.sleep(1)
+    browser.save_screenshot(str(SCREENSHOTS / "compare-reports.png"))
+    assert sum("the score loses" in text for text in in_frames(browser)) == 2
+
+
+def test_the_table_view_sets_the_bins_side_by_side(browser: Any, logged: Logged) -> None:
+    url = f"{logged.uri}/#/experiments/{logged.experiment}/runs?compareRunsMode=ARTIFACT"
+    look(browser, url, "table", "sensie/bins.json", "ink/000", "ink/009", "logistic", "tree")
+
+
+def test_a_model_versions_page_shows_our_tags(browser: Any, logged: Logged) -> None:
+    look(browser, f"{logged.uri}/#/models/seen/versions/1", "version", "sensie_status", "sensie_worst_test")
