@@ -95,6 +95,14 @@ def _load(uri: str) -> Any:
     return mlflow.pyfunc.load_model(uri)
 
 
+def _uri_of(metadata: Any) -> str:
+    """A URI that the model can be loaded from again; "" where its metadata has none, as of one saved to a folder."""
+    if getattr(metadata, "model_id", None):
+        return f"models:/{metadata.model_id}"
+    known = metadata.run_id and metadata.artifact_path
+    return f"runs:/{metadata.run_id}/{metadata.artifact_path}" if known else ""
+
+
 def _open_pyfunc(model: Any, task: str | None, plain_predict: bool) -> Model:
     loader = model.metadata.flavors.get("python_function", {}).get("loader_module", "")
     impl = model._model_impl
@@ -103,7 +111,7 @@ def _open_pyfunc(model: Any, task: str | None, plain_predict: bool) -> Model:
     task = task or flavours.task_of(raw)
     opened = Model(
         model.predict, "predict", flavours.classes_of(raw), task, schema,
-        name=str(getattr(model.metadata, "model_uri", None) or loader or "model"),
+        name=_uri_of(model.metadata) or loader or "model",
         model_id=getattr(model, "model_id", None),
         wants_array=schema.shape is not None or (schema.names is None and loader in flavours.ARRAY_FLAVOURS),
         warnings=flavours.torch_warnings(raw),
