@@ -16,11 +16,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+import paired
 from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 from scipy.special import expit, ndtr
@@ -966,7 +968,7 @@ def study_family(scenario: Scenario, sets: int) -> list[Row]:
 
 
 COVERAGE = ("coverage 50", "coverage 95", "mean width", "guarded")
-TABLES: list[tuple[str, list[Scenario], Callable[[Scenario, int], list[Row]], tuple[str, ...]]] = [
+TABLES: list[tuple[str, list[Any], Callable[[Any, int], list[Any]], tuple[str, ...]]] = [
     ("Property test: slope", PROPERTY, study_property, COVERAGE),
     ("Slope on the rank", RANK, study_rank, COVERAGE),
     ("Unexpected, of a calibrated model", UNEXPECTED, study_unexpected, COVERAGE),
@@ -990,6 +992,7 @@ TABLES: list[tuple[str, list[Scenario], Callable[[Scenario, int], list[Row]], tu
         ("all effects hold", "all mean drops hold", "called sensitive", "expected by chance"),
     ),
     ("Spread: power", SPREAD_POWER, study_spread, ("sensitive", "median", "lo95", "hi95")),
+    *paired.TABLES,
 ]
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from mlflow_sensie.comparison.contrasts import Joint, Rng, paired, unpaired
-from mlflow_sensie.comparison.difference import Difference
-from mlflow_sensie.comparison.grouping import compare_spreads
+from mlflow_sensie.comparison.difference import CurveDifference, Difference
+from mlflow_sensie.comparison.grouping import compare_groups
 from mlflow_sensie.comparison.matching import refuse_other_scores, score_table_of, spec_of, why_not
 from mlflow_sensie.comparison.pairing import SIDES, Pairing, design_columns, design_of
 from mlflow_sensie.comparison.properties import paired_fit, property_differences
@@ -142,16 +142,15 @@ class _Pair:
 
     def _test(self, test: TestResult) -> TestComparison:
         rng = np.random.default_rng([self.a.recipe.get("seed", 0), zlib.crc32(test.slug.encode())])
-        found: dict[str, Difference] = {}
-        curve = None
+        curve: CurveDifference | None
         if test.kind == "perturbation":
             pair = self._sweep(test)
             found, curve = pair.differences(self._floor(test.name), rng), pair.curve(rng)
         elif test.kind == "property":
-            found = self._property(test, rng)
+            found, curve = self._property(test, rng)
         else:
-            column, levels = property_column(test.slug), len(test.fit.levels)
-            found = {"spread": compare_spreads(self.pairing, column, None, levels, self.scale, rng)}
+            spread, curve = self._groups(test, None, rng)
+            found = {"spread": spread}
         n = next(iter(found.values())).n
         few = (FEW,) if any(each.few_informative for each in found.values()) else ()
         return TestComparison(test.name, test.slug, test.kind, test.unit, n, found, curve, few)
@@ -166,7 +165,7 @@ class _Pair:
         allowed = ("absolute", drop["absolute"]) if isinstance(drop, Mapping) else drop
         return Floor.of(allowed, self.scale.fractional)
 
-    def _property(self, test: TestResult, rng: Rng) -> dict[str, Difference]:
+    def _property(self, test: TestResult, rng: Rng) -> tuple[dict[str, Difference], CurveDifference | None]:
         ours, theirs = test.fit, self.b.tests[test.name].fit
         both = None
         if self.pairing.paired:
@@ -175,12 +174,13 @@ class _Pair:
             design = self._designs if design_columns(self.pairing.a) else None
             both = paired_fit(self._property_blocks(test), self.scale, reach, ours.span, design, ranks)
         found = property_differences(ours, theirs, both, rng)
-        if ours.spread is not None and theirs.spread is not None:
-            cuts = self._cuts(test)
-            found["spread"] = compare_spreads(
-                self.pairing, property_column(test.slug), cuts, len(cuts) + 1, self.scale, rng
-            )
-        return found
+        if ours.spread is None or theirs.spread is None:
+            return found, None
+        found["spread"], curve = self._groups(test, self._cuts(test), rng)
+        return found, curve
+
+    def _groups(self, test: TestResult, cuts: FloatArray | None, rng: Rng) -> tuple[Difference, CurveDifference]:
+        return compare_groups(self.pairing, property_column(test.slug), cuts, test.fit.curve, self.scale, rng)
 
     def _property_blocks(self, test: TestResult) -> Callable[[], Iterator[tuple[Any, Any, Any]]]:
         column, tables = property_column(test.slug), (self.pairing.a, self.pairing.b)

@@ -43,6 +43,13 @@ class Difference:
         return self.posterior.scaled(-1) if self.better == "higher" else self.posterior
 
     @property
+    def worse_by(self) -> Interval:
+        """By how much B is worse, negative where it is better, with the intervals of `loss`."""
+        sign = {"lower": 1.0, "higher": -1.0}.get(self.better)
+        value = self.loss.quantile(0.5) if sign is None else sign * self.difference.value
+        return summary_of(value, self.loss)
+
+    @property
     def prob_more_robust(self) -> float:
         """P(B is more robust than A), half of what is exactly equal counted in."""
         return (1 - self.loss.prob_above(0) + self.loss.prob_below(0)) / 2
@@ -88,18 +95,23 @@ class Difference:
 
 @dataclass(frozen=True)
 class CurveDifference:
-    """B's curve less A's, as parallel tuples, with a simultaneous 95 % band.
+    """Both models' curves and B's less A's, as parallel tuples, with a simultaneous 95 % band of the difference.
 
-    `p` in the perturbation's unit, ascending, the neutral included where it is known; the rest in the score's
-    unit. The whole curve lies in the band with a probability of .95.
+    `p` in the perturbation's or property's unit, the number of the level for categories; `label` names the point;
+    the rest in the score's unit. All of the difference lies in the band with a probability of .95. `log`: the
+    distance between magnitudes is that of their logarithms.
     """
 
     p: tuple[float, ...]
+    label: tuple[str, ...]
+    a: tuple[float, ...]
+    b: tuple[float, ...]
     difference: tuple[float, ...]
     lo95: tuple[float, ...]
     hi95: tuple[float, ...]
+    log: bool = False
 
     def as_identical(self) -> CurveDifference:
         """Give the curve difference of a model from itself."""
         zeros = (0.0,) * len(self.p)
-        return CurveDifference(self.p, zeros, zeros, zeros)
+        return replace(self, b=self.a, difference=zeros, lo95=zeros, hi95=zeros)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from mlflow_sensie.inference import Interval
-from mlflow_sensie.inference.posterior import Distribution
+from mlflow_sensie.inference.posterior import Distribution, Posterior
 from mlflow_sensie.moments import FloatArray
 
 KEPT = 400
@@ -29,6 +29,11 @@ class SkewedT(Distribution):
     scale: float
     df: float | None = None
     skew: float = 0.0
+
+    @classmethod
+    def of(cls, posterior: Posterior) -> SkewedT:
+        """Heed the skewness that a posterior carries along."""
+        return cls(posterior.loc, posterior.scale, posterior.df, posterior.skew)
 
     def prob_below(self, x: float) -> float:
         """Give P(value <= x)."""

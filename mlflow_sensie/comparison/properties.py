@@ -65,8 +65,8 @@ def _robust(fit: PropertyFit) -> Posterior:
 def _difference(
     metric: str, n: int, a: Posterior, b: Posterior, both: Posterior | None, few: bool, rng: Rng
 ) -> Difference:
-    known = [SkewedT(each.loc, each.scale, each.df) for each in (a, b)]
-    step = independent(*known) if both is None else SkewedT(both.loc, both.scale, both.df)
+    known = [SkewedT.of(each) for each in (a, b)]
+    step = independent(*known) if both is None else SkewedT.of(both)
     # How far A and B - A go together follows from the three scales.
     together = (b.scale**2 - a.scale**2 - step.scale**2) / 2
     limit = 0.999 * a.scale * step.scale

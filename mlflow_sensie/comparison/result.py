@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from pydantic import TypeAdapter
@@ -11,6 +12,9 @@ from mlflow_sensie.comparison.difference import CurveDifference, Difference
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.recipe_model import slug
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 SCHEMA_VERSION = 1
 
 
@@ -18,8 +22,9 @@ SCHEMA_VERSION = 1
 class TestComparison:
     """The differences of one test by metric, those that its kind has.
 
-    Perturbations: mean_drop, effect, slope (where the sweep has one side), holds_until, and the `curve`. Properties:
-    effect, slope, unexpected, spread. Categories and classes: spread. `n` examples have every score of it in both.
+    Perturbations: mean_drop, effect, slope (where the sweep has one side) and holds_until. Properties: effect, slope,
+    unexpected, spread. Categories and classes: spread. `curve` compares the models magnitude by magnitude, bin by
+    bin or level by level; None for a property without bins. `n` examples have every score of it in both.
     """
 
     __test__ = False
@@ -87,6 +92,17 @@ class Comparison:
         rows = [("", self.clean)]
         rows += [(name, found) for name, test in self.tests.items() for found in test.differences.values()]
         return pd.DataFrame([_summary_row(name, found) for name, found in rows])
+
+    def plot(self, test: str | None = None) -> Figure:
+        """Draw all differences, or one test's curves and their difference by its name or slug.
+
+        Raises:
+            ComparisonError: there is no such test.
+            ValueError: the test has no curve.
+        """
+        from mlflow_sensie.plots.differences import draw_pair, forest
+
+        return forest(self) if test is None else draw_pair(self, self._test(test))
 
     def to_json(self) -> str:
         """Return the comparison as JSON (a versioned schema)."""

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import chdtrc
+from numpy.typing import NDArray
+from scipy.special import chdtrc, stdtrit
 
 from mlflow_sensie.comparison.contrasts import DRAWS, Rng
-from mlflow_sensie.comparison.difference import Difference
+from mlflow_sensie.comparison.difference import CurveDifference, Difference
 from mlflow_sensie.comparison.posteriors import Sampled, summary_of
 from mlflow_sensie.errors import ComparisonError
+from mlflow_sensie.inference import Design
 from mlflow_sensie.inference.contrast import enough
-from mlflow_sensie.moments import FloatArray, GroupedMoments
+from mlflow_sensie.inference.sandwich import per_unit
+from mlflow_sensie.moments import FloatArray, GroupedMoments, IntArray, PowerSums
 
+Grouped = tuple[IntArray, FloatArray, Design]
 PSEUDO_COUNT = 5.0
 SURE_P = 0.001
 WIDENED = 10.0
@@ -21,8 +26,12 @@ WIDENED = 10.0
 
 @dataclass(frozen=True)
 class GroupPair:
-    """K groups' means of A and of B - A (`step`), the covariances of both models' means, and their free df (K,)."""
+    """K groups' means of A and of B - A (`step`), the covariances of both models' means, and their free df (K,).
 
+    `present` (all groups,) tells which ones these are.
+    """
+
+    present: NDArray[np.bool_]
     a: FloatArray
     step: FloatArray
     var_a: FloatArray
@@ -46,7 +55,25 @@ class GroupPair:
             covariance = (var_a + var_b - _noise(step.select(present), width)) / 2
         limit = np.sqrt(var_a * var_b)
         df = np.minimum(a.n, b.n) - 1 + PSEUDO_COUNT
-        return cls(a.mean, b.mean - a.mean, var_a, var_b, np.clip(covariance, -limit, limit), df)
+        return cls(present, a.mean, b.mean - a.mean, var_a, var_b, np.clip(covariance, -limit, limit), df)
+
+    def curve(self, p: Sequence[float], labels: Sequence[str]) -> CurveDifference:
+        """Compare the groups one by one; `p` and `labels` are those of all groups.
+
+        The groups' examples are independent, so the band is made of t intervals at the level .95^(1/K).
+        """
+        quantile = stdtrit(self.df, (1 + 0.95 ** (1 / len(self.a))) / 2)
+        half = quantile * np.sqrt(np.maximum(self.var_a + self.var_b - 2 * self.covariance, 0))
+        kept = np.flatnonzero(self.present).tolist()
+        return CurveDifference(
+            p=tuple(p[k] for k in kept),
+            label=tuple(labels[k] for k in kept),
+            a=tuple(self.a.tolist()),
+            b=tuple((self.a + self.step).tolist()),
+            difference=tuple(self.step.tolist()),
+            lo95=tuple((self.step - half).tolist()),
+            hi95=tuple((self.step + half).tolist()),
+        )
 
     def draws(self, rng: Rng) -> tuple[FloatArray, FloatArray]:
         """Draw the noise (4000, K) of A's and B's means together."""
@@ -85,11 +112,29 @@ def spread_difference(pair: GroupPair, n: int, informative: float | None, rng: R
     )  # fmt: skip
 
 
+def informative_of(rows: Callable[[], Iterable[Grouped]], step: GroupedMoments) -> float:
+    """Count the units that carry the spread of the groups' differences, which `step` sums over `rows()`."""
+    present = step.n > 0
+    pull = np.where(present, (step.mean - step.mean[present].mean()) / np.maximum(step.n, 1), 0.0)
+
+    def influences() -> Iterator[tuple[FloatArray, Design]]:
+        for group, values, design in rows():
+            weight = design.weight(len(values)) * pull[group]
+            yield (weight * (values - step.mean[group]))[:, None], design
+
+    sums = PowerSums.empty(1)
+    for unit in per_unit(influences()):
+        sums += PowerSums.of(unit)
+    return float(sums.informative()[0])
+
+
 def _noise(groups: GroupedMoments, width: float) -> FloatArray:
-    """Give the variance of each mean: the group's own, shrunk a little to the pooled, at least half a failure's."""
-    failure = 0.5 / (groups.n + 1)
-    own = (groups.m2 + PSEUDO_COUNT * groups.pooled_variance()) / (groups.n - 1 + PSEUDO_COUNT) / groups.n
-    return np.asarray(np.maximum(own, failure * (1 - failure) / groups.n * width**2))
+    """Give the variance of each mean: the group's own, shrunk a little to the pooled; half a failure's if that is 0."""
+    pooled = groups.pooled_variance()
+    if not pooled > (1e-12 * width) ** 2:
+        failure = 0.5 / (groups.n + 1)
+        return np.asarray(failure * (1 - failure) / groups.n * width**2)
+    return np.asarray((groups.m2 + PSEUDO_COUNT * pooled) / (groups.n - 1 + PSEUDO_COUNT) / groups.n)
 
 
 def _sd(means: FloatArray, noise: FloatArray, times: int) -> FloatArray:

@@ -25,13 +25,19 @@ class Guarded:
     informative: float
 
 
-def enough(informative: float, n: float) -> bool:
-    """Tell whether enough examples carry an estimate: n_eff4 of at least min(20, n/10)."""
-    return informative >= min(ENOUGH, n / 10)
+def enough(informative: float, n: float, *, strict: bool = False) -> bool:
+    """Tell whether enough examples carry an estimate: n_eff4 of at least min(20, n/10), or 20 where `strict`."""
+    return informative >= (ENOUGH if strict else min(ENOUGH, n / 10))
 
 
 def contrast_posteriors(
-    contrasts: FloatArray, scores: Moments, influences: PowerSums, reach: tuple[float, float]
+    contrasts: FloatArray,
+    scores: Moments,
+    influences: PowerSums,
+    reach: tuple[float, float],
+    *,
+    pseudo: int = 2,
+    strict: bool = False,
 ) -> list[Guarded]:
     """Give the posterior of each contrast of the mean scores.
 
@@ -39,7 +45,7 @@ def contrast_posteriors(
     `influences` sums (rows - mean) @ contrasts. b_i being an example's own contrast, the posterior is
     t_{n-1}(mean b, var b / n), exact under a normal random-slopes model. Where fewer than min(20, n/10) units
     carry the variance, or there is none, two pseudo-examples with the largest possible change, up and down,
-    are added.
+    are added, or another even number; `strict` adds them wherever fewer than 20 units do.
     """
     estimate = scores.mean @ contrasts
     largest = (reach[1] - reach[0]) * np.abs(contrasts).sum(0) / 2
@@ -51,8 +57,8 @@ def contrast_posteriors(
         plain = _posterior(float(b), float(total), float(cubes), n)
         # Rounding of scores that never change leaves variances of about 1e-32.
         varied = float(informative) if total > n * (1e-12 * most) ** 2 else 0.0
-        few = not enough(varied, n)
-        guarded = _with_pseudo(float(b), float(total), float(cubes), n, float(most)) if few else plain
+        few = not enough(varied, n, strict=strict)
+        guarded = _with_pseudo(float(b), float(total), float(cubes), n, float(most), pseudo) if few else plain
         found.append(Guarded(guarded, plain, few, varied))
     return found
 
@@ -62,10 +68,10 @@ def _posterior(mean: float, scatter: float, cubes: float, n: float) -> Posterior
     return Posterior(mean, float(np.sqrt(scatter / (n - 1) / n)), float(n - 1), skew=skew)
 
 
-def _with_pseudo(mean: float, scatter: float, cubes: float, n: float, most: float) -> Posterior:
-    """Join n examples about `mean`, with these central sums, and two at ± `most`."""
-    total = n + 2
-    step, joined = mean * 2 / total, mean * n / total
-    cubes += 3 * step * scatter + n * step**3 - 6 * most**2 * joined - 2 * joined**3
-    scatter += n * step**2 + 2 * (most**2 + joined**2)
+def _with_pseudo(mean: float, scatter: float, cubes: float, n: float, most: float, pseudo: int) -> Posterior:
+    """Join n examples about `mean`, with these central sums, and `pseudo` more, as many at `most` as at -`most`."""
+    total = n + pseudo
+    step, joined = mean * pseudo / total, mean * n / total
+    cubes += 3 * step * scatter + n * step**3 - pseudo * (3 * most**2 * joined + joined**3)
+    scatter += n * step**2 + pseudo * (most**2 + joined**2)
     return _posterior(joined, scatter, cubes, total)

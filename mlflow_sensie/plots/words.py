@@ -6,7 +6,7 @@ import math
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.ft2font import FT2Font
 
     from mlflow_sensie.inference import Interval
-    from mlflow_sensie.result import ScoreInfo, TestResult
+    from mlflow_sensie.result import ScoreInfo
 
 DAYS = "days since 1970-01-01"
 BEFORE = ("factor", "exponent", "opacity")
@@ -105,13 +105,29 @@ def score_label(score: ScoreInfo) -> str:
     return legible(score.unit if plain else f"score ({score.unit})") or "score"
 
 
-def name_of(test: TestResult) -> str:
+class Named(Protocol):
+    """What has the name of a test: its result, or the comparison of two."""
+
+    @property
+    def name(self) -> str:
+        """As the user named it."""
+
+    @property
+    def slug(self) -> str:
+        """As files and metrics are named."""
+
+    @property
+    def unit(self) -> str:
+        """The unit of the property or magnitude."""
+
+
+def name_of(test: Named) -> str:
     """Give a test's name as it can be shown; where the fonts lack some of it, with the slug beside it."""
     shown = legible(test.name)
     return f"{shown} ({test.slug})" if NO_GLYPH in shown and NO_GLYPH not in test.name else shown
 
 
-def axis_name(test: TestResult, inches: float, size: float, note: str = "") -> str:
+def axis_name(test: Named, inches: float, size: float, note: str = "") -> str:
     """Name the property or magnitude for an axis, with its unit and a note; the name is shortened to fit."""
     unit = "date" if test.unit == DAYS else shorten(legible(test.unit), inches / 2, size)
     tail = (f" ({unit})" if unit else "") + (f", {note}" if note else "")

@@ -22,7 +22,7 @@ def effect() -> Difference:
 
 
 def comparison() -> Comparison:
-    curve = CurveDifference((0.0, 1.0), (0.0, -0.1), (-0.1, -0.2), (0.1, 0.0))
+    curve = CurveDifference((0.0, 1.0), ("0", "1"), (0.8, 0.7), (0.8, 0.6), (0.0, -0.1), (-0.1, -0.2), (0.1, 0.0))
     test = TestComparison("my test", "my_test-1", "perturbation", "px", 51, {"mean_drop": drop()}, curve, ("few",))
     clean = SkewedT(0.01, 0.02, 50.0)
     return Comparison(
@@ -96,5 +96,6 @@ def test_a_comparison_survives_json_and_makes_a_table() -> None:
 
 def test_an_identical_curve_is_zero_throughout() -> None:
     test = comparison().tests["my test"].as_identical()
-    assert test.curve == CurveDifference((0.0, 1.0), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0))
+    assert test.curve is not None
+    assert test.curve.difference == test.curve.lo95 == test.curve.hi95 == (0, 0) and test.curve.b == (0.8, 0.7)
     assert test.differences["mean_drop"].difference.value == 0
