@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlflow.models.evaluation.base import ModelEvaluator
+from mlflow.models.evaluation.base import EvaluationArtifact, ModelEvaluator
 
 if TYPE_CHECKING:
-    from mlflow.models.evaluation.base import EvaluationArtifact, EvaluationResult
+    from mlflow.models.evaluation.base import EvaluationResult
 
     from mlflow_sensie.result import Result
 
@@ -108,8 +108,24 @@ def _artifacts(uris: dict[str, str]) -> dict[str, EvaluationArtifact]:
         ".parquet": artifacts.ParquetEvaluationArtifact,
         ".yaml": artifacts.TextEvaluationArtifact,
         ".html": artifacts.TextEvaluationArtifact,
+        ".nc": PosteriorEvaluationArtifact,
     }
     return {name: _loading_to_save(kinds[Path(name).suffix])(uri) for name, uri in uris.items()}
+
+
+class PosteriorEvaluationArtifact(EvaluationArtifact):
+    """What engine pymc sampled; its content is ArviZ's InferenceData, a DataTree from ArviZ 1 on."""
+
+    def _save(self, output_artifact_path: str) -> None:
+        self._content.to_netcdf(output_artifact_path, engine="h5netcdf")
+
+    def _load_content_from_file(self, local_artifact_path: str) -> Any:
+        import arviz
+
+        opened = arviz.from_netcdf(local_artifact_path)
+        self._content = opened.load()  # into memory, for the file is a temporary one
+        opened.close()
+        return self._content
 
 
 def _loading_to_save(kind: type[EvaluationArtifact]) -> type[EvaluationArtifact]:

@@ -37,6 +37,8 @@ from mlflow_sensie.sweep import Sweep, SweepTest
 CLASS = "class"
 FLAGS = {
     "few_informative": "few examples are informative, so pseudo-scores at the score's bounds widen the interval",
+    "unguarded": "few examples are informative, and only engine 'robust' guards the effect against that: its interval "
+    "may be far too narrow; report.json has the guarded one as `robust`",
     "few_for_holds_until": "too few examples for a tight bound on 'holds until'; it is widened by pseudo-curves",
     "few_examples": "fewer than 60 independent examples: look at the guarded and the plain interval in the report",
     "ranks_as_known": "this engine takes ranks for known values: where the effect is steep its interval is too narrow",

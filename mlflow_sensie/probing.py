@@ -12,11 +12,13 @@ import numpy as np
 import pandas as pd
 
 from mlflow_sensie.dataset import CHUNK, Examples
+from mlflow_sensie.engines import apply_engine
 from mlflow_sensie.errors import DataError, EvaluationIncomplete, ModelError, SensieError
 from mlflow_sensie.findings import CLASS, allowed_drop, clean_score, infer, when_precise
 from mlflow_sensie.flips import first_to_fall
 from mlflow_sensie.gallery import make_galleries
 from mlflow_sensie.identity import data_digest
+from mlflow_sensie.inference.nuts import Sampled
 from mlflow_sensie.models import Model
 from mlflow_sensie.outputs import Predictions
 from mlflow_sensie.perturbations.base import fresh_copy
@@ -155,12 +157,15 @@ def run(prepared: Prepared) -> Result:
         bar.finish(saved(sweep))
     table.metadata = _table_metadata(recipe, scorer, plan, prepared.data_sha256)
     infer_part = functools.partial(infer, recipe, scorer, plan, properties, sweep)
-    tests = _with_flips(infer_part(table), recipe, plan, scorer, table)
+    tests, sampled = apply_engine(recipe, infer_part(table))
+    tests = _with_flips(tests, recipe, plan, scorer, table)
     result = _result(
         prepared, tests, table, sweep, started,
         infer_slices(roles.slices, table, scorer.scale, infer_part),
         infer_interactions(recipe, plan, properties, tests, table, scorer),
     )  # fmt: skip
+    if sampled is not None:
+        result = _with_draws(result, sampled)
     if recipe.log_examples == "full":
         result._galleries = make_galleries(sweep, plan.survey, table, [name for name in tests if tests[name].ok])
     return result
@@ -269,4 +274,12 @@ def _result(
         prefix=recipe.prefix,
     )  # fmt: skip
     result._score_table = table
+    return result
+
+
+def _with_draws(result: Result, sampled: Sampled) -> Result:
+    """Add how engine ``pymc`` sampled, what is to be warned of, and the draws themselves."""
+    texts = (*result.warnings, *sampled.sampling.warnings)
+    result = result.model_copy(update={"sampling": sampled.sampling, "warnings": texts})
+    result._inference_data = sampled.data
     return result

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from mlflow_sensie.errors import NotBuiltError, RecipeError
 from mlflow_sensie.plugins import names_code
+from mlflow_sensie.recipe_engine import PriorsSpec
 from mlflow_sensie.recipe_gate import Rule, Waiver
 from mlflow_sensie.recipe_model import InferenceSpec, LogExamples, PerturbationSpec, PropertySpec, Recipe
 
@@ -22,7 +23,7 @@ NOT_BUILT = (
     "calibration", "checkpoint",
 )  # fmt: skip
 NOT_BUILT_INFERENCE = (
-    "fit_range", "polynomial", "draws", "tune", "chains", "target_accept", "priors",
+    "fit_range", "polynomial",
 )  # fmt: skip
 
 LOG_EXAMPLES_CAP = "MLFLOW_SENSIE_LOG_EXAMPLES"
@@ -151,10 +152,6 @@ def _refuse_not_built(keys: Mapping[str, Any]) -> None:
     if isinstance(inference, Mapping):
         for key in NOT_BUILT_INFERENCE:
             refuse(f"inference.{key}", inference.get(key), InferenceSpec.model_fields[key].default)
-        if inference.get("engine") in ("exact", "pymc"):
-            raise NotBuiltError(
-                f"inference.engine: {inference['engine']!r} is known but not built in this version; use 'robust'"
-            )
     for part in ("properties", "perturbations"):
         for item in _items(keys.get(part)):
             if isinstance(item, Mapping):
@@ -167,6 +164,7 @@ _MODELS_BY_PLACE: dict[str, type[BaseModel]] = {
     "inference": InferenceSpec,
     "gate": Rule,
     "waive": Waiver,
+    "priors": PriorsSpec,
 }
 
 

@@ -21,10 +21,11 @@ from pydantic import (
 )
 
 from mlflow_sensie.plugins import names_code, source_of
+from mlflow_sensie.recipe_engine import PriorsSpec, check_priors, with_engine_defaults
 from mlflow_sensie.recipe_gate import Gate
 
 OVERVIEW = ("clean_score", "worst_mean_drop", "worst_effect_bound95", "worst_spread", "n_tests", "n_failed")
-RESERVED = frozenset({"class", *OVERVIEW})
+RESERVED = frozenset({"class", "posterior", *OVERVIEW})
 
 # What changes no number: left out of the digest.
 WITHOUT_EFFECT = frozenset(
@@ -238,11 +239,21 @@ class InferenceSpec(_Part):
     fit_range: Any = None
     polynomial: Any = None
     family: bool = False
-    draws: Any = None
-    tune: Any = None
-    chains: Any = None
-    target_accept: Any = None
-    priors: Any = None
+    draws: int | None = Field(default=None, ge=100)
+    tune: int | None = Field(default=None, ge=100)
+    chains: int | None = Field(default=None, ge=2)
+    target_accept: float | None = Field(default=None, ge=0.5, lt=1)
+    priors: PriorsSpec | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_engine(cls, value: Any) -> Any:
+        return with_engine_defaults(value) if isinstance(value, Mapping) else value
+
+    @model_validator(mode="after")
+    def _priors_of_the_engine(self) -> InferenceSpec:
+        check_priors(self.engine, self.priors)
+        return self
 
 
 class Recipe(_Part):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlflow_sensie.recipe import NOT_BUILT, NOT_BUILT_INFERENCE
+from mlflow_sensie.recipe_engine import COEFFICIENT, NOISE
 from mlflow_sensie.recipe_model import SCORE_NAMES, Recipe
 
 _NUMBER = {"type": "number"}
@@ -45,6 +46,13 @@ _BINS = {
 }
 
 
+def _prior(family: str, parameters: tuple[str, ...]) -> dict[str, Any]:
+    count = len(parameters)
+    several = {"type": "array", "items": _NUMBER, "minItems": count, "maxItems": count}
+    values = {"anyOf": [_NUMBER, several]} if count == 1 else several
+    return {"type": "object", "properties": {family: values}, "required": [family], "additionalProperties": False}
+
+
 def json_schema() -> dict[str, Any]:
     """Return the JSON schema (draft 2020-12) of a recipe file, short forms included, unbuilt keys left out."""
     schema = Recipe.model_json_schema()
@@ -54,7 +62,8 @@ def json_schema() -> dict[str, Any]:
         del keys[key]
     for key in NOT_BUILT_INFERENCE:
         del parts["InferenceSpec"]["properties"][key]
-    parts["InferenceSpec"]["properties"]["engine"] = {"const": "robust"}
+    for name, families in (("intercept", COEFFICIENT), ("slope", COEFFICIENT), ("noise", NOISE)):
+        parts["PriorsSpec"]["properties"][name] = {"anyOf": [_prior(*family) for family in families.items()]}
     for part, target in (("PropertySpec", "of"), ("PerturbationSpec", "apply")):
         del parts[part]["required"]
         parts[part]["properties"] |= {"name": {"type": "string", "minLength": 1}, target: {"type": "string"}}

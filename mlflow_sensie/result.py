@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, TypeAdapter, field_vali
 from pydantic_core.core_schema import ValidationInfo
 
 from mlflow_sensie.inference import CategoryFit, Curve, Guarded, Interval, PerturbationFit, PropertyFit
+from mlflow_sensie.inference.nuts import Sampling
 from mlflow_sensie.several import Several
 from mlflow_sensie.stopping import Reason
 from mlflow_sensie.verdict import Verdict
@@ -191,7 +192,8 @@ class Result(_Frozen):
     """What an evaluation found: every test by name, and what it was measured on.
 
     ``n`` examples have a clean score, of which ``clean_known`` is all that is known. ``n_predictions`` were made for
-    scores, of the ``n_planned`` of all examples at all magnitudes. ``verdict`` is the answer of the recipe's gate.
+    scores, of the ``n_planned`` of all examples at all magnitudes. ``sampling`` tells how engine ``pymc`` sampled.
+    ``verdict`` is the answer of the recipe's gate.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -204,6 +206,7 @@ class Result(_Frozen):
     several: Several | None = None
     slices: tuple[SliceColumn, ...] = ()
     interactions: tuple[Interaction, ...] = ()
+    sampling: Sampling | None = None
     recipe: dict[str, Any]
     recipe_yaml: str
     recipe_sha256: str
@@ -218,6 +221,7 @@ class Result(_Frozen):
     verdict: Verdict | None = None
     _score_table: Any = PrivateAttr(default=None)
     _galleries: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _inference_data: Any = PrivateAttr(default=None)
 
     @property
     def score_table(self) -> ScoreTable | None:
@@ -229,6 +233,14 @@ class Result(_Frozen):
     def galleries(self) -> Mapping[str, Gallery]:
         """A gallery per perturbation test by name, made under ``log_examples: full`` alone; never in the JSON."""
         return MappingProxyType(self._galleries)
+
+    @property
+    def inference_data(self) -> Any:
+        """What engine ``pymc`` sampled, as ArviZ has it: InferenceData, a DataTree from ArviZ 1 on.
+
+        ``None`` with another engine, and on a result that was read back from JSON.
+        """
+        return self._inference_data
 
     @property
     def failed(self) -> dict[str, str]:

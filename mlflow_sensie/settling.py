@@ -11,6 +11,7 @@ import pandas as pd
 
 from mlflow_sensie.auto import MOST_EXAMPLES, choose
 from mlflow_sensie.dataset import Examples, make_examples
+from mlflow_sensie.engines import check_engine
 from mlflow_sensie.errors import DataError, RecipeError
 from mlflow_sensie.models import Model, open_model
 from mlflow_sensie.plan import Plan, align_by_key, make_plan, read_property_table, stratified_sample
@@ -46,6 +47,7 @@ def settle(
 
     ``X`` is ``Data``, an MLflow Dataset, or inputs with ``y`` and ``metadata`` beside them.
     """
+    check_engine(recipe)
     custom_score = callable(recipe.score) or ":" in str(recipe.score or "")
     opened = open_model(model, task=task, plain_predict=custom_score or recipe.output == "labels")
     usual = None if custom_score else opened.usual

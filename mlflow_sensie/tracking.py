@@ -33,6 +33,7 @@ SCORE_TABLE_BYTES = 200 * 2**20
 LONGEST_TAG = 1_000  # some registries cut values there
 DESTINATION = "destination.json"
 REPORT = "sensie_report.html"
+POSTERIOR = ("posterior.nc", "posterior.png")  # what engine pymc sampled; no test has this name
 SLICES = "slices"  # the folder of the slices' figures, where no test's figure can be
 SERIES = {"score": "score", "score_lo95": "lo95", "score_hi95": "hi95", "p": "p"}
 
@@ -53,13 +54,13 @@ class Destination:
 
 
 def log_result(
-    result: Result, where: Destination, client: MlflowClient | None = None, *, galleries: Sequence[Path] = ()
+    result: Result, where: Destination, client: MlflowClient | None = None, *, kept: Sequence[Path] = ()
 ) -> dict[str, str]:
     """Put the whole result on the run and return its artifacts, name → URI.
 
     Everything is written to disk first. Scalars and series go in batches, the scalars linked to model and
     dataset where MLflow knows how; then the files and images; the tags come last, so that a run tagged
-    ``done`` is complete. ``galleries`` are files of an earlier attempt, for a result read back from JSON has none.
+    ``done`` is complete. ``kept`` are files of an earlier attempt that a result read back from JSON cannot make again.
 
     Raises:
         mlflow.exceptions.MlflowException: the tracking server failed; the message says where the result lies
@@ -71,7 +72,7 @@ def log_result(
     (folder / DESTINATION).write_text(json.dumps(asdict(where)), encoding="utf-8")
     try:
         files = write_files(result, folder)
-        files += [Path(shutil.copy(file, files[0].parent)) for file in galleries]
+        files += [Path(shutil.copy(file, files[0].parent)) for file in kept]
         _log_metrics(result, where, client)
         # Makes it a table for the UI, but appends to what an earlier attempt logged; the file then replaces it.
         client.log_table(where.run_id, bins_table(result), f"{result.prefix}sensie/bins.json")
@@ -166,8 +167,9 @@ def log_folder(folder: str | Path, run_id: str) -> None:
     result = _result_in(report.parent)
     said = root / DESTINATION
     links = json.loads(said.read_text(encoding="utf-8")) if said.is_file() else {}
-    kept = [report.with_name(name) for name in gallery_names(result, result.tests).values()]
-    log_result(result, Destination(**{**links, "run_id": run_id}), galleries=[file for file in kept if file.is_file()])
+    names = [*gallery_names(result, result.tests).values(), *(POSTERIOR if result.sampling else ())]
+    kept = [report.with_name(name) for name in names if report.with_name(name).is_file()]
+    log_result(result, Destination(**{**links, "run_id": run_id}), kept=kept)
 
 
 def write_files(result: Result, folder: Path) -> list[Path]:
@@ -191,6 +193,10 @@ def write_files(result: Result, folder: Path) -> list[Path]:
         else:
             much = f"{table.nbytes / 2**20:.0f} MB, more than {SCORE_TABLE_BYTES / 2**20:.0f} MB"
             warnings.warn(f"sensie: the score table takes {much}, and is not uploaded", UserWarning, stacklevel=2)
+    if result.inference_data is not None:
+        files += [home / name for name in POSTERIOR]
+        result.inference_data.to_netcdf(str(files[-2]), engine="h5netcdf")
+        files[-1].write_bytes(plots.to_png(plots.draw_posterior(result)))
     if result.slices:
         files.append(home / "slices.csv")
         result.slices_frame().to_csv(files[-1], index=False)

@@ -325,8 +325,7 @@ NOT_BUILT = {
     "calibration": True, "checkpoint": "folder",
 }  # fmt: skip
 NOT_BUILT_INFERENCE = {
-    "fit_range": [0, 1], "polynomial": 2, "draws": 100, "tune": 100, "chains": 2,
-    "target_accept": 0.9, "priors": {},
+    "fit_range": [0, 1], "polynomial": 2,
 }  # fmt: skip
 
 
@@ -338,8 +337,6 @@ def not_built() -> list[Case]:
         *(case(key, {**PROPERTY, key: value}) for key, value in NOT_BUILT.items()),
         *(case(f"inference.{key}", {**PROPERTY, "inference": {key: value}}) for key,
              value in NOT_BUILT_INFERENCE.items()),
-        *(case(f"inference.engine: {name!r}", {**PROPERTY, "inference": {"engine": name}}) for name in ("exact",
-             "pymc")),
         case("perturbations.fit_range", perturbed(lambda x, p: x, fit_range=[0, 1])),
     ]  # fmt: skip
 

@@ -16,7 +16,7 @@ from mlflow_sensie.inference.decision import Decision, Significance, decide, exc
 from mlflow_sensie.inference.departure import Departure, departure_of_sweep, pooled_departure
 from mlflow_sensie.inference.holds_until import AllowedDrop, Floor, HoldsUntil, holds_until
 from mlflow_sensie.inference.posterior import AnyPosterior, Interval, Posterior
-from mlflow_sensie.inference.regression import Regression
+from mlflow_sensie.inference.regression import Regression, unguarded
 from mlflow_sensie.inference.scale import ScoreScale
 from mlflow_sensie.inference.sides import Side, Sweep
 from mlflow_sensie.inference.sweep_sums import ScoreBlocks, ScoreSums, sum_influences, sum_scores
@@ -123,7 +123,8 @@ class PerturbationFit:
         """Put another engine's posteriors of the sides' effects in place, and what follows from them."""
         pairs = zip(self.sides, effects, strict=True)
         sides = tuple(side.with_posterior(effect, self.family) for side, effect in pairs)
-        return replace(self, **_of_sides(sides, self.rope, self.family))
+        flags = unguarded(self.flags) if any(side.few_informative for side in sides) else self.flags
+        return replace(self, flags=flags, **_of_sides(sides, self.rope, self.family))
 
     def precise(self, width: float) -> bool:
         """Tell whether a test that looks at its scores again and again may stop: never for what it found.

@@ -16,7 +16,7 @@ from mlflow_sensie.inference.decision import Decision, Significance, decide, exc
 from mlflow_sensie.inference.departure import Departure, departure_of_bins
 from mlflow_sensie.inference.posterior import AnyPosterior, Interval, Posterior
 from mlflow_sensie.inference.ranks import RankAxis, Ranks, with_rank_noise
-from mlflow_sensie.inference.regression import Regression
+from mlflow_sensie.inference.regression import Regression, unguarded
 from mlflow_sensie.inference.sandwich import Sandwich, guarded_sandwich
 from mlflow_sensie.inference.scale import ScoreScale
 from mlflow_sensie.inference.spread import Spread, spread_of
@@ -81,7 +81,7 @@ class PropertyFit:
         (effect,) = effects
         assert isinstance(self.posterior, Posterior)
         found = _of_effect(effect, self.regression.length, self.rope, self.family)
-        flags = self.flags if self.ranks is None else (*self.flags, "ranks_as_known")
+        flags = unguarded(self.flags) if self.ranks is None else (*unguarded(self.flags), "ranks_as_known")
         return replace(self, line=self.regression.drawn(self.line, effect), robust=self.posterior, flags=flags, **found)
 
     def metrics(self) -> dict[str, float]:

@@ -104,5 +104,10 @@ class Regression:
         )  # fmt: skip
 
 
+def unguarded(flags: tuple[str, ...]) -> tuple[str, ...]:
+    """Give the flags of a fit whose effect is no longer guarded where few examples are informative."""
+    return tuple("unguarded" if flag == "few_informative" else flag for flag in flags)
+
+
 def _rest(rest: float, n: float, reach: tuple[float, float]) -> float:
     return max(rest, n * (LEAST_NOISE * (reach[1] - reach[0])) ** 2)

@@ -1,7 +1,8 @@
 """Figures of a finished result: one per test, and one of all of them.
 
 Everything is drawn with matplotlib's object interface and explicit properties: `matplotlib.pyplot` is never
-imported and no rcParams are changed, so a notebook's style and backend neither matter nor suffer.
+imported and no rcParams are changed, so a notebook's style and backend neither matter nor suffer. ArviZ's forest
+plot of the posterior alone, under engine `pymc`, is as ArviZ draws it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from mlflow_sensie.plots.files import to_array, to_png, to_svg
 from mlflow_sensie.plots.forest import overview
 from mlflow_sensie.plots.levels import draw_levels
 from mlflow_sensie.plots.notice import draw_failed
+from mlflow_sensie.plots.posterior import draw_posterior
 from mlflow_sensie.plots.slices import draw_slices
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from mlflow_sensie.result import Result, TestResult
 
-__all__ = ["draw", "draw_slices", "overview", "to_array", "to_png", "to_svg"]
+__all__ = ["draw", "draw_posterior", "draw_slices", "overview", "to_array", "to_png", "to_svg"]
 
 
 def draw(result: Result, test: TestResult) -> Figure:

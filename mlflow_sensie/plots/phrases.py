@@ -64,7 +64,8 @@ def holds_phrase(fit: PerturbationFit, unit: str) -> str:
 def _count_phrases(fit: Fit) -> list[str]:
     dropped = f", {fit.n_dropped:,} without a score" if fit.n_dropped else ""
     missing = f", {fit.n_missing:,} missing" if isinstance(fit, PropertyFit) and fit.n_missing else ""
-    few = "few examples carry this: interval guarded" if "few_informative" in fit.flags else ""
+    carried = {"few_informative": "interval guarded", "unguarded": "interval may be too narrow"}
+    few = "".join(f"few examples carry this: {text}" for flag, text in carried.items() if flag in fit.flags)
     return [f"n = {fit.n:,}{missing}{dropped}", few]
 
 
