@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlflow_sensie.comparison import Comparison as Comparison
     from mlflow_sensie.comparison import compare as compare
+    from mlflow_sensie.datasets import from_image_folder as from_image_folder
+    from mlflow_sensie.datasets import from_parquet as from_parquet
+    from mlflow_sensie.datasets import from_tensors as from_tensors
     from mlflow_sensie.gate import judge as judge
+    from mlflow_sensie.loading import load_dataset as load_dataset
     from mlflow_sensie.probing import probe as probe
     from mlflow_sensie.recipe import load_recipe as load_recipe
     from mlflow_sensie.recipe_model import Recipe as Recipe
@@ -27,14 +31,18 @@ _WHERE = {
     "Result": "mlflow_sensie.result",
     "Verdict": "mlflow_sensie.verdict",
     "compare": "mlflow_sensie.comparison",
+    "from_image_folder": "mlflow_sensie.datasets",
+    "from_parquet": "mlflow_sensie.datasets",
+    "from_tensors": "mlflow_sensie.datasets",
+    "load_dataset": "mlflow_sensie.loading",
     "judge": "mlflow_sensie.gate",
     "load_recipe": "mlflow_sensie.recipe",
     "log_folder": "mlflow_sensie.tracking",
     "probe": "mlflow_sensie.probing",
 }
 __all__ = [
-    "Comparison", "Endpoint", "Recipe", "Result", "Verdict", "__version__", "compare", "judge", "load_recipe",
-    "log_folder", "probe",
+    "Comparison", "Endpoint", "Recipe", "Result", "Verdict", "__version__", "compare", "from_image_folder",
+    "from_parquet", "from_tensors", "judge", "load_dataset", "load_recipe", "log_folder", "probe",
 ]  # fmt: skip
 
 

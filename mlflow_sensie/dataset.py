@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlflow_sensie.errors import DataError
-from mlflow_sensie.form import Form, check_row_length, find_form, holds_arrays, is_cells, numbered, stack
+from mlflow_sensie.form import Form, as_cell, check_row_length, find_form, holds_arrays, is_cells, numbered, stack
 from mlflow_sensie.images import decode_images, image_column
 from mlflow_sensie.stored import Converted, Held, Picked, Stored
 
@@ -52,7 +52,7 @@ class Examples:
         if not isinstance(self.source, Stored):
             return self.take(positions)
         source = Picked(self.source, positions)
-        if self.row_bytes * len(positions) > SMALL:
+        if row_bytes(self.source) * len(positions) > SMALL:
             return self._part(source, positions)
         beside = {name: source.column(name) for name in source.others}
         taken = self._part(source.take(slice(None)), positions)
@@ -68,13 +68,6 @@ class Examples:
             metadata=self.metadata.iloc[positions],
             ids=self.ids[positions],
         )
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one example's inputs in memory, on average over the first chunk."""
-        sample = rows(self.source, slice(0, CHUNK))
-        size = sample.memory_usage(deep=True).sum() if isinstance(sample, pd.DataFrame) else sample.nbytes
-        return max(1, int(size) // len(sample))
 
     def with_metadata(self, more: pd.DataFrame) -> Examples:
         """Return the examples with further columns (n rows) beside their metadata.
@@ -118,6 +111,17 @@ def rows(inputs: Inputs | Stored, positions: NDArray[np.intp] | slice) -> Inputs
         return inputs.take(positions)
     # A frame of its own: pandas 2 warns those who write into a slice of another.
     return inputs.iloc[positions].copy(deep=False) if isinstance(inputs, pd.DataFrame) else inputs[positions]
+
+
+def row_bytes(inputs: Inputs | Stored) -> int:
+    """Bytes of one row in memory, on average over the first chunk."""
+    head = rows(inputs, slice(0, CHUNK))
+    if isinstance(head, np.ndarray):
+        return max(1, head.nbytes // len(head))
+    arrays = [name for name in range(head.shape[1]) if holds_arrays(head.iloc[:, name])]
+    # pandas does not count what a cell is a view of.
+    views = sum(as_cell(cell).nbytes for name in arrays for cell in head.iloc[:, name])
+    return max(1, int(head.memory_usage(deep=True).sum() + views) // len(head))
 
 
 def concat(parts: Sequence[Inputs]) -> Inputs:

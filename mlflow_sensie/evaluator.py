@@ -93,6 +93,8 @@ def _run(model: Any, model_type: str | None, dataset: Any, config: dict[str, Any
         recipe = recipe.model_copy(update={"predictions": predictions})
     if not dataset.has_targets:
         raise DataError("no targets came; sensitivity is measured on the correct answer: pass targets=…")
+    if hasattr(dataset, "sensie_data"):  # one of ours, which may hold what no frame can
+        return evaluate(model, dataset.sensie_data, None, recipe, task=model_type)
     features = dataset.features_data
     columns = tuple(map(str, dataset.feature_names))
     return evaluate(model, features, dataset.labels_data, recipe, task=model_type, columns=columns)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlflow_sensie.form import as_cell
+from mlflow_sensie.dataset import CHUNK, Examples, Inputs, row_bytes, rows
+from mlflow_sensie.form import Form, as_cell, find_form, is_cells
 from mlflow_sensie.property_data import PropertyData
+from mlflow_sensie.stored import Stored
 from mlflow_sensie.survey import BLOCK_BYTES, BLOCK_ROWS, as_numbers, column_kind
 
-if TYPE_CHECKING:
-    from mlflow_sensie.dataset import Examples, Inputs
-
+TARGETS = " targets"  # no column is called so
 GAP = np.array([np.nan]).tobytes()  # eight bytes, as a number has, so that a column of gaps has no type
 
 
@@ -27,38 +27,57 @@ def data_digest(examples: Examples, properties: list[PropertyData]) -> str:
     whichever way they lie. Numbers count as float64, dates as days, everything else as text. So the same data from
     another file format, container or width of integers agrees. Inputs that are stored elsewhere are read in blocks.
     """
-    digest = hashlib.sha256(f"sensie-data-2 {len(examples)}".encode())
-    for name, found in sorted(_input_digests(examples).items()):
+    columns = {prop.name: _values_of(prop) for prop in properties}
+    return _digest(examples.source, examples.form, {**columns, TARGETS: pd.Series(examples.targets)})
+
+
+def content_digest(inputs: Any, columns: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) over inputs of any form and the ``columns`` (n,) beside them, in the same way."""
+    source = inputs if isinstance(inputs, Stored | pd.DataFrame) else np.asarray(inputs)
+    head = rows(source, slice(0, CHUNK))
+    if isinstance(head, np.ndarray) and head.ndim > 2:
+        form = Form("tensor", "array", head.shape[1:])
+    elif isinstance(head, pd.DataFrame) and is_cells(head):
+        form = Form("tensor", "cells", as_cell(head.iloc[0, 0]).shape)
+    else:
+        form = find_form(head)
+    return _digest(source, form, {name: pd.Series(values) for name, values in columns.items()})
+
+
+def _digest(source: Inputs | Stored, form: Form, columns: Mapping[str, pd.Series[Any]]) -> str:
+    digest = hashlib.sha256(f"sensie-data-2 {len(source)}".encode())
+    for name, found in sorted(_input_digests(source, form).items()):
         digest.update(_text(name) + found)
-    digest.update(_text("targets") + _canonical(pd.Series(examples.targets)))
-    for prop in sorted(properties, key=lambda each: each.name):
-        names = np.array(["", *(prop.levels or ())], dtype=object)
-        values = pd.Series(names[prop.values + 1] if prop.levels else prop.values)
-        digest.update(_text(prop.name) + _canonical(values))
+    for name in sorted(columns):
+        digest.update(_text(f"beside {name}") + _canonical(columns[name]))
     return digest.hexdigest()
 
 
-def _input_digests(examples: Examples) -> dict[str, bytes]:
+def _values_of(prop: PropertyData) -> pd.Series[Any]:
+    names = np.array(["", *(prop.levels or ())], dtype=object)
+    return pd.Series(names[prop.values + 1] if prop.levels else prop.values)
+
+
+def _input_digests(source: Inputs | Stored, form: Form) -> dict[str, bytes]:
     """SHA-256 of each column, or of the whole tensor, by name."""
     found: dict[str, Any] = {}
-    for inputs in _blocks(examples):
-        for name, part in _parts(inputs, examples):
+    for inputs in _blocks(source, form):
+        for name, part in _parts(inputs, form):
             found.setdefault(name, hashlib.sha256()).update(part)
     return {name: each.digest() for name, each in found.items()}
 
 
-def _blocks(examples: Examples) -> Iterator[Inputs]:
+def _blocks(source: Inputs | Stored, form: Form) -> Iterator[Inputs]:
     """What lies in memory as it is, so that a column of any objects is judged as a whole; else blocks of rows."""
-    if isinstance(examples.source, pd.DataFrame) and examples.form.kind in ("tabular", "text"):
-        yield examples.source
+    if isinstance(source, pd.DataFrame) and form.kind in ("tabular", "text"):
+        yield source
         return
-    size = int(np.clip(BLOCK_BYTES // examples.row_bytes, 16, BLOCK_ROWS))
-    for start in range(0, len(examples), size):
-        yield examples.take(slice(start, start + size)).inputs
+    size = int(np.clip(BLOCK_BYTES // row_bytes(source), 16, BLOCK_ROWS))
+    for start in range(0, len(source), size):
+        yield rows(source, slice(start, start + size))
 
 
-def _parts(inputs: Inputs, examples: Examples) -> Iterator[tuple[str, bytes]]:
-    form = examples.form
+def _parts(inputs: Inputs, form: Form) -> Iterator[tuple[str, bytes]]:
     if form.kind in ("tensor", "series"):
         array = form.as_array(inputs)
         yield f"tensor {array.shape[1:]}", _numbers(array)

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.images import decode_images, find_images
-from mlflow_sensie.stored import Converted, Held, ParquetRows
+from mlflow_sensie.stored import Converted, Held, ParquetRows, Stored
+
+if TYPE_CHECKING:
+    from mlflow_sensie.dataset import Inputs
 
 READ = ".parquet, .csv, .npz, a folder of .parquet or .npy files, or a folder of images in subfolders"
 # Since pandas 3.1 numbers are read to the last digit without being asked for.
 _EXACT: dict[str, Any] = {"float_precision": "round_trip"} if pd.__version__.startswith(("2.", "3.0.")) else {}
-INPUTS, IDS = "inputs", "ids"  # names of arrays in a .npz file or a folder of .npy files
+INPUTS, TARGETS, IDS = "inputs", "targets", "ids"  # names of arrays in a .npz file or a folder of .npy files
 ZONE = r"\d(?:Z|[+-]\d{2}:?\d{2})$"
 DATES = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?"
 
@@ -30,7 +33,8 @@ class Data:
 
     ``inputs``: array, nested list, frame, or rows stored elsewhere. ``targets``: (n,) or one-hot (n, K).
     ``properties``: frame of columns that are no model input. ``ids``: (n,) identify the examples.
-    ``predictions``: what was predicted where no model is asked, (n,) or (n, K).
+    ``predictions``: what was predicted where no model is asked, (n,) or (n, K). ``files``: where all of it lies, if
+    it was read from files.
     """
 
     inputs: Any
@@ -39,6 +43,12 @@ class Data:
     ids: Any = None
     predictions: Any = None
     name: str = "data"
+    files: tuple[Path, ...] = ()
+
+
+def as_source(inputs: Any) -> Inputs | Stored:
+    """Return inputs by rows: nested lists as an array."""
+    return inputs if isinstance(inputs, Stored | pd.DataFrame | np.ndarray) else np.asarray(inputs)
 
 
 def as_data(X: Any, y: Any = None, metadata: pd.DataFrame | None = None) -> Data:
@@ -85,13 +95,13 @@ def read_data(path: str | Path, targets: str | None = None) -> Data:
     if path.is_dir():
         return replace(_read_folder(path, targets), name=path.name)
     if path.suffix == ".parquet":
-        return replace(_of_parquet([path], targets), name=path.stem)
+        return replace(_of_parquet([path], targets), name=path.stem, files=(path,))
     if path.suffix == ".csv":
         frame = read_csv(path)
-        answers = frame[_column(targets, list(frame.columns), path)].to_numpy()
-        return Data(frame.drop(columns=targets), answers, name=path.stem)
+        answers = frame[choose_column(targets, list(frame.columns), path.name)].to_numpy()
+        return Data(frame.drop(columns=targets), answers, name=path.stem, files=(path,))
     if path.suffix == ".npz":
-        return replace(_of_arrays(_read_npz(path), targets, path), name=path.stem)
+        return replace(_of_arrays(_read_npz(path), targets, path), name=path.stem, files=(path,))
     raise DataError(f"{path.name} is of no kind that is read; these are: {READ}")
 
 
@@ -104,9 +114,10 @@ def _read_folder(path: Path, targets: str | None) -> Data:
     tables = sorted(path.glob("*.parquet"))
     arrays = {file.stem: file for file in sorted(path.glob("*.npy"))}
     if tables:
-        return _of_parquet(tables, targets)
+        return replace(_of_parquet(tables, targets), files=tuple(tables))
     if arrays:
-        return _of_arrays({name: _open_npy(file) for name, file in arrays.items()}, targets, path)
+        opened = {name: _open_npy(file) for name, file in arrays.items()}
+        return replace(_of_arrays(opened, targets, path), files=tuple(arrays.values()))
     if targets is not None:
         raise DataError(f"{path} is a folder of images, whose subfolders are the targets; leave targets out")
     return image_folder(path)
@@ -122,7 +133,8 @@ def image_folder(path: str | Path, size: tuple[int, int] | None = None, mode: st
     images = Held(pd.DataFrame({"image": list(map(str, files))}))
     ids = [file.relative_to(folder).as_posix() for file in files]
     stored = Converted(images, lambda frame: decode_images(frame["image"], size, mode))
-    return Data(stored, np.array(labels, dtype=object), ids=np.array(ids, dtype=object), name=folder.name)
+    answers = np.array(labels, dtype=object)
+    return Data(stored, answers, ids=np.array(ids, dtype=object), name=folder.name, files=tuple(files))
 
 
 def read_csv(path: str | Path) -> pd.DataFrame:
@@ -154,7 +166,7 @@ def _of_parquet(paths: list[Path], targets: str | None) -> Data:
         stored = ParquetRows(paths)
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{paths[0]} cannot be read as Parquet: {error}") from error
-    wanted = _column(targets, list(stored.names), paths[0])
+    wanted = choose_column(targets, list(stored.names), paths[0].name)
     column = stored.column(wanted)
     assert column is not None
     rest = [name for name in stored.names if name != wanted]
@@ -170,12 +182,17 @@ def shared(column: pd.Series[Any]) -> NDArray[Any]:
     return known[codes]
 
 
-def _column(name: str | None, columns: list[Any], path: Path) -> str:
+def choose_column(name: str | None, columns: list[Any], where: str) -> str:
+    """Return the name of the column of targets.
+
+    Raises:
+        DataError: none was named, or there is no such column.
+    """
     known = ", ".join(map(str, columns[:20])) + (", …" if len(columns) > 20 else "")
     if name is None:
-        raise DataError(f"say which column of {path.name} holds the targets; its columns are {known}")
+        raise DataError(f"say which column of {where} holds the targets; its columns are {known}")
     if name not in columns:
-        raise DataError(f"{path.name} has no column {name!r} of targets; its columns are {known}")
+        raise DataError(f"{where} has no column {name!r} of targets; its columns are {known}")
     return name
 
 
@@ -209,10 +226,11 @@ def _why(error: Exception) -> str:
 def _of_arrays(arrays: Mapping[str, NDArray[Any]], targets: str | None, path: Path) -> Data:
     """Inputs, targets, ids and properties from arrays by name.
 
-    The inputs are the array called ``inputs``, else the only one of two axes or more beside the targets; arrays of
-    one axis are ids (if they are called so) and properties.
+    The inputs are the array called ``inputs``, else the only one of two axes or more beside the targets, which are
+    called ``targets`` unless said otherwise; arrays of one axis are ids (if they are called so) and properties.
     """
     shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+    targets = TARGETS if targets is None and TARGETS in arrays else targets
     if targets is None or targets not in arrays:
         came = "say which array" if targets is None else f"there is no array {targets!r} of targets"
         raise DataError(f"{path.name}: {came}{' holds the targets' if targets is None else ''}; it holds {shapes}")

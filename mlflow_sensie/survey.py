@@ -238,7 +238,9 @@ def summarise_tensor(examples: Examples) -> TensorSummary:
 
 def in_chunks(examples: Examples, size: int | None = None) -> Iterator[Any]:
     """Yield the inputs as perturbations see them, ``size`` examples (at most 4,096, or 32 MB) at a time."""
-    size = size or int(np.clip(BLOCK_BYTES // examples.row_bytes, 16, BLOCK_ROWS))
+    from mlflow_sensie.dataset import row_bytes
+
+    size = size or int(np.clip(BLOCK_BYTES // row_bytes(examples.source), 16, BLOCK_ROWS))
     for start in range(0, len(examples), size):
         yield examples.form.decode(examples.take(slice(start, start + size)).inputs)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlflow_sensie.dataset import CHUNK, Examples, Inputs, concat, rows
+from mlflow_sensie.dataset import CHUNK, Examples, Inputs, concat, row_bytes, rows
 from mlflow_sensie.errors import ModelError, TestFailure
 from mlflow_sensie.models import Model
 from mlflow_sensie.outputs import Predictions
@@ -86,7 +86,7 @@ class Sweep:
             ModelError: the model fails on the unperturbed examples; nothing can be said then.
         """
         table = ScoreTable()
-        batch = _Batch(self.model.predict, rows_per_call(self.examples.take(slice(0, CHUNK)).inputs, self.batch_size))
+        batch = _Batch(self.model.predict, rows_per_call(self.examples.source, self.batch_size))
         if self.stopping.seconds is not None:
             self._deadline = self.stopping.clock() + self.stopping.seconds
         for number, positions in enumerate(self.stopping.chunks(len(self.examples))):
@@ -245,9 +245,7 @@ def rows_per_call(inputs: Any, batch_size: int | str) -> int:
     """Return how many rows to predict at a time: as said, or what fills ``BATCH_BYTES``."""
     if isinstance(batch_size, int):
         return batch_size
-    sample = inputs[:CHUNK]
-    size = sample.memory_usage(deep=True).sum() if isinstance(sample, pd.DataFrame) else sample.nbytes
-    return int(np.clip(BATCH_BYTES // max(1, size // len(sample)), 16, 65_536))
+    return int(np.clip(BATCH_BYTES // row_bytes(inputs), 16, 65_536))
 
 
 def predict_in_calls(model: Model, inputs: Any, batch_size: int | str) -> Predictions:
