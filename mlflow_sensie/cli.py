@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mlflow_sensie.comparison import Comparison
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -98,6 +103,67 @@ def init(
     for reason in settled.choices:
         click.echo(f"# {reason}")
     click.echo(settled.recipe.to_yaml(), nl=False)
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True)
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="A folder for JSON, CSV and figures.")
+@click.option("--log", is_flag=True, help="Log each comparison onto a run of its own, beside the first run.")
+def compare(runs: tuple[str, ...], output: Path | None, log: bool) -> None:
+    """Compare evaluations: RUN_A RUN_B prints every difference B - A, more RUNS a leaderboard.
+
+    A run is its id, runs:/ID, or a folder with report.json and scores.parquet. Examples are paired by their ids where
+    the data are the same. Of more than two runs each is compared with the first.
+    """
+    from mlflow_sensie.comparison.files import write_comparison
+    from mlflow_sensie.comparison.leaderboard import leaderboard
+    from mlflow_sensie.errors import SensieError
+    from mlflow_sensie.tracking import read_result
+
+    if len(dict.fromkeys(runs)) != len(runs) or len(runs) < 2:
+        raise click.UsageError(f"at least two different runs are needed; {', '.join(runs)} came")
+    try:
+        table, comparisons = leaderboard({run: read_result(run) for run in runs})
+    except SensieError as error:
+        raise click.ClickException(str(error)) from error
+    rows = _difference_rows(comparisons[runs[1]]) if len(runs) == 2 else _leader_rows(table)
+    _print_table(*rows)
+    for name, found in comparisons.items():
+        missing = (f"{test!r} was not compared: {why}" for test, why in found.not_compared.items())
+        for text in (*found.warnings, *missing):
+            click.echo(f"{name}: {text}" if len(runs) > 2 else text, err=True)
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        table.to_csv(output / "leaderboard.csv", index=False)
+        for k, found in enumerate(comparisons.values(), start=2):
+            write_comparison(found, output if len(runs) == 2 else output / f"1-{k}")
+    for name, found in comparisons.items() if log else ():
+        from mlflow_sensie.tracking_comparison import log_comparison
+
+        click.echo(f"logged to run {log_comparison(found, runs[0], name)}")
+
+
+def _difference_rows(found: Comparison) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    rows: list[tuple[str, ...]] = [
+        (row["test"] or "all examples", row["metric"], f"{row['a']:.4g}", f"{row['b']:.4g}",
+         _with_interval(row["difference"], row["lo95"], row["hi95"]), f"{row['prob_more_robust']:.3f}")
+        for row in found.summary().to_dict("records")
+    ]  # fmt: skip
+    return ("test", "metric", "A", "B", "B - A [95 %]", "P(B more robust)"), rows
+
+
+def _leader_rows(table: pd.DataFrame) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    rows: list[tuple[str, ...]] = [
+        (row["run"], *(_with_interval(*(row[name + end] for end in ("", "_lo95", "_hi95")))
+                       for name in ("clean_score", "clean_difference", "worst_loss")),
+         row["worst"], f"{row['more_robust']} / {row['less_robust']} of {row['compared']}")
+        for row in table.to_dict("records")
+    ]  # fmt: skip
+    return ("run", "clean score [95 %]", "less the first", "worst loss", "worst test", "more / less robust"), rows
+
+
+def _with_interval(value: float, low: float, high: float) -> str:
+    return "" if value != value else f"{value:.4g} [{low:.4g}, {high:.4g}]"
 
 
 def _library(built_in: Mapping[str, Any], group: str) -> list[tuple[str, Any]]:

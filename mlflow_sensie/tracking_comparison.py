@@ -1,0 +1,75 @@
+"""Comparison → MLflow run: a run of its own, beside those that it compares."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import mlflow
+from mlflow.entities import Metric, RunTag
+
+from mlflow_sensie.comparison.difference import Difference
+from mlflow_sensie.comparison.files import write_comparison
+from mlflow_sensie.comparison.result import Comparison
+from mlflow_sensie.errors import ComparisonError
+from mlflow_sensie.result import MOST_TESTS_WITH_KEYS
+
+ROOT = "sensie_compare"
+METRICS_PER_BATCH = 1_000  # the REST API takes no more in one call
+
+
+def log_comparison(comparison: Comparison, a: str, b: str) -> str:
+    """Log a comparison onto a new run in the experiment of run ``a``, or ``b`` where that is none; return its id.
+
+    ``a`` and ``b`` are what was compared, run ids, ``runs:/…`` URIs or folders, and stand in the tags. Metrics are
+    ``sensie_compare/<test>/<metric>`` with ``_lo95``, ``_hi95`` and ``_prob_more_robust``; the files lie below
+    ``sensie_compare/``.
+
+    Raises:
+        ComparisonError: neither is a run.
+        mlflow.exceptions.MlflowException: the tracking server failed; the run then ends as failed.
+    """
+    client = mlflow.MlflowClient()
+    name = f"{comparison.b} compared with {comparison.a}"[:250]
+    run_id: str = client.create_run(_experiment_of(client, (a, b)), run_name=name).info.run_id
+    try:
+        now = int(time.time() * 1000)
+        metrics = [Metric(key, value, now, 0) for key, value in comparison_metrics(comparison).items()]
+        for start in range(0, len(metrics), METRICS_PER_BATCH):
+            client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_BATCH])
+        with tempfile.TemporaryDirectory(prefix="sensie-") as folder:
+            for file in write_comparison(comparison, Path(folder)):
+                client.log_artifact(run_id, str(file), ROOT)
+        found = {"sensie_compared_a": a, "sensie_compared_b": b, "sensie_score": comparison.score}
+        client.log_batch(run_id, tags=[RunTag(key, value[:1_000]) for key, value in found.items()])
+    except BaseException:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id, "FINISHED")
+    return run_id
+
+
+def comparison_metrics(comparison: Comparison) -> dict[str, float]:
+    """Return the scalars of a comparison by their names on the run; finite floats all."""
+    found = _scalars(f"{ROOT}/clean_score", comparison.clean)
+    for test in list(comparison.tests.values())[:MOST_TESTS_WITH_KEYS]:
+        for metric, difference in test.differences.items():
+            found |= _scalars(f"{ROOT}/{test.slug}/{metric}", difference)
+    return found
+
+
+def _scalars(key: str, found: Difference) -> dict[str, float]:
+    d = found.difference
+    values = {"": d.value, "_lo95": d.lo95, "_hi95": d.hi95, "_prob_more_robust": found.prob_more_robust}
+    return {f"{key}{end}": float(value) for end, value in values.items()}
+
+
+def _experiment_of(client: mlflow.MlflowClient, sources: Iterable[str]) -> str:
+    """Give the experiment of the first of these that is a run."""
+    for source in sources:
+        if not Path(source).is_dir():
+            run_id = source.removeprefix("runs:/").partition("/")[0]
+            return str(client.get_run(run_id).info.experiment_id)
+    raise ComparisonError("what was compared lies in folders: there is no run whose experiment this belongs to")
