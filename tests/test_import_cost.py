@@ -107,3 +107,9 @@ def test_a_plot_never_loads_pyplot(probe: dict[str, set[str]]) -> None:
     assert "matplotlib.figure" in probe["plot"]
     assert "matplotlib.pyplot" not in probe["plot"] | probe["probe"]
     assert tops(probe["plot"]) & HEAVY == set()
+
+
+def test_comparing_results_needs_neither_mlflow_nor_figures() -> None:
+    loaded = stages("import mlflow_sensie; mlflow_sensie.compare; stage('compare')")["compare"]
+    assert "mlflow_sensie.comparison.comparing" in ours(loaded)
+    assert tops(loaded) & ({"mlflow"} | HEAVY | FOR_PLOTS) == set()

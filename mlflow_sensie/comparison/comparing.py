@@ -36,7 +36,7 @@ def compare(a: Result | str | Path, b: Result | str | Path) -> Comparison:
 
     ``a`` and ``b``: results with their score tables, as ``probe`` gives them; runs by their id or
     ``runs:/…`` URI; or folders with a ``report.json`` and its ``scores.parquet``. On the same data examples are
-    paired by their ids; else the two are taken for independent, and a warning says so. Sampled are seeded by A's
+    paired by their ids; else the two are taken for independent, and a warning says so. Draws are seeded by A's
     recipe and the test's name.
 
     Raises:

@@ -74,7 +74,7 @@ class SkewedT(Distribution):
 
 @dataclass(frozen=True)
 class Sampled:
-    """Sampled as evenly spaced order statistics; several may be equal, as 0 where nothing differs."""
+    """Draws as evenly spaced order statistics; several may be equal, as 0 where nothing differs."""
 
     values: tuple[float, ...]
 

@@ -89,7 +89,7 @@ class SweepPair:
         posterior = Sampled.of(b.min(1) - a.min(1))
         return Difference(
             "holds_until", self.joint.n, value_a, value_b, summary_of(value_b - value_a, posterior), posterior,
-            "higher", None, self._longest(a, b), float(allowed), bool(allowed < FEW_FAILURES),
+            "higher", bound=self._longest(a, b), few_informative=bool(allowed < FEW_FAILURES),
         )  # fmt: skip
 
     def curve(self, rng: Rng) -> CurveDifference:
