@@ -2,8 +2,9 @@
 
 Run `python benchmarks/coverage.py [--quick] [--only WORD] [--data-sets N]`; prints Markdown tables. Seeds are
 fixed; two processes. Every scenario simulates many data sets from a known truth. "Sensie's model" is the
-pooled Bayesian regression of Jacobs (2020) under its own priors, on z and made exact by quadrature; "plain
-HC2" has no guard and takes no larger variance.
+pooled Bayesian regression of Jacobs (2020) under its own priors, on z and made exact by quadrature; "exact" is the
+engine of that name, which has the same likelihood, but for sweeps on the examples' own slopes; "plain HC2" has no
+guard and takes no larger variance.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from mlflow_sensie.inference import (
     ScoreScale,
     bin_edges,
     category_test,
+    exact,
     perturbation_test,
     property_span,
     property_test,
@@ -509,9 +511,16 @@ def property_methods(scenario: Scenario, data: tuple[Array, ...]) -> dict[str, l
     s = fit.slope
     return {
         "robust": [s.lo50, s.hi50, s.lo95, s.hi95, float("few_informative" in fit.flags)],
+        "exact": by_exact(fit),
         "plain HC2": plain_hc2(p, y),
         "Sensie's model": [x / width for x in sensie_model((p - p.mean()) / width, y)],
     }
+
+
+def by_exact(fit: PropertyFit | PerturbationFit) -> list[float]:
+    """Give the intervals of the slope by engine `exact`."""
+    s = fit.with_posteriors(exact(fit.regressions)).slope
+    return [s.lo50, s.hi50, s.lo95, s.hi95]
 
 
 def shares(p: Array) -> Array:
@@ -561,6 +570,7 @@ def sweep_methods(scenario: Scenario, data: tuple[Array, ...]) -> dict[str, list
     pooled = np.broadcast_to(U, scores.shape)
     return {
         "slope, robust": [s.lo50, s.hi50, s.lo95, s.hi95, float(side.few_informative)],
+        "slope, exact": by_exact(fit),
         "slope, no guard": [plain.lo50, plain.hi50, plain.lo95, plain.hi95],
         "slope, Sensie's model": sensie_model(pooled.ravel() - 0.5, scores.ravel()),
         "mean drop": [d.lo50, d.hi50, d.lo95, d.hi95, float(fit.flags[:1] == ("few_informative",))],

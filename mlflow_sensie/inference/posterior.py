@@ -14,6 +14,8 @@ from scipy.special import expit, ndtr, ndtri, stdtr, stdtrit
 
 from mlflow_sensie.moments import FloatArray
 
+ROOT_2PI = math.sqrt(2 * math.pi)
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -135,17 +137,25 @@ class Mixture(Distribution):
         return replace(mixture, loc=mixture.quantile(0.5))
 
     def quantile(self, probability: float) -> float:
-        """Give the value below which the probability lies, as a root between the components' own quantiles."""
-        _, means, sds = self._arrays
+        """Give the value below which the probability lies, by Newton's method."""
+        if probability not in self._quantiles:
+            self._quantiles[probability] = self._root(probability)
+        return self._quantiles[probability]
+
+    def _root(self, probability: float) -> float:
+        weights, means, sds = self._arrays
         own = means + sds * ndtri(probability)
-        low, high = float(own.min()), float(own.max())
-
-        def excess(x: float) -> float:
-            return self.prob_below(x) - probability
-
-        if excess(low) >= 0 or excess(high) <= 0:  # where one component has it all, rounding decides
-            return low if excess(low) >= 0 else high
-        return float(brentq(excess, low, high, xtol=1e-12 * self.scale, rtol=1e-13))
+        low, high = float(own.min()), float(own.max())  # the components' own quantiles have it between them
+        x = min(max(self.loc + self.scale * float(ndtri(probability)), low), high)
+        for _ in range(100):
+            unit = (x - means) / sds
+            excess, slope = float(weights @ ndtr(unit)) - probability, float(weights @ (np.exp(-(unit**2) / 2) / sds))
+            low, high = (low, x) if excess > 0 else (x, high)
+            step = x - excess * ROOT_2PI / slope if slope > 0 else math.inf
+            x, before = step if low <= step <= high else (low + high) / 2, x
+            if abs(x - before) < 1e-9 * self.scale:  # then the next step, were it done, is below rounding
+                break
+        return x
 
     def prob_below(self, x: float) -> float:
         """Give P(value <= x)."""
@@ -161,6 +171,10 @@ class Mixture(Distribution):
         """Give the posterior of factor × value."""
         weights, means, sds = self._arrays
         return Mixture.of(weights, means * factor, sds * abs(factor))
+
+    @cached_property
+    def _quantiles(self) -> dict[float, float]:
+        return {}  # those found already: a test asks for the same few again and again
 
     @cached_property
     def _arrays(self) -> tuple[FloatArray, FloatArray, FloatArray]:
