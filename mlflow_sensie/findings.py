@@ -25,10 +25,12 @@ from mlflow_sensie.inference import (
     property_test,
 )
 from mlflow_sensie.inference.holds_until import AllowedDrop
+from mlflow_sensie.inference.shape import NOTHING, Shape
 from mlflow_sensie.inference.units import DesignBlocks, designs
 from mlflow_sensie.plan import Plan
 from mlflow_sensie.property_data import PredictedProperty, PropertyData
-from mlflow_sensie.recipe_model import AbsoluteDrop, PerturbationSpec, Recipe
+from mlflow_sensie.recipe_model import PerturbationSpec, Recipe
+from mlflow_sensie.recipe_values import AbsoluteDrop
 from mlflow_sensie.result import Kind, TestResult
 from mlflow_sensie.scores import CLEAN, CLUSTER, EXPECTED, WEIGHT, Block, Scores, property_column
 from mlflow_sensie.scoring import Scorer
@@ -41,6 +43,8 @@ FLAGS = {
     "may be far too narrow; report.json has the guarded one as `robust`",
     "few_for_holds_until": "too few examples for a tight bound on 'holds until'; it is widened by pseudo-curves",
     "few_examples": "fewer than 60 independent examples: look at the guarded and the plain interval in the report",
+    "no_fit_range": "fit_range: no side has two points in it (or a drop, for auto), so nothing is fitted to it",
+    "no_polynomial": "the polynomial needs more points than its order: a side, or the bins, have too few",
     "ranks_as_known": "this engine takes ranks for known values: where the effect is steep its interval is too narrow",
     "small_levels": "some levels have fewer than 5 examples",
 }
@@ -106,7 +110,15 @@ def _infer_property(prop: PropertyData, recipe: Recipe, scorer: Scorer, table: S
     kind: Kind = "property" if prop.levels is None else "class" if prop.name == CLASS else "category"
     merged = (f"{prop.merged + 1} levels under 1 % of the examples are merged",) if prop.merged else ()
     try:
-        fit = fit_property(prop, rows, scorer.scale, recipe.inference.rope, design_of(table), recipe.family)
+        fit = fit_property(
+            prop,
+            rows,
+            scorer.scale,
+            recipe.inference.rope,
+            design_of(table),
+            recipe.family,
+            Shape(recipe.inference.fit_range, recipe.inference.polynomial),
+        )
     except ValueError as error:  # e.g. one level is left where missing scores are dropped
         text = f"test {prop.name!r}: {error}"
         return TestResult(name=prop.name, slug=prop.slug, kind=kind, unit=prop.unit, error=text)
@@ -120,6 +132,7 @@ def fit_property(
     rope: float,
     design: DesignBlocks | None,
     family: int = 1,
+    shape: Shape = NOTHING,
 ) -> PropertyFit | CategoryFit:
     """Run the property or category test on blocks of (value or level, score[, expected score])."""
     if prop.levels is not None:
@@ -141,6 +154,7 @@ def fit_property(
         design=design,
         ranks=prop.ranks,
         family=family,
+        shape=shape,
     )
 
 
@@ -178,6 +192,7 @@ def fit_perturbation(
         rope=recipe.inference.rope,
         design=design_of(asked),
         family=recipe.family,
+        shape=Shape(spec.fit_range or recipe.inference.fit_range, recipe.inference.polynomial),
     )
 
 

@@ -16,6 +16,8 @@ from mlflow_sensie import properties as property_library
 from mlflow_sensie.dataset import Examples
 from mlflow_sensie.errors import DataError, RecipeError
 from mlflow_sensie.inference import Ranks, bin_edges, merge_rare, property_span
+from mlflow_sensie.inference.ranges import points_within
+from mlflow_sensie.inference.sides import Sweep as InferenceSweep
 from mlflow_sensie.perturbations import BUILT_IN
 from mlflow_sensie.perturbations.base import FunctionPerturbation, Perturbation
 from mlflow_sensie.plugins import find
@@ -79,6 +81,7 @@ def _plan_perturbation(spec: PerturbationSpec, examples: Examples, survey: Surve
     if not magnitudes:
         raise RecipeError(f"{where}: a function has no default magnitudes; give 'magnitudes', at least two")
     _check_magnitudes(magnitudes, made, where)
+    _check_range(spec, magnitudes, made, where)
     return SweepTest(spec.name, slug(spec.name), made.bind(survey), tuple(p for p in magnitudes if p != made.neutral))
 
 
@@ -106,6 +109,17 @@ def _check_magnitudes(magnitudes: tuple[float, ...], made: Perturbation, where: 
     if outside:
         allowed = f"{low:g} to {high:g}" + (", above 0" if made.log_distance else "")
         raise RecipeError(f"{where}: magnitude {outside[0]:g} is outside what is allowed ({allowed} {made.unit})")
+
+
+def _check_range(spec: PerturbationSpec, magnitudes: tuple[float, ...], made: Perturbation, where: str) -> None:
+    if spec.fit_range is None or spec.fit_range == "auto":
+        return
+    tested = tuple(sorted(p for p in magnitudes if p != made.neutral))
+    sides = InferenceSweep.of(tested, made.neutral, made.log_distance).sides
+    if not any(len(points_within(side, spec.fit_range)) >= 2 for side in sides):
+        points = ", ".join(f"{p:g}" for p in sorted({*tested, *([made.neutral] if made.neutral is not None else [])}))
+        low, high = spec.fit_range
+        raise RecipeError(f"{where}: fit_range [{low:g}, {high:g}] holds fewer than two points of a side ({points})")
 
 
 def _refuse_unknown_range(unknown: bool, where: str, survey: Survey) -> None:

@@ -22,9 +22,6 @@ from mlflow_sensie.recipe_model import InferenceSpec, LogExamples, PerturbationS
 NOT_BUILT = (
     "calibration", "checkpoint",
 )  # fmt: skip
-NOT_BUILT_INFERENCE = (
-    "fit_range", "polynomial",
-)  # fmt: skip
 
 LOG_EXAMPLES_CAP = "MLFLOW_SENSIE_LOG_EXAMPLES"
 
@@ -148,14 +145,6 @@ def _refuse_not_built(keys: Mapping[str, Any]) -> None:
 
     for key in NOT_BUILT:
         refuse(key, keys.get(key), Recipe.model_fields[key].default)
-    inference = keys.get("inference")
-    if isinstance(inference, Mapping):
-        for key in NOT_BUILT_INFERENCE:
-            refuse(f"inference.{key}", inference.get(key), InferenceSpec.model_fields[key].default)
-    for part in ("properties", "perturbations"):
-        for item in _items(keys.get(part)):
-            if isinstance(item, Mapping):
-                refuse(f"{part}.fit_range", item.get("fit_range"), None)
 
 
 _MODELS_BY_PLACE: dict[str, type[BaseModel]] = {

@@ -8,21 +8,20 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
-    PlainValidator,
     field_validator,
     model_validator,
 )
 
-from mlflow_sensie.plugins import names_code, source_of
+from mlflow_sensie.plugins import source_of
 from mlflow_sensie.recipe_engine import PriorsSpec, check_priors, with_engine_defaults
 from mlflow_sensie.recipe_gate import Gate
+from mlflow_sensie.recipe_values import AllowedDrop, FitRange, Precision, ScoreSpec, Seconds, Spec
 
 OVERVIEW = ("clean_score", "worst_mean_drop", "worst_effect_bound95", "worst_spread", "n_tests", "n_failed")
 RESERVED = frozenset({"class", "posterior", *OVERVIEW})
@@ -36,8 +35,6 @@ LogExamples = Literal["none", "ids", "full"]  # from the least to the most
 
 IN_MEMORY = "table sha256:"  # how a table that was given in memory stands in a recipe
 
-Number = (float, int)
-SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 Bins = int | tuple[float, ...] | Mapping[Literal["uniform"], int] | Literal["none"]
 
 
@@ -53,80 +50,7 @@ def slug(name: str) -> str:
     return f"{kept[:93].rstrip('_') or 'test'}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-
-class AbsoluteDrop(_Part):
-    """A drop in the score's own unit, whatever its bounds."""
-
-    absolute: float = Field(gt=0)
-
-
-class TopK(_Part):
-    """Score 1 where the correct class is among the k most probable."""
-
-    top_k: int = Field(ge=1)
-
-
-class Threshold(_Part):
-    """Score 1 where the decision at this probability is right."""
-
-    threshold: float = Field(gt=0, lt=1)
-
-
-SCORE_NAMES = (
-    "probability", "correct", "neg_log_loss", "neg_brier_score", "neg_absolute_error", "neg_squared_error",
-)  # fmt: skip
-
-
-def _parse_drop(value: Any) -> float | AbsoluteDrop:
-    if isinstance(value, AbsoluteDrop):
-        return value
-    if isinstance(value, Mapping) and set(value) == {"absolute"}:
-        return AbsoluteDrop(absolute=value["absolute"])
-    if isinstance(value, Number) and not isinstance(value, bool) and value > 0:
-        return float(value)
-    raise ValueError(f"a number above 0 or {{absolute: x}}; {value!r} came")
-
-
-def _parse_score(value: Any) -> Any:
-    if value is None or value in SCORE_NAMES or isinstance(value, TopK | Threshold) or callable(value):
-        return value
-    if names_code(value):
-        return value
-    for model, key in ((TopK, "top_k"), (Threshold, "threshold")):
-        if isinstance(value, Mapping) and set(value) == {key}:
-            return model(**value)
-    raise ValueError(
-        f"one of {', '.join(SCORE_NAMES)}, {{top_k: k}}, {{threshold: t}}, 'module:function' or a function "
-        f"(predictions, targets) → (n,); {value!r} came"
-    )
-
-
-def _parse_precision(value: Any) -> float | None:
-    if value is None or (isinstance(value, Number) and not isinstance(value, bool) and 0 < value < math.inf):
-        return None if value is None else float(value)
-    raise ValueError(f"the width of the effect's 95 % interval, a number above 0 in the score's unit; {value!r} came")
-
-
-def _parse_seconds(value: Any) -> float | None:
-    if value is None:
-        return None
-    said = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*", value) if isinstance(value, str) else None
-    seconds = float(said[1]) * SECONDS[said[2]] if said else value
-    if not isinstance(seconds, Number) or isinstance(seconds, bool) or not 0 < seconds < math.inf:
-        raise ValueError(f"seconds, a number above 0, or a text such as '90s', '10min' or '1.5h'; {value!r} came")
-    return float(seconds)
-
-
-Precision = Annotated[float | None, PlainValidator(_parse_precision)]
-Seconds = Annotated[float | None, PlainValidator(_parse_seconds)]
-AllowedDrop = Annotated[float | AbsoluteDrop, PlainValidator(_parse_drop)]
-ScoreSpec = Annotated[Any, PlainValidator(_parse_score)]
-
-
-class PropertySpec(_Part):
+class PropertySpec(Spec):
     """One property: a column, a built-in, ``module:function``, or a function inputs → (n,)."""
 
     name: str = Field(min_length=1)
@@ -158,7 +82,7 @@ class PropertySpec(_Part):
         return value
 
 
-class PerturbationSpec(_Part):
+class PerturbationSpec(Spec):
     """One perturbation test: what to apply and at which magnitudes."""
 
     name: str = Field(min_length=1)
@@ -167,7 +91,7 @@ class PerturbationSpec(_Part):
     neutral: float | None = None
     params: Mapping[str, Any] = Field(default_factory=dict)
     allowed_drop: AllowedDrop | None = None
-    fit_range: Any = None
+    fit_range: FitRange | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -210,7 +134,7 @@ class PerturbationSpec(_Part):
         return distinct
 
 
-class SliceSpec(_Part):
+class SliceSpec(Spec):
     """Subsets to report every test on: the levels or bins of a column, or the targets."""
 
     column: str | None = None
@@ -231,13 +155,13 @@ class SliceSpec(_Part):
         return self
 
 
-class InferenceSpec(_Part):
+class InferenceSpec(Spec):
     """How sums become posteriors."""
 
     engine: Literal["robust", "exact", "pymc"] = "robust"
     rope: float = Field(default=0.02, ge=0)
-    fit_range: Any = None
-    polynomial: Any = None
+    fit_range: FitRange | None = None
+    polynomial: int | None = Field(default=None, ge=2, le=8)
     family: bool = False
     draws: int | None = Field(default=None, ge=100)
     tune: int | None = Field(default=None, ge=100)
@@ -256,7 +180,7 @@ class InferenceSpec(_Part):
         return self
 
 
-class Recipe(_Part):
+class Recipe(Spec):
     """A whole recipe; the keys and their defaults are DESIGN.md's."""
 
     recipe: str | None = None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlflow_sensie.recipe import NOT_BUILT, NOT_BUILT_INFERENCE
+from mlflow_sensie.recipe import NOT_BUILT
 from mlflow_sensie.recipe_engine import COEFFICIENT, NOISE
-from mlflow_sensie.recipe_model import SCORE_NAMES, Recipe
+from mlflow_sensie.recipe_model import Recipe
+from mlflow_sensie.recipe_values import SCORE_NAMES
 
 _NUMBER = {"type": "number"}
 _RANGE = {
@@ -36,6 +37,9 @@ _SCORE = {
         {"type": "object", "properties": {"threshold": _NUMBER}, "required": ["threshold"]},
     ]
 }
+_FIT_RANGE = {
+    "anyOf": [{"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}, {"const": "auto"}, {"type": "null"}]
+}
 _BINS = {
     "anyOf": [
         {"type": "integer", "minimum": 2},
@@ -60,16 +64,18 @@ def json_schema() -> dict[str, Any]:
     parts, keys = schema["$defs"], schema["properties"]
     for key in NOT_BUILT:
         del keys[key]
-    for key in NOT_BUILT_INFERENCE:
-        del parts["InferenceSpec"]["properties"][key]
     for name, families in (("intercept", COEFFICIENT), ("slope", COEFFICIENT), ("noise", NOISE)):
         parts["PriorsSpec"]["properties"][name] = {"anyOf": [_prior(*family) for family in families.items()]}
     for part, target in (("PropertySpec", "of"), ("PerturbationSpec", "apply")):
         del parts[part]["required"]
         parts[part]["properties"] |= {"name": {"type": "string", "minLength": 1}, target: {"type": "string"}}
     parts["PropertySpec"]["properties"] |= {"bins": _BINS}
-    parts["PerturbationSpec"]["properties"] |= {"magnitudes": _MAGNITUDES, "allowed_drop": _DROP}
-    del parts["PerturbationSpec"]["properties"]["fit_range"]
+    parts["PerturbationSpec"]["properties"] |= {
+        "magnitudes": _MAGNITUDES,
+        "allowed_drop": _DROP,
+        "fit_range": _FIT_RANGE,
+    }
+    parts["InferenceSpec"]["properties"]["fit_range"] = _FIT_RANGE
     for key in ("properties", "perturbations"):
         keys[key]["items"] = {"anyOf": [{"type": "string"}, keys[key]["items"]]}
     parts["SliceSpec"]["properties"] |= {"column": {"type": "string"}, "bins": _BINS}

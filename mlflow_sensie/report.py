@@ -172,6 +172,16 @@ def _numbers(test: TestResult) -> list[Number]:
         if len(ends) == 1:
             said = f"at least {ends[0]}" if low is not None else f"at most {ends[0]}"
         rows.append(Number(f"sensie/{test.slug}/{key}", meaning, words.number(found[key]), said))
+    return [*rows, *_ranges(test)]
+
+
+def _ranges(test: TestResult) -> list[Number]:
+    """What was fitted to part of the range; it stands in report.json and under no key."""
+    rows = []
+    for part in getattr(test.fit, "fit_range", ()):
+        over = words.quantity(words.legible(test.unit), part.start, part.stop)
+        value, low, high = words.between(part.effect)
+        rows.append(Number("fit_range", f"effect over {over}: {part.note}", value, f"{low} to {high}"))
     return rows
 
 
@@ -207,6 +217,7 @@ def _facts(result: Result) -> list[tuple[str, str]]:
         ("Examples", f"{result.n:,}"),
         ("Score", f"{score.kind} ({score.unit}), {bounds}, from {score.source}"),
         ("Clean score", words.with_interval("", result.clean).strip()),
+        *([("Several tests", result.several.text)] if result.several else []),
         ("Predictions", f"{result.n_predictions:,} in {result.seconds:.1f} s"),
         ("Data, SHA-256", result.data_sha256),
         ("Recipe, SHA-256", result.recipe_sha256),

@@ -300,25 +300,13 @@ class Result(_Frozen):
         """A row per test: kind, effect, lo95, hi95, mean_drop, holds_until, spread, decision, significance.
 
         ``lo95`` and ``hi95`` belong to the effect, or to the spread where the test has no effect. A failed
-        test's decision is ``failed``. ``attrs["several"]`` says what the number of tests does to their claims.
+        test's decision is ``failed``. Where something was fitted to part of a range, ``fit_from``, ``fit_to``,
+        ``fit_effect``, ``fit_lo95`` and ``fit_hi95`` are of the side that falls more. ``attrs["several"]`` says what
+        the number of tests does to their claims.
         """
-        rows = {name: _summary_row(test) for name, test in self.tests.items()}
-        columns = [
-            "kind",
-            "effect",
-            "lo95",
-            "hi95",
-            "mean_drop",
-            "holds_until",
-            "spread",
-            "decision",
-            "significance",
-        ]
-        frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-        numbers = ["effect", "lo95", "hi95", "mean_drop", "holds_until", "spread"]
-        frame = frame.astype({name: float for name in numbers}).rename_axis("test")
-        frame.attrs["several"] = self.several.text if self.several else ""
-        return frame
+        from mlflow_sensie.summary_table import summary_frame
+
+        return summary_frame(self)
 
     def slices_frame(self) -> pd.DataFrame:
         """A row per slice, test and quantity: value with its 95 % interval, and the same partially pooled.
@@ -389,21 +377,3 @@ class Result(_Frozen):
             pydantic.ValidationError: the text is no such result.
         """
         return cls.model_validate_json(text)
-
-
-def _summary_row(test: TestResult) -> dict[str, Any]:
-    if not test.ok:
-        return {"kind": test.kind, "decision": "failed"}
-    found = test.metrics
-    name = "effect" if "effect" in found else "spread"
-    return {
-        "kind": test.kind,
-        "effect": found.get("effect"),
-        "lo95": found[f"{name}_lo95"],
-        "hi95": found[f"{name}_hi95"],
-        "mean_drop": found.get("mean_drop"),
-        "holds_until": found.get("holds_until"),
-        "spread": found.get("spread"),
-        "decision": test.fit.decision,
-        "significance": test.fit.significance,
-    }

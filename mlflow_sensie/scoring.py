@@ -17,7 +17,8 @@ from mlflow_sensie.labels import class_order, encode, key_of, listing, positive_
 from mlflow_sensie.models import Model
 from mlflow_sensie.outputs import Predictions
 from mlflow_sensie.plugins import load_target
-from mlflow_sensie.recipe_model import Recipe, Threshold, TopK
+from mlflow_sensie.recipe_model import Recipe
+from mlflow_sensie.recipe_values import Threshold, TopK
 
 Floats = NDArray[np.float64]
 SUM_TOLERANCE = 1e-3  # float16 softmax outputs sum to 1 within this

@@ -123,7 +123,7 @@ def _kept(result: Result, test: TestResult) -> str:
 
 
 def _change(test: TestResult, fit: PropertyFit) -> str:
-    over = f"from {_quantity(test, *fit.span)}"
+    over = "from the lowest to the highest rank" if fit.ranks else f"from {_quantity(test, *fit.span)}"
     if fit.decision == "negligible":
         return f"no change that matters: the score changes by {_said(fit.effect)} {over}"
     verb, sign = ("rises", 1) if fit.effect.value >= 0 else ("falls", -1)

@@ -321,11 +321,30 @@ def wrong_perturbations() -> list[Case]:
     ]  # fmt: skip
 
 
+def wrong_inference() -> list[Case]:
+    def case(name: str, *phrases: str, **inference: Any) -> Case:
+        return Case(name, RecipeError, phrases, recipe={**PROPERTY, "inference": inference})
+
+    two = "'auto', or [lo, hi], two increasing numbers"
+    return [
+        case("a fit range of one end", "inference.fit_range", two, "[3] came", fit_range=[3]),
+        case("a fit range backwards", "inference.fit_range", two, "[2, 1] came", fit_range=[2, 1]),
+        case("a fit range of words", "inference.fit_range", two, "'wide' came", fit_range="wide"),
+        case("a fit range without an end", "inference.fit_range", two, fit_range=[0, float("inf")]),
+        case("a polynomial of order 1", "inference.polynomial", "greater than or equal to 2", "1 came", polynomial=1),
+        case("a polynomial of a very high order", "inference.polynomial", "less than or equal to 8", polynomial=20),
+        case("a polynomial of half an order", "inference.polynomial", "2.5 came", polynomial=2.5),
+        case("a family that is no yes or no", "inference.family", "'maybe' came", family="maybe"),
+        Case("a fit range of a perturbation backwards", RecipeError, ("perturbations.0.fit_range", two),
+             recipe=perturbed(lambda x, p: x, fit_range=[1, 0])),
+        Case("a fit range without two magnitudes", RecipeError,
+             ("'mine'", "fit_range [1.5, 2.5] holds fewer than two points of a side (0, 1)"),
+             recipe=perturbed(lambda x, p: x, fit_range=[1.5, 2.5])),
+    ]  # fmt: skip
+
+
 NOT_BUILT = {
     "calibration": True, "checkpoint": "folder",
-}  # fmt: skip
-NOT_BUILT_INFERENCE = {
-    "fit_range": [0, 1], "polynomial": 2,
 }  # fmt: skip
 
 
@@ -335,14 +354,12 @@ def not_built() -> list[Case]:
 
     return [
         *(case(key, {**PROPERTY, key: value}) for key, value in NOT_BUILT.items()),
-        *(case(f"inference.{key}", {**PROPERTY, "inference": {key: value}}) for key,
-             value in NOT_BUILT_INFERENCE.items()),
-        case("perturbations.fit_range", perturbed(lambda x, p: x, fit_range=[0, 1])),
     ]  # fmt: skip
 
 
 CASES = [
-    *wrong_targets(), *wrong_outputs(), *wrong_data(), *wrong_properties(), *wrong_perturbations(), *not_built(),
+    *wrong_targets(), *wrong_outputs(), *wrong_data(), *wrong_properties(), *wrong_perturbations(), *wrong_inference(),
+    *not_built(),
 ]  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from mlflow_sensie.inference import (
     PropertyFit,
     Ranks,
     ScoreScale,
+    Shape,
     bin_edges,
     category_test,
     perturbation_test,
@@ -98,13 +99,17 @@ def sweep(
     return perturbation_test(lambda: [scores], PROBABILITY, magnitudes=magnitudes, neutral=neutral, **kwargs)
 
 
-def binned(p: np.ndarray, mean: np.ndarray, *, bins: Any = 20, hard: bool = False, rank: bool = False) -> PropertyFit:
+def binned(p: np.ndarray, mean: np.ndarray, *, bins: Any = 20, hard: bool = False, **more: Any) -> PropertyFit:
     rng = np.random.default_rng(0)
     score = (rng.random(len(p)) < mean).astype(float) if hard else rng.beta(6 * mean, 6 * (1 - mean))
     edges, unique = bin_edges(p, bins)
     blocks = [(p, score, None)]
-    ranks = Ranks.of(p) if rank else None
-    return property_test(lambda: blocks, PROBABILITY, edges=edges, unique=unique, span=property_span(p), ranks=ranks)
+    options = {"edges": edges, "unique": unique, "span": property_span(p), **more}
+    return property_test(lambda: blocks, PROBABILITY, **options)
+
+
+def ranked(p: np.ndarray, mean: np.ndarray, **more: Any) -> PropertyFit:
+    return binned(p, mean, ranks=Ranks.of(p), **more)
 
 
 def category(labels: Sequence[str], n: int = 1000, missing: int = 0) -> CategoryFit:
@@ -138,9 +143,11 @@ def _properties(kind: str) -> PropertyFit:
         "dates": lambda: binned(rng.integers(17000, 19000, 800).astype(float), flat),
         "seconds": lambda: binned(seconds, flat[:400]),
         "no bins": lambda: binned(alcohol, rising, bins="none"),
-        "ranks": lambda: binned(np.exp(2 * (alcohol - 10)), rising, rank=True),
-        "ranked counts": lambda: binned(gap, np.where(np.isnan(gap), 0.5, 0.85), rank=True),
-        "ranked dates": lambda: binned(17000 + np.exp(alcohol - 4), flat, rank=True),
+        "ranks": lambda: ranked(np.exp(2 * (alcohol - 10)), rising),
+        "bent": lambda: binned(alcohol, rising, shape=Shape("auto", 3)),
+        "ranked part": lambda: ranked(np.exp(alcohol), rising, shape=Shape((9000.0, 60000.0), 2)),
+        "ranked counts": lambda: ranked(gap, np.where(np.isnan(gap), 0.5, 0.85)),
+        "ranked dates": lambda: ranked(17000 + np.exp(alcohol - 4), flat),
     }[kind]()
 
 
@@ -158,6 +165,21 @@ def case(name: str) -> TestResult:
             "perturbation",
             sweep(sides, lambda x: falling(x, 28, 8) if x > 0 else falling(x, 38, 8)),
             "degrees",
+        ),
+        "part of a sweep": lambda: make_test(
+            "image.rotate", "perturbation", sweep([*range(20, 181, 20)], falling, shape=Shape("auto", 3)), "degrees"
+        ),
+        "part of two sides": lambda: make_test(
+            "contrast",
+            "perturbation",
+            sweep(
+                [0.25, 0.5, 2.0, 4.0],
+                lambda x: falling(np.log(x), 0.9, 0.2),
+                neutral=1.0,
+                log_distance=True,
+                shape=Shape((0.5, 4.0), 2),
+            ),
+            "factor",
         ),
         "below": lambda: make_test("tilt", "perturbation", sweep(sides[:3], lambda x: falling(x, 28, 8)), "degrees"),
         "half censored": lambda: make_test(
@@ -191,9 +213,10 @@ def case(name: str) -> TestResult:
     return makers[name]()
 
 
-CURVES = ["rotation", "two sides", "below", "half censored", "flat", "logarithmic", "no neutral", "few"]
+PARTS = ["part of a sweep", "part of two sides"]
+CURVES = ["rotation", "two sides", "below", "half censored", "flat", "logarithmic", "no neutral", "few", *PARTS]
 RANKED = ["ranks", "ranked counts", "ranked dates"]
-PROPERTIES = ["bins", "counts", "missing", "flag", "dates", "seconds", "no bins", *RANKED]
+PROPERTIES = ["bins", "counts", "missing", "flag", "dates", "seconds", "no bins", "bent", "ranked part", *RANKED]
 CASES = [
     *CURVES,
     *PROPERTIES,
@@ -334,6 +357,27 @@ def test_ranked_points_stand_at_their_rank_and_ticks_say_values(name: str) -> No
     for text, share in at.items():
         value = fit.ranks.value(share)
         assert text == (words.date(float(value)) if name == "ranked dates" else words.number(float(value)))
+
+
+@pytest.mark.parametrize("name", [*PARTS, "bent", "ranked part"])
+def test_what_is_fitted_beside_the_line_is_drawn_and_said(name: str) -> None:
+    fit, ax = case(name).fit, figure(name).axes[0]
+    assert fit.fit_range and fit.polynomials
+    for part in fit.fit_range:
+        line = one(ax, f"range-line-{part.side}")
+        assert line.get_ydata() == pytest.approx(part.line.at(line.get_xdata())[0])
+        shade = one(ax, f"range-{part.side}")
+        assert (shade.get_x(), shade.get_x() + shade.get_width()) == pytest.approx((part.line.start, part.line.stop))
+        assert words.with_interval("effect", part.effect) in said(figure(name), "subtitle")
+    for found in fit.polynomials:
+        drawn, (_, low, high) = one(ax, f"polynomial-{found.side}"), found.at(np.array([found.start, found.stop]))
+        assert drawn.get_ydata() == pytest.approx(found.at(drawn.get_xdata())[0])
+        box = one(ax, f"polynomial-band-{found.side}").get_datalim(ax.transData)
+        assert box.y0 <= low.min() and box.y1 >= high.max()
+    (legend,) = figure(name).legends
+    keys = [text.get_text() for text in legend.get_texts()]
+    assert keys[-2:] == ["fit over the shaded range", f"polynomial of order {fit.polynomials[0].order}"]
+    assert ("chosen from the curve" in said(figure(name), "subtitle")) == fit.fit_range[0].auto
 
 
 @pytest.mark.parametrize("name", ["rotation", "two sides", "bins"])

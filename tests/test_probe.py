@@ -72,6 +72,40 @@ def test_a_known_slope_on_the_rank_is_recovered() -> None:
     assert mlflow_sensie.Result.from_json(result.to_json()).tests == result.tests
 
 
+def test_part_of_a_curve_and_a_polynomial_are_fitted_beside_the_line() -> None:
+    n = 1500
+    rng = np.random.default_rng(27)
+    X = pd.DataFrame({"at": rng.normal(0.5, 0.08, n), "q": rng.random(n), "p": 0.0})
+    model = known_scores(lambda X: 0.1 + 0.7 / (1 + np.exp((X["p"] - X["at"]) / 0.03)) * (1 - 0.2 * X["q"] ** 2))
+    step = {"name": "step", "apply": lambda x, p: x.assign(p=p), "neutral": 0}
+    recipe = {
+        "properties": ["q"],
+        "perturbations": [
+            {**step, "magnitudes": {"start": 0, "stop": 1, "num": 21}},
+            {**step, "name": "given", "magnitudes": [0.2, 0.4, 0.6, 0.8], "fit_range": [0.4, 0.6]},
+        ],
+        "inference": {"fit_range": "auto", "polynomial": 2},
+    }
+    result = probe(model, X, np.ones(n, dtype=int), recipe)
+    plain = probe(model, X, np.ones(n, dtype=int), {**recipe, "inference": {}})
+    assert list(result.metrics) == list(plain.metrics)
+    assert {k: v for k, v in result.metrics.items() if "given" not in k} == pytest.approx(
+        {k: v for k, v in plain.metrics.items() if "given" not in k}
+    )
+    (part,), (given,) = (result.tests[name].fit.fit_range for name in ("step", "given"))
+    assert part.auto and 0.35 <= part.start < 0.5 < part.stop <= 0.65
+    assert (given.auto, given.start, given.stop, given.points) == (False, 0.4, 0.6, 2)
+    (curved,) = result.tests["q"].fit.polynomials
+    assert np.polynomial.Legendre(curved.coefficients, curved.domain).deriv(2)(0.5) == pytest.approx(-0.28, abs=0.05)
+    table = result.summary()
+    assert table.loc["step", ["fit_from", "fit_to"]].tolist() == [part.start, part.stop]
+    assert table.loc["step", "fit_lo95"] < table.loc["step", "fit_effect"] < table.loc["step", "effect"] / 2
+    assert "fit_from" not in probe(model, X, np.ones(n, dtype=int), {"properties": ["q"]}).summary()
+    again = mlflow_sensie.Result.from_json(result.to_json())
+    assert again.tests == result.tests
+    assert "fit_range: auto" in result.recipe_yaml and "polynomial: 2" in result.recipe_yaml
+
+
 def nothing_there(n: int = 400) -> tuple[Any, pd.DataFrame, Any]:
     """A model whose score depends on none of eight columns."""
     rng = np.random.default_rng(26)

@@ -12,12 +12,15 @@ from mlflow_sensie.inference.departure import Departure
 from mlflow_sensie.inference.holds_until import HoldsUntil
 from mlflow_sensie.inference.mean import mean_test
 from mlflow_sensie.inference.perturbation import PerturbationFit, SideFit, perturbation_test
+from mlflow_sensie.inference.polynomial import Polynomial
 from mlflow_sensie.inference.posterior import AnyPosterior, Draws, Interval, Mixture, Posterior
 from mlflow_sensie.inference.property import PropertyFit, property_test
 from mlflow_sensie.inference.quadrature import exact
+from mlflow_sensie.inference.ranges import RangeFit
 from mlflow_sensie.inference.ranks import RankAxis, Ranks
 from mlflow_sensie.inference.regression import Prior, Priors, Regression
 from mlflow_sensie.inference.scale import ScoreScale
+from mlflow_sensie.inference.shape import Shape
 from mlflow_sensie.inference.spread import Spread, spread_of
 from mlflow_sensie.inference.units import Design
 
@@ -35,14 +38,17 @@ __all__ = [
     "Line",
     "Mixture",
     "PerturbationFit",
+    "Polynomial",
     "Posterior",
     "Prior",
     "Priors",
     "PropertyFit",
+    "RangeFit",
     "RankAxis",
     "Ranks",
     "Regression",
     "ScoreScale",
+    "Shape",
     "SideFit",
     "Significance",
     "Spread",

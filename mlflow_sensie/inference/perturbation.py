@@ -15,13 +15,16 @@ from mlflow_sensie.inference.curve import Curve, Line, curve_of
 from mlflow_sensie.inference.decision import Decision, Significance, decide, excludes_zero, significance
 from mlflow_sensie.inference.departure import Departure, departure_of_sweep, pooled_departure
 from mlflow_sensie.inference.holds_until import AllowedDrop, Floor, HoldsUntil, holds_until
+from mlflow_sensie.inference.polynomial import Polynomial
 from mlflow_sensie.inference.posterior import AnyPosterior, Interval, Posterior
+from mlflow_sensie.inference.ranges import RangeFit, side_line
 from mlflow_sensie.inference.regression import Regression, unguarded
 from mlflow_sensie.inference.scale import ScoreScale
+from mlflow_sensie.inference.shape import NOTHING, BesideSweep, Shape, lacking
 from mlflow_sensie.inference.sides import Side, Sweep
 from mlflow_sensie.inference.sweep_sums import ScoreBlocks, ScoreSums, sum_influences, sum_scores
 from mlflow_sensie.inference.units import DesignBlocks
-from mlflow_sensie.moments import FloatArray, GroupedMoments, Moments, Tally
+from mlflow_sensie.moments import GroupedMoments, Moments, Tally
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ class PerturbationFit:
     times the largest distance: negative where the score falls away from the neutral, whichever side of it the
     sweep is on. Of two sides they are those of the `worse`, the one with the lower effect, with intervals at
     1 - α/2. `plain_effect` is the effect without pseudo-examples. `max_drop` is where the mean score is
-    lowest, at magnitude `max_drop_at`. Distances are logarithmic where `log_distance`.
+    lowest, at magnitude `max_drop_at`. Distances are logarithmic where `log_distance`. `fit_range` and `polynomials`
+    hold at most one line through part of each side, and one polynomial.
     """
 
     n: int
@@ -100,6 +104,8 @@ class PerturbationFit:
     curve: Curve
     flags: tuple[str, ...]
     family: int = 1
+    fit_range: tuple[RangeFit, ...] = ()
+    polynomials: tuple[Polynomial, ...] = ()
 
     @property
     def chance(self) -> float:
@@ -177,6 +183,7 @@ def perturbation_test(
     rope: float = 0.02,
     design: DesignBlocks | None = None,
     family: int = 1,
+    shape: Shape = NOTHING,
 ) -> PerturbationFit:
     """Estimate slope, effect, drops and holds-until of a sweep from the examples' own scores.
 
@@ -186,20 +193,24 @@ def perturbation_test(
     fraction of the clean score for scores in [0, 1], else in the score's unit; ("absolute", x) is always in
     the unit. Examples with a score that is not finite are dropped and counted: where scores are missing
     because they would be low, nothing can repair that. `design()` yields, for every block, the weights and
-    clusters of its rows. The intervals of `family` tests hold together. Raises ValueError for magnitudes it
-    cannot use and for fewer than two examples.
+    clusters of its rows. The intervals of `family` tests hold together; `shape` says what to fit beside the
+    lines. Raises ValueError for magnitudes it cannot use and for fewer than two examples.
     """
     sweep, floor = Sweep.of(magnitudes, neutral, log_distance), Floor.of(allowed_drop, scale.fractional)
     sums = sum_scores(blocks, sweep.width, scale, design)
-    contrasts, reach = sweep.contrasts(), scale.reach(sums.seen)
+    beside, reach = BesideSweep.of(sweep, sums, shape), scale.reach(sums.seen)
+    own = sweep.contrasts()
+    contrasts = np.hstack([own, beside.contrasts])
     influences, failed = sum_influences(blocks, contrasts, sums, sweep, floor, design)
     found = contrast_posteriors(contrasts, sums.moments, influences, reach)
     fits = tuple(
         _fit_side(sweep, side, slope, sums, holds_until(side, sums.moments, floor, reach, family), tally, reach, family)
         for side, slope, tally in zip(sweep.sides, found, failed, strict=False)
     )
-    count = len(fits)
-    return _summary(sweep, sums, fits, found[count], found[count + 1 :], scale, rope, family)
+    count, own_count = len(fits), own.shape[1]
+    fit = _summary(sweep, sums, fits, found[count], found[count + 1 : own_count], scale, rope, family)
+    more = beside.fits(found[own_count:], reach, {side.side: side.few_informative for side in fits})
+    return replace(fit, **more, flags=(*fit.flags, *lacking(shape, more, count)))
 
 
 def _fit_side(
@@ -225,7 +236,7 @@ def _fit_side(
         holds=holds,
         first_failed=tuple(int(count) for count in failed.counts),
         departure=departure_of_sweep(side.distances, mean, covariance, sums.n),
-        line=_line(sweep, side, slope.posterior, mean, covariance / sums.n),
+        line=side_line(sweep, side, slope.posterior, sums),
         regression=Regression.of_effects(plain, sums.n, side.length, reach),
     )
 
@@ -233,25 +244,6 @@ def _fit_side(
 def _of_effect(effect: AnyPosterior, length: float, family: int) -> dict[str, Any]:
     summary = effect.summary(family)
     return {"slope": summary.scaled(1 / length), "effect": summary, "posterior": effect}
-
-
-def _line(sweep: Sweep, side: Side, slope: Posterior, mean: FloatArray, covariance: FloatArray) -> Line:
-    u = side.distances - side.distances.mean()
-    average, rise = np.full(len(u), 1 / len(u)), u / (u @ u)
-    return Line(
-        side=side.name,
-        start=float(side.magnitudes.min()),
-        stop=float(side.magnitudes.max()),
-        neutral=sweep.neutral,
-        log_distance=sweep.log_distance,
-        centre=float(side.distances.mean()),
-        level=float(mean.mean()),
-        slope=slope.loc,
-        level_var=float(average @ covariance @ average),
-        slope_var=slope.scale**2,
-        covariance=float(average @ covariance @ rise),
-        df=slope.df,
-    )
 
 
 def _summary(

@@ -14,11 +14,15 @@ from mlflow_sensie.inference.chance import chance_of_sensitive
 from mlflow_sensie.inference.curve import Curve, Line, curve_of
 from mlflow_sensie.inference.decision import Decision, Significance, decide, excludes_zero, significance
 from mlflow_sensie.inference.departure import Departure, departure_of_bins
+from mlflow_sensie.inference.polynomial import Polynomial
 from mlflow_sensie.inference.posterior import AnyPosterior, Interval, Posterior
+from mlflow_sensie.inference.property_range import BinnedCurve, Rows, property_line
+from mlflow_sensie.inference.ranges import RangeFit
 from mlflow_sensie.inference.ranks import RankAxis, Ranks, with_rank_noise
 from mlflow_sensie.inference.regression import Regression, unguarded
-from mlflow_sensie.inference.sandwich import Sandwich, guarded_sandwich
+from mlflow_sensie.inference.sandwich import Sandwich, guarded_sandwich, pseudo_scores
 from mlflow_sensie.inference.scale import ScoreScale
+from mlflow_sensie.inference.shape import NOTHING, Shape, beside_property, lacking
 from mlflow_sensie.inference.spread import Spread, spread_of
 from mlflow_sensie.inference.units import Design, DesignBlocks, designs, effective_groups
 from mlflow_sensie.moments import Extremes, FloatArray, GroupedMoments, IntArray, Moments
@@ -35,7 +39,8 @@ class PropertyFit:
     effect without pseudo-scores. `unexpected` is the part of the effect that the model's own expected score
     does not announce. `spread`, `departure` and `curve` are None where no bins were asked for. `missing` is
     the one-point curve of examples whose property is missing. `regression` holds the sums that the other
-    engines need; where one of them made `posterior`, `robust` is what engine `robust` says of the effect. With
+    engines need; where one of them made `posterior`, `robust` is what engine `robust` says of the effect.
+    `fit_range` holds at most one line through part of the range, `polynomials` at most one. With
     `ranks`, `span`, `slope` and `line` are those of the rank, as a share of the examples; the curve's `p` stays
     in the property's unit.
     """
@@ -65,6 +70,8 @@ class PropertyFit:
     robust: Posterior | None = None
     ranks: RankAxis | None = None
     family: int = 1
+    fit_range: tuple[RangeFit, ...] = ()
+    polynomials: tuple[Polynomial, ...] = ()
 
     @property
     def chance(self) -> float:
@@ -136,6 +143,7 @@ def property_test(
     design: DesignBlocks | None = None,
     ranks: Ranks | None = None,
     family: int = 1,
+    shape: Shape = NOTHING,
 ) -> PropertyFit:
     """Estimate slope, effect, curve and spread of the score over a numeric property.
 
@@ -145,8 +153,8 @@ def property_test(
     bin beside it. Missing p is counted and summed up apart; rows whose score (or expected score) is not
     finite are dropped and counted. `design()` yields, for every block, the weights and clusters of its rows.
     With `ranks`, the slope is that on the rank and `span` the whole range of ranks; the bins stay those of p.
-    The intervals of `family` tests hold together. Raises ValueError for fewer than two examples and a constant
-    property.
+    The intervals of `family` tests hold together; `shape` says what to fit beside the line. Raises ValueError for
+    fewer than two examples and a constant property.
     """
     if not (np.isfinite(span).all() and span[1] - span[0] > 1e-290):
         raise ValueError(f"the property's span must be a finite range of some width, not {span!r}")
@@ -158,20 +166,19 @@ def property_test(
         return _rows(blocks(), designs(design), span)
 
     table = _first_pass(rows, scale, cuts, span, design is not None)
-    rank_width = None if ranks is None else span[1] - span[0]
-    plain, fit, few = _slope(rows, table, 1, scale.reach(table.seen), rank_width)
-    unexpected = _unexpected(rows, table, scale, rank_width)
-    curve, p = None, None
-    inside, last = np.arange(len(table.bins.n) - 1), np.array([-1])
-    named = table.bins.select(inside) if cuts is not None else None
-    if named is not None:
-        centres = bin_centres(edges, unique)
-        p = _bin_p(table, span, centres if ranks is None else ranks.share(centres))
-        at = p if ranks is None else ranks.value(p)
-        curve = curve_of(named, at.tolist(), bin_labels(edges, unique), scale, table.examples.select(inside))
+    reach, last = scale.reach(table.seen), np.array([-1])
+    plain, fit, few = _slope(rows, table, 1, reach, ranks)
+    unexpected = _unexpected(rows, table, reach, ranks)
     missing, gone = table.bins.select(last), table.examples.select(last)
+    binned = None if cuts is None else _binned(table, cuts, reach, span)
+    pseudo = [pseudo_scores(reach, table.moments.weight / plain.units)] if few else []
+    beside = beside_property(shape, rows, binned, span, reach, ranks, pseudo)
+    centres = np.empty(0) if cuts is None else bin_centres(edges, unique)
+    labels = () if cuts is None else bin_labels(edges, unique)
     return PropertyFit(
         **_of_effect(fit.posterior, span[1] - span[0], rope, family),
+        **_of_bins(table, labels, centres, scale, span, ranks, rope, family),
+        **beside,
         n=int(table.moments.n),
         n_missing=int(gone.n[0]),
         n_dropped=table.dropped,
@@ -180,18 +187,37 @@ def property_test(
         plain_effect=plain.posterior.summary(family),
         unexpected=unexpected.summary(family) if unexpected else None,
         unexpected_posterior=unexpected,
-        spread=spread_of(named, scale, table.seen, rope, family) if named is not None else None,
-        departure=departure_of_bins(p, named) if named is not None and p is not None else None,
-        line=_line(fit, span),
-        curve=curve,
+        line=property_line(fit, span),
         missing=curve_of(missing, [None], ["missing"], scale, gone) if gone.n[0] else None,
-        flags=_flags(table, plain.units, few),
-        regression=Regression.of_line(
-            plain, table.moments.n, float(table.moments.scatter[0, 0]), span, scale.reach(table.seen)
-        ),
+        regression=Regression.of_line(plain, table.moments.n, float(table.moments.scatter[0, 0]), span, reach),
+        flags=(*_flags(table, plain.units, few), *lacking(shape, beside)),
         ranks=None if ranks is None else ranks.axis(),
         family=family,
     )
+
+
+def _of_bins(
+    table: _Table,
+    labels: Sequence[str],
+    centres: FloatArray,
+    scale: ScoreScale,
+    span: tuple[float, float],
+    ranks: Ranks | None,
+    rope: float,
+    family: int,
+) -> dict[str, Any]:
+    """Give what follows from the bins, named by `labels`; an empty one stands at its centre."""
+    if not labels:
+        return {"curve": None, "spread": None, "departure": None}
+    inside = np.arange(len(labels))
+    bins, examples = table.bins.select(inside), table.examples.select(inside)
+    x = _bin_p(table, span, centres if ranks is None else ranks.share(centres))
+    p = x if ranks is None else ranks.value(x)
+    return {
+        "curve": curve_of(bins, p.tolist(), labels, scale, examples),
+        "spread": spread_of(bins, scale, table.seen, rope, family),
+        "departure": departure_of_bins(x, bins),
+    }
 
 
 def _of_effect(effect: AnyPosterior, length: float, rope: float, family: int) -> dict[str, Any]:
@@ -210,9 +236,6 @@ def _of_effect(effect: AnyPosterior, length: float, rope: float, family: int) ->
 
 def _ranked(blocks: Blocks, ranks: Ranks) -> Blocks:
     return lambda: ((ranks.share(p), score, expected) for p, score, expected in blocks())
-
-
-Rows = Callable[[], Iterable[tuple[FloatArray, NDArray[np.bool_], Design]]]
 
 
 def _rows(
@@ -264,7 +287,7 @@ def _first_pass(
 
 
 def _slope(
-    rows: Rows, table: _Table, column: int, reach: tuple[float, float], rank_width: float | None
+    rows: Rows, table: _Table, column: int, reach: tuple[float, float], ranks: Ranks | None
 ) -> tuple[Sandwich, Sandwich, bool]:
     """Fit the score (column 1) or its excess over the expected one (column 2) on z."""
     chosen = [0, column]
@@ -277,16 +300,17 @@ def _slope(
     whole = table.moments
     moments = replace(whole, mean=whole.mean[chosen], scatter=whole.scatter[np.ix_(chosen, chosen)])
     plain, fit, few = guarded_sandwich(pairs, moments, reach)
-    if rank_width is not None:
-        plain, fit = (with_rank_noise(each, pairs, moments, rank_width) for each in (plain, fit))
+    if ranks is not None:
+        width = ranks.span[1] - ranks.span[0]
+        plain, fit = (with_rank_noise(each, pairs, moments, width, ranks.n) for each in (plain, fit))
     return plain, fit, few
 
 
-def _unexpected(rows: Rows, table: _Table, scale: ScoreScale, rank_width: float | None) -> Posterior | None:
+def _unexpected(rows: Rows, table: _Table, reach: tuple[float, float], ranks: Ranks | None) -> Posterior | None:
     if len(table.moments.mean) < 3:
         return None
-    low, high = scale.reach(table.seen)
-    return _slope(rows, table, 2, (low - high, high - low), rank_width)[1].posterior
+    most = reach[1] - reach[0]
+    return _slope(rows, table, 2, (-most, most), ranks)[1].posterior
 
 
 def _bin_p(table: _Table, span: tuple[float, float], centres: FloatArray) -> FloatArray:
@@ -294,22 +318,14 @@ def _bin_p(table: _Table, span: tuple[float, float], centres: FloatArray) -> Flo
     return np.where(n > 0, span[0] + (span[1] - span[0]) * (z + 0.5), centres)
 
 
-def _line(fit: Sandwich, span: tuple[float, float]) -> Line:
-    width = span[1] - span[0]
-    return Line(
-        side="all",
-        start=float(span[0]),
-        stop=float(span[1]),
-        neutral=None,
-        log_distance=False,
-        centre=float(span[0] + width * (fit.centre + 0.5)),
-        level=fit.level,
-        slope=fit.slope / width,
-        level_var=fit.level_var,
-        slope_var=fit.slope_var / width**2,
-        covariance=fit.covariance / width,
-        df=fit.df,
-    )
+def _binned(table: _Table, cuts: FloatArray, reach: tuple[float, float], span: tuple[float, float]) -> BinnedCurve:
+    inner = (cuts - (span[0] + (span[1] - span[0]) / 2)) / (span[1] - span[0])
+    groups = table.bins.select(np.arange(len(inner) + 1))
+    n = np.maximum(groups.n, 1)
+    own = np.where(groups.n > 1, groups.variance(), groups.pooled_variance())
+    # A bin without failures is not known for sure: half a failure is what it may have had.
+    least = 0.5 / (n + 1) * (1 - 0.5 / (n + 1)) * (reach[1] - reach[0]) ** 2
+    return BinnedCurve(table.bin_p.mean[:-1], groups, np.maximum(own, least) / n, inner)
 
 
 def _flags(table: _Table, units: float, few: bool) -> tuple[str, ...]:

@@ -47,6 +47,11 @@ class Ranks:
             raise ValueError("the property has no finite value")
         return cls(distinct, np.cumsum(counts).astype(np.float64))
 
+    @property
+    def n(self) -> float:
+        """Give the number of examples that have a rank."""
+        return float(self.upto[-1])
+
     def share(self, p: ArrayLike) -> FloatArray:
         """Give the share of the examples below p, those equal to it by half; NaN where p is not finite."""
         x = np.asarray(p, np.float64)
@@ -78,20 +83,33 @@ class Ranks:
         return RankAxis(tuple(self.values[chosen].tolist()), tuple(shares[chosen].tolist()))
 
 
-def with_rank_noise(fit: Sandwich, rows: Callable[[], RowBlocks], moments: Moments, width: float) -> Sandwich:
+def with_rank_noise(
+    fit: Sandwich,
+    rows: Callable[[], RowBlocks],
+    moments: Moments,
+    width: float,
+    ranked: float,
+    *,
+    part: bool = False,
+) -> Sandwich:
     """Add to a slope's variance that the ranks are themselves estimated.
 
     `rows()` yields blocks of (z, y) with their designs, z being a share less the middle of the range over its
     `width`, and `moments` sums them. An example moves the ranks of all those above it, so beside its influence a =
     (z - z̄)e it has g(x) = E[1{X >= x}(e - β(z - z̄))] / width, ties by half: the Hájek projection of a U-statistic
     (Hoeffding 1948; for ranks Chetverikov & Wilhelm 2023). Σ(a + g)² - Σa² over the units is added where it widens
-    the posterior; g is found on 200 bins of rank.
+    the posterior; g is found on 200 bins of rank. Of the `ranked` examples those that are not among the rows
+    have a g alone: they lie outside where the rows are a `part` of the range, else anywhere.
     """
-    pulls = _pulls(fit, rows, width)
-    step, together, alone = moments.weight / moments.n, 0.0, 0.0
-    for unit in per_unit(_influences(fit, rows, pulls, step)):
+    pulls, mean, square = _pulls(fit, rows, width)
+    # Outside of a part nothing is moved but its share of all examples.
+    centre = mean * moments.n / ranked if part else mean
+    elsewhere = centre**2 if part else square - mean**2
+    step, together, alone = moments.weight / ranked, 0.0, 0.0
+    for unit in per_unit(_influences(fit, rows, step * (pulls - centre))):
         together += float((unit.sum(1) ** 2).sum())
         alone += float((unit[:, 0] ** 2).sum())
+    together += max(0.0, ranked - moments.n) * step**2 * elsewhere
     more = max(0.0, together - alone) / float(moments.scatter[0, 0]) ** 2
     return replace(fit, slope_var=fit.slope_var + more)
 
@@ -103,19 +121,19 @@ def _parts(fit: Sandwich, block: FloatArray) -> tuple[FloatArray, FloatArray, In
     return z, block[:, 1] - fit.level - fit.slope * z, bins
 
 
-def _pulls(fit: Sandwich, rows: Callable[[], RowBlocks], width: float) -> FloatArray:
-    """Give g (200,), central over the examples."""
+def _pulls(fit: Sandwich, rows: Callable[[], RowBlocks], width: float) -> tuple[FloatArray, float, float]:
+    """Give g (200,), and its mean and mean square over the rows."""
     sums, examples = GroupedMoments.empty(FINE), np.zeros(FINE)
     for block, design in rows():
         z, rest, bins = _parts(fit, block)
         sums += GroupedMoments.of(bins, rest - fit.slope * z, FINE, weights=design.weight(len(z)))
         examples += np.bincount(bins, minlength=FINE)
     each = sums.n * sums.mean / sums.n.sum() / width
-    pull = np.cumsum(each[::-1])[::-1] - each / 2
-    return np.asarray(pull - examples @ pull / examples.sum())
+    pull, share = np.cumsum(each[::-1])[::-1] - each / 2, examples / examples.sum()
+    return pull, float(share @ pull), float(share @ (pull * pull))
 
 
-def _influences(fit: Sandwich, rows: Callable[[], RowBlocks], pulls: FloatArray, step: float) -> RowBlocks:
+def _influences(fit: Sandwich, rows: Callable[[], RowBlocks], pulls: FloatArray) -> RowBlocks:
     for block, design in rows():
         z, rest, bins = _parts(fit, block)
-        yield np.column_stack([design.weight(len(z)) * z * rest, step * pulls[bins]]), design
+        yield np.column_stack([design.weight(len(z)) * z * rest, pulls[bins]]), design

@@ -86,9 +86,14 @@ def guarded_sandwich(
     still = plain.residual_var <= (1e-12 * (reach[1] - reach[0])) ** 2
     if enough(plain.informative, plain.units) and not still:
         return plain, plain, False
-    pseudo = np.array([[z, bound] for z in (-0.5, 0.5) for bound in reach])
-    each = Design(np.full(4, moments.weight / plain.units), np.array([-1, -2, -3, -4]))
+    pseudo, each = pseudo_scores(reach, moments.weight / plain.units)
     return plain, sandwich(chain(rows(), [(pseudo, each)]), moments + Moments.of(pseudo, each.weights)), True
+
+
+def pseudo_scores(reach: tuple[float, float], weight: float) -> tuple[FloatArray, Design]:
+    """Give the score's bounds at each end of the range, z = -1/2 and 1/2, as four units of this weight."""
+    pseudo = np.array([[z, bound] for z in (-0.5, 0.5) for bound in reach])
+    return pseudo, Design(np.full(4, weight), np.array([-1, -2, -3, -4]))
 
 
 def _parts(z: FloatArray, y: FloatArray, slope: float, w: FloatArray, weight: float, total: float) -> FloatArray:

@@ -18,7 +18,7 @@ WIDTH, HEIGHT = 6.4, 4.2
 MARGIN, LEFT, RIGHT = 0.14, 0.82, 0.95
 INK, GREY, PALE = "#222222", "#666666", "#d4d4d4"
 # Okabe & Ito's colours, told apart with any colour vision.
-BLUE, SKY, VERMILION, GREEN = "#0072B2", "#56B4E9", "#D55E00", "#009E73"
+BLUE, SKY, VERMILION, GREEN, PURPLE = "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7"
 TITLE, SUBTITLE, LABEL, TICK, KEY = 13.0, 9.5, 10.5, 9.5, 9.0
 LINE = 0.175
 BOLD = ("title", "heading")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mlflow_sensie.inference import PerturbationFit, PropertyFit
 from mlflow_sensie.plots import words
+from mlflow_sensie.plots.beside import range_phrases
 
 Fit = PropertyFit | PerturbationFit
 
@@ -26,6 +27,7 @@ def property_phrases(test: TestResult) -> list[str]:
         phrases.append(words.with_interval("unexpected", fit.unexpected))
     if fit.spread is not None:
         phrases.append(words.with_interval("spread between bins", fit.spread.spread))
+    phrases += range_phrases(test)
     if fit.curve is None:
         phrases.append("no bins were asked for: the line alone")
     return [*phrases, *_count_phrases(fit)]
@@ -43,6 +45,7 @@ def perturbation_phrases(test: TestResult) -> list[str]:
         f"from {words.quantity(unit, *ends)}{', the worse side' if len(fit.sides) > 1 else ''}",
         words.with_interval("mean drop", fit.mean_drop),
         holds_phrase(fit, unit),
+        *range_phrases(test),
         *_count_phrases(fit),
     ]
 

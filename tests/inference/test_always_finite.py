@@ -20,6 +20,7 @@ from mlflow_sensie.inference import (
     PropertyFit,
     Ranks,
     ScoreScale,
+    Shape,
     bin_edges,
     category_test,
     perturbation_test,
@@ -34,6 +35,7 @@ SCALES = [
     ScoreScale(None, 0, "target SD"),
 ]
 Fit = PropertyFit | PerturbationFit | CategoryFit
+SHAPES = st.sampled_from([Shape(), Shape("auto", 2), Shape((0.2, 1.1), 3), Shape((-1.0, 0.7), 8)])
 
 
 def parts(value: Any) -> Iterator[Any]:
@@ -98,6 +100,8 @@ def test_perturbation(scale: ScoreScale, data: st.DataObject) -> None:
         neutral=neutral,
         log_distance=neutral == 1,
         allowed_drop=drop,
+        family=data.draw(st.sampled_from([1, 7])),
+        shape=data.draw(SHAPES),
     )
     check(fit)
     assert fit.holds_until_lo95 <= fit.holds_until + 1e-12
@@ -126,9 +130,16 @@ def test_property(scale: ScoreScale, data: st.DataObject) -> None:
     }[kind]
     assume(len(np.unique(p[np.isfinite(p)])) > 1)
     edges, unique = bin_edges(p, data.draw(st.sampled_from([20, 3, "none"])))
-    ranks = Ranks.of(p) if data.draw(st.booleans()) else None
+    ranks, shape = Ranks.of(p) if data.draw(st.booleans()) else None, data.draw(SHAPES)
     fit = property_test(
-        lambda: [(p, y, expected)], scale, edges=edges, unique=unique, span=property_span(p), rope=0.02, ranks=ranks
+        lambda: [(p, y, expected)],
+        scale,
+        edges=edges,
+        unique=unique,
+        span=property_span(p),
+        rope=0.02,
+        ranks=ranks,
+        shape=shape,
     )
     check(fit)
     assert all(np.all(np.isfinite(part)) for part in fit.line.at(fit.span))
@@ -152,8 +163,18 @@ def test_results_make_the_round_trip_through_pydantic(rng: np.random.Generator) 
     p[:3] = np.nan
     edges, unique = bin_edges(p)
     fits: list[Fit] = [
-        property_test(lambda: [(p, y, y)], SCALES[0], edges=edges, unique=unique, span=property_span(p)),
-        perturbation_test(lambda: [rng.random((50, 4))], SCALES[0], magnitudes=[-1, 1, 2], neutral=0),
+        property_test(
+            lambda: [(p, y, y)],
+            SCALES[0],
+            edges=edges,
+            unique=unique,
+            span=property_span(p),
+            ranks=Ranks.of(p),
+            shape=Shape("auto", 2),
+        ),
+        perturbation_test(
+            lambda: [rng.random((50, 4))], SCALES[0], magnitudes=[-1, 1, 2], neutral=0, shape=Shape((0, 2), 2)
+        ),
         category_test(lambda: [(rng.integers(-1, 3, 100), y)], SCALES[0], levels=["a", "b", "c", "none"]),
     ]
     for fit in fits:
