@@ -41,6 +41,8 @@ FLAGS = {
     "few_informative": "few examples are informative, so pseudo-scores at the score's bounds widen the interval",
     "unguarded": "few examples are informative, and only engine 'robust' guards the effect against that: its interval "
     "may be far too narrow; report.json has the guarded one as `robust`",
+    "narrower_than_robust": "this engine's interval of the effect is more than a tenth narrower than that of engine "
+    "'robust': its priors are strong, or the noise is not the equal and normal one that it takes for granted",
     "few_for_holds_until": "too few examples for a tight bound on 'holds until'; it is widened by pseudo-curves",
     "few_examples": "fewer than 60 independent examples: look at the guarded and the plain interval in the report",
     "no_fit_range": "fit_range: no side has two points in it (or a drop, for auto), so nothing is fitted to it",

@@ -99,8 +99,9 @@ def test_exact_takes_priors(robust: Result) -> None:
     """A prior as strong as the data pulls the effect halfway."""
     side = robust.tests["noise"].fit.sides[0]
     prior = {"slope": {"normal": [0.0, side.posterior.scale]}}
-    pulled = found("exact", priors=prior).tests["noise"].fit.effect
-    assert pulled.value == pytest.approx(side.posterior.loc / 2, rel=0.03)
+    pulled = found("exact", priors=prior).tests["noise"].fit
+    assert pulled.effect.value == pytest.approx(side.posterior.loc / 2, rel=0.03)
+    assert "narrower_than_robust" in pulled.flags
 
 
 def test_an_effect_that_few_examples_carry_is_said_to_be_unguarded() -> None:
@@ -121,7 +122,9 @@ def test_an_effect_that_few_examples_carry_is_said_to_be_unguarded() -> None:
         assert not any("pseudo-scores" in text for text in exact.tests[name].warnings)
         assert any("may be far too narrow" in text for text in exact.tests[name].warnings)
         one, other = exact.tests[name].fit.effect, robust.tests[name].fit.effect
-        assert one.hi95 - one.lo95 < other.hi95 - other.lo95
+        assert one.hi95 - one.lo95 < 0.9 * (other.hi95 - other.lo95)
+        assert "narrower_than_robust" in exact.tests[name].fit.flags
+        assert any("more than a tenth narrower" in text for text in exact.tests[name].warnings)
         assert "interval may be too narrow" in " ".join(text.get_text() for text in exact.plot(name).texts)
 
 

@@ -18,7 +18,7 @@ from mlflow_sensie.inference.holds_until import AllowedDrop, Floor, HoldsUntil, 
 from mlflow_sensie.inference.polynomial import Polynomial
 from mlflow_sensie.inference.posterior import AnyPosterior, Interval, Posterior
 from mlflow_sensie.inference.ranges import RangeFit, side_line
-from mlflow_sensie.inference.regression import Regression, unguarded
+from mlflow_sensie.inference.regression import Regression, narrower, unguarded
 from mlflow_sensie.inference.scale import ScoreScale
 from mlflow_sensie.inference.shape import NOTHING, BesideSweep, Shape, lacking
 from mlflow_sensie.inference.sides import Side, Sweep
@@ -130,6 +130,7 @@ class PerturbationFit:
         pairs = zip(self.sides, effects, strict=True)
         sides = tuple(side.with_posterior(effect, self.family) for side, effect in pairs)
         flags = unguarded(self.flags) if any(side.few_informative for side in sides) else self.flags
+        flags = (*flags, *narrower(effects, [side.posterior for side in self.sides]))
         return replace(self, flags=flags, **_of_sides(sides, self.rope, self.family))
 
     def precise(self, width: float) -> bool:

@@ -19,7 +19,7 @@ from mlflow_sensie.inference.posterior import AnyPosterior, Interval, Posterior
 from mlflow_sensie.inference.property_range import BinnedCurve, Rows, property_line
 from mlflow_sensie.inference.ranges import RangeFit
 from mlflow_sensie.inference.ranks import RankAxis, Ranks, with_rank_noise
-from mlflow_sensie.inference.regression import Regression, unguarded
+from mlflow_sensie.inference.regression import Regression, narrower, unguarded
 from mlflow_sensie.inference.sandwich import Sandwich, guarded_sandwich, pseudo_scores
 from mlflow_sensie.inference.scale import ScoreScale
 from mlflow_sensie.inference.shape import NOTHING, Shape, beside_property, lacking
@@ -88,7 +88,8 @@ class PropertyFit:
         (effect,) = effects
         assert isinstance(self.posterior, Posterior)
         found = _of_effect(effect, self.regression.length, self.rope, self.family)
-        flags = unguarded(self.flags) if self.ranks is None else (*unguarded(self.flags), "ranks_as_known")
+        flags = (*unguarded(self.flags), *narrower(effects, [self.posterior]))
+        flags = flags if self.ranks is None else (*flags, "ranks_as_known")
         return replace(self, line=self.regression.drawn(self.line, effect), robust=self.posterior, flags=flags, **found)
 
     def metrics(self) -> dict[str, float]:
