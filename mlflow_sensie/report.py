@@ -218,11 +218,21 @@ def _facts(result: Result) -> list[tuple[str, str]]:
         ("Score", f"{score.kind} ({score.unit}), {bounds}, from {score.source}"),
         ("Clean score", words.with_interval("", result.clean).strip()),
         *([("Several tests", result.several.text)] if result.several else []),
-        ("Predictions", f"{result.n_predictions:,} in {result.seconds:.1f} s"),
+        ("Predictions", f"{_predictions(result)} in {result.seconds:.1f} s"),
         ("Data, SHA-256", result.data_sha256),
         ("Recipe, SHA-256", result.recipe_sha256),
         ("Versions", ", ".join(f"{name} {_version(name)}" for name in PACKAGES if _version(name))),
     ]
+
+
+def _predictions(result: Result) -> str:
+    """How many were made, and where tests stopped early, of how many."""
+    stopped = [
+        f"{test.name} after {test.fit.n:,}" for test in result.tests.values() if test.ok and test.stopped != "all"
+    ]
+    if not stopped or result.n_planned is None:
+        return f"{result.n_predictions:,}"
+    return f"{result.n_predictions:,} of {result.n_planned:,} (stopped early: {', '.join(stopped)})"
 
 
 @lru_cache

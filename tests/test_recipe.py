@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,6 +21,7 @@ from mlflow_sensie.perturbations.image import Rotate
 from mlflow_sensie.plugins import find, load_target, source_of, takes
 from mlflow_sensie.recipe import load_recipe, shipped_recipes
 from mlflow_sensie.recipe_model import Recipe, slug
+from mlflow_sensie.recipe_schema import json_schema
 from mlflow_sensie.recipe_values import AbsoluteDrop, Threshold, TopK
 
 SLUG = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")
@@ -353,6 +355,8 @@ def test_digest_ignores_what_changes_no_number(keys: dict[str, Any]) -> None:
         {"inference": {"rope": 0.04}},
         {"allowed_drop": 0.2},
         {"max_examples": 40},
+        {"precision": 0.05},
+        {"time_budget": 60},
         {"missing": "drop"},
         {"label_list": [1, 0]},
         {"property_table": {"q": [1, 2]}},
@@ -454,6 +458,14 @@ def test_takes_counts_positional_arguments() -> None:
         ({"class_test": True, "layout": "HWC"}, ["layout", "'NHWC', 'NCHW' or 'NHW'", "'HWC' came"]),
         ({"class_test": True, "kind": "image"}, ["kind", "'tensor', 'tabular', 'text' or 'series'"]),
         ({"class_test": True, "max_examples": 1}, ["max_examples", "greater than or equal to 2", "1 came"]),
+        *(
+            ({"class_test": True, "precision": value}, ["precision", "a number above 0", f"{value!r} came"])
+            for value in (0, -0.1, "5%", True, float("nan"), float("inf"))
+        ),
+        *(
+            ({"class_test": True, "time_budget": value}, ["time_budget", "'10min'", f"{value!r} came"])
+            for value in (0, -5, "10", "10 days", "0s", True, float("nan"))
+        ),
         ({"class_test": True, "batch_size": 0}, ["batch_size is 'auto' or at least 1; 0 came"]),
         ({"class_test": True, "prefix": "a b"}, ["prefix", "'a b' came"]),
         ({"class_test": True, "prefix": "/a"}, ["prefix", "'/a' came"]),
@@ -499,6 +511,19 @@ def test_a_file_that_is_no_recipe(tmp_path: Path, text: str) -> None:
     path = write(tmp_path, text)
     with pytest.raises(RecipeError, match=f"{re.escape(str(path))} (must hold a mapping|is not valid YAML)"):
         load_recipe(path)
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"), [(60, 60.0), (0.5, 0.5), ("90s", 90.0), ("10min", 600.0), (" 1.5 h ", 5400.0), (None, None)]
+)
+def test_a_time_budget_in_words(said: Any, seconds: float | None) -> None:
+    recipe = load_recipe({"class_test": True, "time_budget": said})
+    assert recipe.time_budget == seconds and recipe.to_plain().get("time_budget") == seconds
+    allowed = jsonschema.Draft202012Validator(json_schema())
+    if said is not None:
+        assert allowed.is_valid({"class_test": True, "time_budget": said})
+        assert not allowed.is_valid({"class_test": True, "time_budget": "10 days"})
+        assert not allowed.is_valid({"class_test": True, "precision": 0})
 
 
 def test_several_mistakes_are_told_at_once() -> None:

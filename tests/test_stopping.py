@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from mlflow_sensie import Result, compare, probe, stopping
 from mlflow_sensie.findings import CLASS
-from mlflow_sensie.inference import ScoreScale, perturbation_test
+from mlflow_sensie.inference import PerturbationFit, ScoreScale, perturbation_test
+from mlflow_sensie.report import _facts
 from mlflow_sensie.scores import CLEAN, ID, ScoreTable, score_column
 from mlflow_sensie.scoring import Targets
 from mlflow_sensie.stopping import Stopping, strata_of, stratified_order
@@ -31,6 +32,7 @@ def frame(n: int = N, seed: int = 3) -> pd.DataFrame:
     y = np.sort((np.arange(n) % 4 == 0).astype(int))
     columns = {"base": rng.normal(0.8, 0.05, n), "narrow": rng.normal(-0.2, 0.02, n)}
     columns |= {"wide": rng.normal(-0.2, 0.15, n) - 0.2 * y, "rare": np.where(rng.random(n) < 0.004, -0.7, 0.0)}
+    columns |= {"broad": rng.choice([-0.8, 0.0], n)}
     return pd.DataFrame({**columns, "change": 0.0, "y": y})
 
 
@@ -53,13 +55,25 @@ def noise(x: Any, p: float, rng: np.random.Generator) -> Any:
 
 NOISE = {"name": "noise", "apply": noise, "magnitudes": [0.1, 0.2], "neutral": 0}
 ASKED: dict[str, Any] = {
-    "properties": ["base"], "perturbations": [change("narrow"), change("wide"), change("rare")], "class_test": True,
+    "properties": ["base"],
+    "perturbations": [change(name) for name in ("narrow", "wide", "rare", "broad")],
+    "class_test": True,
 }  # fmt: skip
 
 
 def run(asked: dict[str, Any], X: pd.DataFrame | None = None, predict: Callable[[Any], Any] = model) -> Result:
     X = frame() if X is None else X
     return probe(predict, X, X["y"].to_numpy(), asked)
+
+
+def swept(result: Result, name: str) -> Any:
+    """The scores of a test, clean ones first, with what it was not asked."""
+    columns = [CLEAN, score_column(name, 0), score_column(name, 1)]
+    return np.column_stack([result.score_table.column(column) for column in columns])
+
+
+def fit_of(scores: Any) -> PerturbationFit:
+    return perturbation_test(lambda: [scores], ScoreScale(0, 1, "probability"), magnitudes=[0.5, 1], neutral=0)
 
 
 @cache
@@ -82,21 +96,40 @@ def test_each_test_stops_for_itself_and_finds_the_truth() -> None:
         rows.append(len(X))
         return model(X)
 
-    result = run({**ASKED, "precision": 0.05}, predict=counted)
+    result = run({**ASKED, "precision": 0.03}, predict=counted)
     tests = result.tests
     assert {name: test.stopped for name, test in tests.items()} == {
-        "base": "all", CLASS: "all", "narrow": "precision", "wide": "precision", "rare": "all"
+        "base": "all", CLASS: "all", "narrow": "precision", "wide": "precision", "rare": "precision", "broad": "all"
     }  # fmt: skip
     used = {name: test.fit.n for name, test in tests.items()}
-    assert used["narrow"] == 64 < used["wide"] < 1000 and used["wide"] in EVERY
-    assert used["base"] == used[CLASS] == used["rare"] == result.n == N
-    for name, truth in (("narrow", -0.2), ("wide", -0.25)):
+    assert used["narrow"] == 64 < used["wide"] < 1100 and {used["wide"], used["rare"]} < set(EVERY)
+    assert used["base"] == used[CLASS] == used["broad"] == result.n == N
+    for name, truth in (("narrow", -0.2), ("wide", -0.25), ("rare", -0.7 * 0.004)):
         found = tests[name].metrics
         assert found["effect_lo95"] < truth < found["effect_hi95"] and found["n"] == used[name]
-        assert found["effect_hi95"] - found["effect_lo95"] < 0.05
+        assert found["effect_hi95"] - found["effect_lo95"] < 0.03
         assert not any("missing" in warning for warning in tests[name].warnings) and tests[name].fit.n_dropped == 0
-    assert result.n_planned == N * 7 and (result.status, result.warnings) == ("done", ())
-    assert result.n_predictions == N + 2 * (used["narrow"] + used["wide"] + N) == sum(rows) - 256  # the first look
+    assert result.n_planned == N * 9 and (result.status, result.warnings) == ("done", ())
+    asked = sum(used[name] for name in ("narrow", "wide", "rare", "broad"))
+    assert result.n_predictions == N + 2 * asked == sum(rows) - 256  # the first look
+
+
+def test_few_that_change_are_no_reason_to_stop_before_they_are_seen() -> None:
+    """Nothing changes in the first examples but rarely; the interval that is looked at allows for it."""
+    result = run({**ASKED, "perturbations": [change("rare")], "precision": 0.05})
+    fit = result.tests["rare"].fit
+    scores = swept(result, "rare")
+    first = fit_of(scores[:64])
+    assert first.plain_effect.hi95 - first.plain_effect.lo95 < 0.05 <= first.effect.hi95 - first.effect.lo95
+    assert fit.n == 128 and "few_informative" in fit.flags and fit.effect.lo95 < -0.7 * 0.004 < fit.effect.hi95
+
+
+@pytest.mark.parametrize(("n", "changed", "stops"), [(128, 14, False), (128, 22, True), (256, 14, True)])
+def test_what_carries_the_interval(n: int, changed: int, stops: bool) -> None:
+    """Of 128, 14 that change carry it without a guard, yet are too few; of 256 the guard is there."""
+    scores = np.ones((n, 3)) - np.outer(np.arange(n) < changed, [0, 0.05, 0.1])
+    fit = fit_of(scores)
+    assert fit.effect.hi95 - fit.effect.lo95 < 0.05 and fit.precise(0.05) is stops
 
 
 def test_what_rests_on_clean_scores_does_not_change() -> None:
@@ -104,18 +137,15 @@ def test_what_rests_on_clean_scores_does_not_change() -> None:
         assert early().tests[name].metrics == pytest.approx(plain().tests[name].metrics, rel=1e-9)
     assert early().clean.value == pytest.approx(plain().clean.value, rel=1e-12)
     assert early().data_sha256 == plain().data_sha256 and early().recipe_sha256 != plain().recipe_sha256
-    assert (plain().n_planned, plain().n_predictions) == (N * 7, N * 7)
+    assert (plain().n_planned, plain().n_predictions) == (N * 9, N * 9)
 
 
 def test_a_stopped_test_is_the_test_on_the_rows_that_it_has() -> None:
     result = early()
     table, fit = result.score_table, result.tests["wide"].fit
-    scores = np.column_stack([table.column(name) for name in (CLEAN, score_column("wide", 0), score_column("wide", 1))])
+    scores = swept(result, "wide")
     assert np.isfinite(scores[: fit.n]).all() and np.isnan(scores[fit.n :, 1:]).all() and len(scores) == N
-    again = perturbation_test(
-        lambda: [scores[: fit.n]], ScoreScale(0, 1, "probability"), magnitudes=[0.5, 1], neutral=0
-    )
-    assert again.metrics() == pytest.approx(fit.metrics(), rel=1e-9, abs=1e-9)
+    assert fit_of(scores[: fit.n]).metrics() == pytest.approx(fit.metrics(), rel=1e-9, abs=1e-9)
     ids = table.column(ID)
     assert sorted(ids) == list(range(N)) and not np.array_equal(ids, np.sort(ids))
     np.testing.assert_allclose(scores[:, 0], frame()["base"][ids].clip(0, 1), rtol=1e-12)
@@ -125,15 +155,9 @@ def test_a_stopped_test_is_the_test_on_the_rows_that_it_has() -> None:
 
 def test_every_look_before_the_last_one_was_too_wide() -> None:
     result = run({**ASKED, "precision": 0.03})
-    n, table = result.tests["wide"].fit.n, result.score_table
-    scores = np.column_stack([table.column(name) for name in (CLEAN, score_column("wide", 0), score_column("wide", 1))])
-    widths = {}
-    for look in EVERY[n >= EVERY]:
-        fit = perturbation_test(
-            lambda look=look: [scores[:look]], ScoreScale(0, 1, "probability"), magnitudes=[0.5, 1], neutral=0
-        )
-        widths[int(look)] = fit.effect.hi95 - fit.effect.lo95
-    assert [look for look, width in widths.items() if width < 0.03] == [n] and n >= 256
+    n, scores = result.tests["wide"].fit.n, swept(result, "wide")
+    fits = {int(look): fit_of(scores[:look]) for look in EVERY[n >= EVERY]}
+    assert [look for look, fit in fits.items() if fit.effect.hi95 - fit.effect.lo95 < 0.03] == [n] and n >= 256
 
 
 def test_an_effect_that_is_plain_to_see_stops_nothing() -> None:
@@ -184,7 +208,7 @@ def test_how_precise_changes_no_score() -> None:
 
 def test_without_chance_an_example_scores_the_same_as_in_a_plain_run() -> None:
     ids = early().score_table.column(ID)
-    for name in ("narrow", "wide", "rare"):
+    for name in ("narrow", "wide", "broad"):
         column, n = score_column(name, 1), early().tests[name].fit.n
         whole = plain().score_table.column(column)
         np.testing.assert_array_equal(whole[ids][:n], early().score_table.column(column)[:n])
@@ -222,10 +246,10 @@ def test_a_test_that_fails_stays_failed_while_another_stops() -> None:
     def bad(x: Any, p: float) -> Any:
         if len(x) > 200:
             raise KeyError("late")
-        return x
+        return x.assign(change=p * x["broad"])
 
-    spec = {"name": "bad", "apply": bad, "magnitudes": [1, 2]}
-    result = run({"perturbations": [change("narrow"), spec], "precision": 0.05, "on_error": "record"})
+    spec = {"name": "bad", "apply": bad, "magnitudes": [0.5, 1]}
+    result = run({"perturbations": [change("narrow"), spec], "precision": 0.02, "on_error": "record"})
     assert "chunk 3 (256 examples in a shuffled order: " in result.failed["bad"]
     assert np.isnan(result.score_table.column(score_column("bad", 0))).all()
     assert result.tests["narrow"].fit.n == 64
@@ -262,6 +286,9 @@ def test_two_models_are_compared_on_the_examples_that_both_have() -> None:
 # --- time budget -------------------------------------------------------------------------------------------
 
 
+TIMED = {**ASKED, "perturbations": [change(name) for name in ("narrow", "wide", "broad")]}
+
+
 class Clock:
     """A clock that only predictions move, 10 ms per row."""
 
@@ -277,13 +304,13 @@ class Clock:
 
 def test_the_time_budget_ends_with_a_valid_part(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    result = run({**ASKED, "time_budget": "30s", "batch_size": 64}, predict=clock.predict)
+    result = run({**TIMED, "time_budget": "30s", "batch_size": 64}, predict=clock.predict)
     n = result.n
     assert n == len(result.score_table) == 512  # 3,000 predictions, 7 for an example: the last test is cut short
     assert sum(clock.calls) - 256 == result.n_predictions == 256 * 7 + 256 * 5
     assert result.status == "done" and {test.stopped for test in result.tests.values()} == {"time_budget"}
     (warning,) = result.warnings
-    assert f"30 s was over after {n} of 2,000 examples" in warning and "'rare' after 256" in warning
+    assert f"30 s was over after {n} of 2,000 examples" in warning and "'broad' after 256" in warning
     assert result.recipe["time_budget"] == 30.0
     ids = result.score_table.column(ID)
     assert frame()["y"][ids].mean() == pytest.approx(0.25, abs=0.01)
@@ -292,41 +319,42 @@ def test_the_time_budget_ends_with_a_valid_part(monkeypatch: pytest.MonkeyPatch)
         truth = -0.2 - 0.05 * (name == "wide")
         assert found["effect_lo95"] < truth < found["effect_hi95"] and found["n"] == n
     assert result.tests["base"].fit.n == result.tests[CLASS].fit.n == n
-    assert result.data_sha256 == plain().data_sha256
+    assert result.data_sha256 == run(TIMED).data_sha256
 
 
 def test_a_test_that_was_done_when_the_time_was_over_keeps_its_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     """The third chunk, 128 examples, is cut: the clean scores and the first test are there."""
     clock = Clock(monkeypatch)
     seconds = 0.01 * (128 * 7 + 128 * 3)
-    result = run({**ASKED, "time_budget": seconds, "batch_size": 128}, predict=clock.predict)
+    result = run({**TIMED, "time_budget": seconds, "batch_size": 128}, predict=clock.predict)
     used = {name: test.fit.n for name, test in result.tests.items()}
-    assert used == {"base": 256, CLASS: 256, "narrow": 256, "wide": 128, "rare": 128}
+    assert used == {"base": 256, CLASS: 256, "narrow": 256, "wide": 128, "broad": 128}
     assert result.n_predictions == 128 * 7 + 128 * 3
     assert np.isnan(result.score_table.column(score_column("wide", 0))[128:]).all()
 
 
 def test_the_first_chunk_is_always_done(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    result = run({**ASKED, "time_budget": 0.001, "batch_size": 16}, predict=clock.predict)
+    result = run({**TIMED, "time_budget": 0.001, "batch_size": 16}, predict=clock.predict)
     assert {test.fit.n for test in result.tests.values()} == {64} and result.n_predictions == 64 * 7
     assert "after 64 of 2,000 examples" in result.warnings[0]
 
 
 def test_time_enough_changes_nothing_but_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    result = run({**ASKED, "time_budget": "1h"}, predict=clock.predict)
+    result = run({**TIMED, "time_budget": "1h"}, predict=clock.predict)
     assert {test.stopped for test in result.tests.values()} == {"all"} and result.warnings == ()
-    assert result.metrics == pytest.approx(plain().metrics, rel=1e-9, abs=1e-9)
-    assert result.n_predictions == plain().n_predictions
+    whole = run(TIMED)
+    assert result.metrics == pytest.approx(whole.metrics, rel=1e-9, abs=1e-9)
+    assert result.n_predictions == whole.n_predictions
 
 
 def test_precision_and_time_budget_together(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    asked = {**ASKED, "perturbations": [change("narrow"), change("rare")], "precision": 0.05, "time_budget": 30}
+    asked = {**ASKED, "perturbations": [change("narrow"), change("broad")], "precision": 0.03, "time_budget": 30}
     result = run(asked, predict=clock.predict)
     assert {name: test.stopped for name, test in result.tests.items()} == {
-        "base": "time_budget", CLASS: "time_budget", "narrow": "precision", "rare": "time_budget"
+        "base": "time_budget", CLASS: "time_budget", "narrow": "precision", "broad": "time_budget"
     }  # fmt: skip
     assert "narrow" not in result.warnings[0] and result.tests["narrow"].fit.n == 64
 
@@ -375,13 +403,22 @@ def test_chunks_end_at_looks() -> None:
 
 def test_through_mlflow(monkeypatch: pytest.MonkeyPatch, experiment_id: str) -> None:
     draw_nothing(monkeypatch)
-    asked = {"perturbations": [change("narrow"), change("rare")], "precision": 0.05, "slices": False}
-    done = evaluate(model, frame(), asked, targets="y", feature_names=["base", "narrow", "rare", "change", "y"])
+    asked = {"perturbations": [change("narrow"), change("broad")], "precision": 0.03, "slices": False}
+    done = evaluate(model, frame(), asked, targets="y", feature_names=["base", "narrow", "broad", "change", "y"])
     result = done.result()
     assert done.ours == result.metrics
-    assert (done.ours["sensie/narrow/n"], done.ours["sensie/rare/n"]) == (64, N)
+    assert (done.ours["sensie/narrow/n"], done.ours["sensie/broad/n"]) == (64, N)
     assert result.tests["narrow"].stopped == "precision" and result.n_predictions == N + 2 * (64 + N) < result.n_planned
     assert done.run.data.tags["sensie_status"] == "done"
+
+
+def test_the_report_says_what_was_saved() -> None:
+    result = early()
+    facts = dict(_facts(result))
+    assert facts["Predictions"].startswith(
+        f"{result.n_predictions:,} of {result.n_planned:,} (stopped early: narrow after 64"
+    )
+    assert dict(_facts(plain()))["Predictions"].startswith("18,000 in ")
 
 
 def test_progress_tells_what_comes_and_what_was_saved(
@@ -390,13 +427,13 @@ def test_progress_tells_what_comes_and_what_was_saved(
     monkeypatch.setenv("MLFLOW_SENSIE_PROGRESS", "1")
     run({**ASKED, "precision": 0.05})
     told = capsys.readouterr().err
-    assert "sensie: at most 14,000 predictions are coming, 7 for each of 2,000 examples" in told
+    assert "sensie: at most 18,000 predictions are coming, 9 for each of 2,000 examples" in told
     assert "predictions are left; they will take about" in told
     made = early().n_predictions
-    assert f"sensie: {made:,} of 14,000 predictions were made" in told and "'narrow' after 64" in told
+    assert f"sensie: {made:,} of 18,000 predictions were made" in told and "'narrow' after 64" in told
     run(ASKED)
     whole = capsys.readouterr().err
-    assert "sensie: 14,000 predictions are coming" in whole and "were made" not in whole
+    assert "sensie: 18,000 predictions are coming" in whole and "were made" not in whole
     monkeypatch.setenv("MLFLOW_SENSIE_PROGRESS", "auto")  # stderr is no terminal here
     run({**ASKED, "precision": 0.05})
     assert capsys.readouterr().err == ""
