@@ -37,13 +37,14 @@ class Choice:
     reasons: tuple[str, ...]
 
 
-def choose(recipe: Recipe, examples: Examples, model: Model) -> tuple[Recipe, tuple[str, ...]]:
+def choose(recipe: Recipe, examples: Examples, model: Model | None) -> tuple[Recipe, tuple[str, ...]]:
     """Return the recipe with its tests written out, and the reason for each choice.
 
     Tabular data gets its columns as properties, those first that move the model most, and noise, swaps or
     missing values on what it has of numbers, categories and gaps. Images, texts and series get the usual
     perturbations of their kind, and properties that every one of them has. At most 12 tests. ``properties``
-    or ``perturbations`` that the user set himself stay as they are.
+    or ``perturbations`` that the user set himself stay as they are. Without a model, of recorded predictions, there
+    are no perturbations, and columns stand in their own order.
 
     Raises:
         RecipeError: nothing can be chosen for this kind of input.
@@ -64,8 +65,10 @@ def choose(recipe: Recipe, examples: Examples, model: Model) -> tuple[Recipe, tu
             f"recipe auto has no tests for {kind} inputs of shape {form.shape}; "
             "name properties, perturbations or class_test"
         )
-    found: dict[str, Any] = {"properties": choice.properties, "perturbations": choice.perturbations}
-    theirs = [spec.name for part, specs in found.items() if part in recipe.model_fields_set for spec in specs]
+    perturbations = () if model is None else choice.perturbations
+    found: dict[str, Any] = {"properties": choice.properties, "perturbations": perturbations}
+    dropped = [spec.name for spec in choice.perturbations if model is None]
+    theirs = dropped + [spec.name for part, specs in found.items() if part in recipe.model_fields_set for spec in specs]
     reasons = tuple(each for each in choice.reasons if not any(each.startswith(f"{name}: ") for name in theirs))
     left_open = {part: specs for part, specs in found.items() if part not in recipe.model_fields_set}
     return recipe.model_copy(update=left_open), reasons
@@ -95,23 +98,25 @@ def _for_kind(
     return Choice(tuple(specs), _specs(perturbations), tuple(reasons))
 
 
-def _for_tables(examples: Examples, model: Model, batch_size: int | str) -> Choice:
+def _for_tables(examples: Examples, model: Model | None, batch_size: int | str) -> Choice:
     usable, reasons = _usable(examples.column_names(), examples)
     extra = examples.extra_names()
     inputs = [each for each in usable if each.name not in extra]
     perturbations = _table_perturbations(examples, reasons)
     if not usable and not perturbations:
         raise RecipeError(f"recipe auto found no column to test; {'; '.join(reasons)}")
-    moved = _movement(model, examples, [each.name for each in inputs], batch_size)
+    moved = {} if model is None else _movement(model, examples, [each.name for each in inputs], batch_size)
     room = MOST_TESTS - len(perturbations)
     outside = [each for each in usable if each.name in extra][: max(room // 2, room - len(inputs))]
-    inputs.sort(key=lambda each: -moved[each.name])
+    inputs.sort(key=lambda each: -moved.get(each.name, 0))
     chosen = [*outside, *inputs][:room]
     for each in usable:
         seen = each.name in moved
         why = (
             f"the prediction moves by {moved[each.name]:.3g} when it is shuffled"
             if seen
+            else "no model was asked whether it moves"
+            if model is None
             else "the model does not see it"
         )
         left_out = "" if each in chosen else f"left out, at most {MOST_TESTS} tests; "

@@ -77,14 +77,13 @@ class SensieEvaluator(ModelEvaluator):
 
 
 def _run(model: Any, model_type: str | None, dataset: Any, config: dict[str, Any], predictions: str | None) -> Result:
-    from mlflow_sensie.errors import DataError, ModelError, RecipeError
+    from mlflow_sensie.errors import DataError, RecipeError
     from mlflow_sensie.probing import evaluate
     from mlflow_sensie.recipe import load_recipe
+    from mlflow_sensie.sources import Data
 
     recipe = load_recipe({key: value for key, value in config.items() if key != "allow_code"},
                          allow_code=bool(config.get("allow_code")))  # fmt: skip
-    if model is None:
-        raise ModelError("no model came (model=None): static predictions are not built in this version; pass a model")
     if model_type not in ("classifier", "regressor", None):
         raise RecipeError(f"model_type {model_type!r} came; sensie evaluates 'classifier' and 'regressor'")
     if predictions is not None:
@@ -95,9 +94,10 @@ def _run(model: Any, model_type: str | None, dataset: Any, config: dict[str, Any
         raise DataError("no targets came; sensitivity is measured on the correct answer: pass targets=…")
     if hasattr(dataset, "sensie_data"):  # one of ours, which may hold what no frame can
         return evaluate(model, dataset.sensie_data, None, recipe, task=model_type)
-    features = dataset.features_data
     columns = tuple(map(str, dataset.feature_names))
-    return evaluate(model, features, dataset.labels_data, recipe, task=model_type, columns=columns)
+    recorded = dataset.predictions_data if model is None and dataset.has_predictions else None
+    data = Data(dataset.features_data, dataset.labels_data, predictions=recorded)
+    return evaluate(model, data, None, recipe, task=model_type, columns=columns)
 
 
 def _artifacts(uris: dict[str, str]) -> dict[str, EvaluationArtifact]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlflow_sensie.dataset import CHUNK, Examples
+from mlflow_sensie.dataset import CHUNK
 from mlflow_sensie.engines import apply_engine
 from mlflow_sensie.errors import DataError, EvaluationIncomplete, ModelError, SensieError
 from mlflow_sensie.findings import CLASS, allowed_drop, clean_score, infer, when_precise
@@ -19,7 +19,6 @@ from mlflow_sensie.flips import first_to_fall
 from mlflow_sensie.gallery import make_galleries
 from mlflow_sensie.identity import data_digest
 from mlflow_sensie.inference.nuts import Sampled
-from mlflow_sensie.models import Model
 from mlflow_sensie.outputs import Predictions
 from mlflow_sensie.perturbations.base import fresh_copy
 from mlflow_sensie.plan import Plan
@@ -34,6 +33,7 @@ from mlflow_sensie.scoring import REGRESSION, Scorer, Targets, settle_scorer
 from mlflow_sensie.settling import Settled, settle
 from mlflow_sensie.several import several
 from mlflow_sensie.slicing import infer_interactions, infer_slices
+from mlflow_sensie.sources import as_data
 from mlflow_sensie.stopping import Stopping, cut_short, saved, strata_of, stratified_order
 from mlflow_sensie.sweep import Sweep, predict_in_calls
 
@@ -46,23 +46,27 @@ def probe(
     *,
     task: str | None = None,
     metadata: pd.DataFrame | None = None,
+    predictions: Any = None,
     allow_code: bool = False,
 ) -> Result:
     """Measure what a model is sensitive to, without a tracking server.
 
     ``model``: an estimator, a Keras model, a pyfunc model, a model URI, or a function inputs → probabilities
-    or predictions. ``X``: (n, ...) array or frame; columns that are no model inputs may be properties.
+    or predictions; or ``None``, with ``predictions`` that were recorded. ``X``: (n, ...) array or frame, or an MLflow
+    Dataset, which has its own targets; columns that are no model inputs may be properties.
     ``y``: (n,) labels or values, or one-hot. ``recipe``: a mapping, a shipped name, a path, or ``"auto"``.
     ``task``: ``classifier`` or ``regressor`` where it cannot be told. ``metadata``: a frame of n rows with
-    further columns for properties. ``allow_code`` trusts ``module:function`` in a recipe file. With a ``gate`` in the
-    recipe the result has its verdict.
+    further columns for properties. ``predictions``: (n,) or (n, K), or a frame of K columns. ``allow_code`` trusts
+    ``module:function`` in a recipe file. With a ``gate`` in the recipe the result has its verdict.
 
     Raises:
         RecipeError, DataError, ModelError: what came cannot be evaluated; nothing was computed.
         EvaluationIncomplete: some tests failed and the recipe does not say ``on_error: record``; the
             exception's ``result`` holds all the others.
     """
-    result = evaluate(model, X, y, load_recipe(recipe, allow_code=allow_code), task=task, metadata=metadata)
+    data = as_data(X, y, metadata)
+    data = data if predictions is None else replace(data, predictions=predictions)
+    result = evaluate(model, data, None, load_recipe(recipe, allow_code=allow_code), task=task)
     if result.failed and result.recipe["on_error"] == "raise":
         raise EvaluationIncomplete(failure_text(result), result)
     return result
@@ -127,7 +131,7 @@ def prepare(
     recipe = recipe.model_copy(update={"log_examples": capped_log_examples(recipe.log_examples)})
     settled = settle(model, X, y, recipe, task=task, metadata=metadata, columns=columns)
     recipe, plan, examples = settled.recipe, settled.plan, settled.examples
-    first = _first_predictions(settled.model, examples, recipe)
+    first = _first_predictions(settled, recipe)
     scorer, targets = settle_scorer(settled.model, first, examples.targets, recipe)
     properties = (*plan.properties, *([_class_levels(scorer, targets)] if recipe.class_test else []))
     roles = _with_target_slices(plan.roles, recipe, scorer, targets)
@@ -145,7 +149,7 @@ def run(prepared: Prepared) -> Result:
     """Sweep, and infer what the score table tells."""
     started = time.monotonic()
     settled, scorer, targets, roles = prepared.settled, prepared.scorer, prepared.targets, prepared.roles
-    opened, recipe, examples, plan = settled.model, settled.recipe, settled.examples, settled.plan
+    opened, recipe, examples, plan = settled.model, settled.recipe, settled.asked, settled.plan
     properties = list(prepared.properties)
     sweep = Sweep(
         opened, scorer, targets, examples, plan.tests, properties, plan.predicted,
@@ -171,11 +175,12 @@ def run(prepared: Prepared) -> Result:
     return result
 
 
-def _first_predictions(model: Model, examples: Examples, recipe: Recipe) -> Predictions:
-    """Predict the first chunk, unperturbed: what comes out decides how the model is scored."""
-    inputs = fresh_copy(examples.take(slice(0, CHUNK)).inputs)
+def _first_predictions(settled: Settled, recipe: Recipe) -> Predictions:
+    """Predict the first chunk, unperturbed: what comes out decides how the model is scored. Recorded: all of them."""
+    first = slice(0, CHUNK if settled.asked is settled.examples else None)
+    inputs = fresh_copy(settled.asked.take(first).inputs)
     try:
-        return predict_in_calls(model, inputs, recipe.batch_size)
+        return predict_in_calls(settled.model, inputs, recipe.batch_size)
     except SensieError:
         raise
     except Exception as error:
@@ -268,7 +273,7 @@ def _result(
         model_name=settled.model.name,
         choices=settled.choices,
         warnings=(*scorer.warnings, *cut_short(sweep)),
-        n_predictions=sweep.n_predictions,
+        n_predictions=sweep.n_predictions if settled.asked is settled.examples else 0,
         n_planned=sweep.n_planned,
         seconds=time.monotonic() - started,
         prefix=recipe.prefix,

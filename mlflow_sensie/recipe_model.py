@@ -190,10 +190,10 @@ class Recipe(Spec):
     value_range: tuple[float, float] | Mapping[Literal["mean", "std"], Any] | None = None
     preprocess: str | Callable[..., Any] | None = None
     score: ScoreSpec = None
-    output: Literal["auto", "probability", "logits", "log_proba", "labels"] = "auto"
+    output: Literal["auto", "probability", "logits", "log_proba", "labels", "score"] = "auto"
     pos_label: Any = None
     label_list: tuple[Any, ...] | None = None
-    predictions: str | int | None = None
+    predictions: str | int | tuple[str, ...] | None = None
     properties: tuple[PropertySpec, ...] = ()
     property_table: Any = None
     perturbations: tuple[PerturbationSpec, ...] = ()

@@ -95,11 +95,23 @@ def _settle(model: Model, first: Predictions, targets: NDArray[Any], recipe: Rec
         function = recipe.score if callable(recipe.score) else load_target(recipe.score)
         scorer = Scorer("custom", SCALES["custom"], lambda p, t: function(_frame_or_array(p), t), source=model.source)
         return scorer, Targets(targets)
+    if recipe.output == "score":
+        return _given(model, first), Targets(targets)
     if (model.task or _guess_task(first, targets, recipe)) == "regressor":
         return _regression(model, first, targets, recipe)
     if recipe.score in REGRESSION:
         raise DataError(f"score: {recipe.score} is for regressors; this is a classifier")
     return _classification(model, first, targets, recipe)
+
+
+def _given(model: Model, all_of_them: Predictions) -> Scorer:
+    """The scorer of recorded predictions that are the scores themselves; of all of them the bounds are told."""
+    values = all_of_them.values
+    if values.ndim != 1 or values.dtype.kind not in "fiub":
+        raise ModelError(f"output: score needs one column of numbers; {values.dtype} of shape {values.shape} came")
+    lower, upper = (0.0, 1.0) if _in_unit(_present(values.astype(np.float64))) else (None, None)
+    scale = ScoreScale(lower, upper, "score")
+    return Scorer("custom", scale, lambda p, t: np.asarray(p.values, dtype=np.float64), source=model.source)
 
 
 def _frame_or_array(predictions: Predictions) -> Any:

@@ -8,29 +8,36 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mlflow_sensie.auto import MOST_EXAMPLES, choose
-from mlflow_sensie.dataset import Examples, make_examples
+from mlflow_sensie.dataset import CHUNK, Examples, make_examples
 from mlflow_sensie.engines import check_engine
 from mlflow_sensie.errors import DataError, RecipeError
 from mlflow_sensie.models import Model, open_model
 from mlflow_sensie.plan import Plan, align_by_key, make_plan, read_property_table, stratified_sample
 from mlflow_sensie.plugins import load_target
 from mlflow_sensie.recipe_model import Recipe
+from mlflow_sensie.recorded import as_asked, as_model, take_out
 from mlflow_sensie.sources import Data, as_data
+from mlflow_sensie.stored import Stored
 
 TEXT_WORDS = 3  # words per cell, on average, from which strings are texts rather than categories
 
 
 @dataclass(frozen=True)
 class Settled:
-    """What loose input comes to: a model, examples, a recipe with every choice written out, and its plan."""
+    """What loose input comes to: a model, examples, a recipe with every choice written out, and its plan.
+
+    ``asked`` are the examples as the model is given them: others than ``examples`` where predictions are recorded.
+    """
 
     model: Model
     examples: Examples
     recipe: Recipe
     plan: Plan
     choices: tuple[str, ...]
+    asked: Examples
 
 
 def settle(
@@ -48,18 +55,36 @@ def settle(
     ``X`` is ``Data``, an MLflow Dataset, or inputs with ``y`` and ``metadata`` beside them.
     """
     check_engine(recipe)
+    data = as_data(X, y, metadata)
+    if model is None:
+        return _settle_recorded(take_out(data, recipe), recipe, task, columns)
+    if data.predictions is not None or isinstance(recipe.predictions, tuple):
+        raise RecipeError("recorded predictions came, and a model as well; pass one of them (model=None)")
+    if recipe.output == "score":
+        raise RecipeError("output: score is for recorded predictions (model=None); give a model a score function")
     custom_score = callable(recipe.score) or ":" in str(recipe.score or "")
     opened = open_model(model, task=task, plain_predict=custom_score or recipe.output == "labels")
     usual = None if custom_score else opened.usual
     opened = replace(opened, preprocess=_function(recipe.preprocess), pick=recipe.predictions, usual=usual)
-    recipe, examples = _prepare(opened, as_data(X, y, metadata), recipe, columns)
+    recipe, examples, _ = _prepare(opened, data, recipe, columns)
+    return _planned(opened, recipe, examples, examples)
+
+
+def _settle_recorded(data: Data, recipe: Recipe, task: str | None, columns: tuple[str, ...] | None) -> Settled:
+    """Settle what can be said of predictions that are there already."""
+    opened = as_model(data.predictions, task)
+    recipe, examples, chosen = _prepare(opened, data, recipe, columns)
+    return _planned(opened, recipe, examples, as_asked(examples, chosen))
+
+
+def _planned(opened: Model, recipe: Recipe, examples: Examples, asked: Examples) -> Settled:
     choices: tuple[str, ...] = ()
     if recipe.recipe == "auto" and not {"properties", "perturbations"} <= recipe.model_fields_set:
-        recipe, choices = choose(recipe, examples, opened)
+        recipe, choices = choose(recipe, examples, opened if asked is examples else None)
     if not recipe.n_tests:
         raise RecipeError("the recipe has no tests; name properties, perturbations or class_test")
     plan = make_plan(recipe, examples)
-    return Settled(opened, examples, _with_magnitudes(recipe, plan), plan, choices)
+    return Settled(opened, examples, _with_magnitudes(recipe, plan), plan, choices, asked)
 
 
 def _with_magnitudes(recipe: Recipe, plan: Plan) -> Recipe:
@@ -72,8 +97,13 @@ def _with_magnitudes(recipe: Recipe, plan: Plan) -> Recipe:
     return recipe.model_copy(update={"perturbations": written})
 
 
-def _prepare(model: Model, data: Data, recipe: Recipe, columns: tuple[str, ...] | None) -> tuple[Recipe, Examples]:
-    """Turn data into examples, with the property table beside them, sampled where the recipe says so."""
+def _prepare(
+    model: Model, data: Data, recipe: Recipe, columns: tuple[str, ...] | None
+) -> tuple[Recipe, Examples, NDArray[np.intp]]:
+    """Turn data into examples, with the property table beside them, sampled where the recipe says so.
+
+    Also return their positions in the data.
+    """
     table, key = (None, None) if recipe.property_table is None else read_property_table(recipe.property_table)
     said, signed = recipe.input_shape, model.schema.shape
     if said and signed and len(signed) > 1 and said != signed:
@@ -93,13 +123,16 @@ def _prepare(model: Model, data: Data, recipe: Recipe, columns: tuple[str, ...] 
     if key is not None and table is not None:
         examples = examples.with_metadata(align_by_key(table, key, examples.column(key)))
     size = recipe.max_examples or (MOST_EXAMPLES if recipe.recipe == "auto" else None)
+    chosen = np.arange(len(examples))
     if size is not None and size < len(examples):
-        examples = examples.select(stratified_sample(examples.targets, size, recipe.seed))
-    return recipe.model_copy(update={"max_examples": size}), examples
+        chosen = stratified_sample(examples.targets, size, recipe.seed)
+        examples = examples.select(chosen)
+    return recipe.model_copy(update={"max_examples": size}), examples, chosen
 
 
 def _text_column(model: Model, X: Any) -> tuple[str, ...] | None:
     """Which of several columns is the text, for a model that takes one column of texts, whatever its name."""
+    X = X.take(slice(0, CHUNK)) if isinstance(X, Stored) else X
     if not (model.schema.texts and isinstance(X, pd.DataFrame) and X.shape[1] > 1):
         return None
     strings = [str(name) for name in X.columns if pd.api.types.is_string_dtype(X[name])]

@@ -312,11 +312,6 @@ def test_wrong_data_and_models_are_said(labelled: pd.DataFrame, experiment_id: s
     refused(ModelError, "output: logits", logits, labelled, config)
 
 
-def test_static_predictions_are_not_built(labelled: pd.DataFrame, experiment_id: str) -> None:
-    data = labelled.assign(p=classify(labelled))
-    refused(ModelError, "model=None", None, data, {"sensie": RECIPE}, predictions="p")
-
-
 def test_predictions_names_the_output_column(labelled: pd.DataFrame, experiment_id: str) -> None:
     """MLflow's argument and the recipe's key mean the same, and may not disagree."""
 
