@@ -184,6 +184,7 @@ def fit_perturbation(
 ) -> PerturbationFit:
     """Fit a perturbation test to the examples that it was asked of so far."""
     asked = table.asked(test.columns)
+    followed = set(test.expected_columns) <= set(table.columns)
     return perturbation_test(
         functools.partial(sweep_scores, test, asked),
         scorer.scale,
@@ -195,6 +196,7 @@ def fit_perturbation(
         design=design_of(asked),
         family=recipe.family,
         shape=Shape(spec.fit_range or recipe.inference.fit_range, recipe.inference.polynomial),
+        expected=functools.partial(sweep_expected, test, asked) if followed else None,
     )
 
 
@@ -217,6 +219,13 @@ def allowed_drop(spec: PerturbationSpec, recipe: Recipe) -> AllowedDrop:
 def sweep_scores(test: SweepTest, table: Scores) -> Iterator[NDArray[np.float64]]:
     """Yield the scores of a perturbation test block by block, (n, 1 + J): clean, then every magnitude."""
     columns = [CLEAN, *test.columns]
+    for block in table.blocks(columns):
+        yield np.column_stack([block[name] for name in columns])
+
+
+def sweep_expected(test: SweepTest, table: Scores) -> Iterator[NDArray[np.float64]]:
+    """Yield what the model itself expects to score, in the form of ``sweep_scores``."""
+    columns = [EXPECTED, *test.expected_columns]
     for block in table.blocks(columns):
         yield np.column_stack([block[name] for name in columns])
 

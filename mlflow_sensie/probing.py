@@ -154,6 +154,7 @@ def run(prepared: Prepared) -> Result:
     sweep = Sweep(
         opened, scorer, targets, examples, plan.tests, properties, plan.predicted,
         recipe.batch_size, recipe.seed, recipe.missing, roles.columns(), _stopping(recipe, scorer, targets, plan),
+        recipe.calibration and scorer.announces,
     )  # fmt: skip
     with Bar(len(examples), sweep.n_planned, may_stop=sweep.stopping.order is not None) as bar:
         sweep.progress = bar
@@ -236,6 +237,13 @@ def _stopping(recipe: Recipe, scorer: Scorer, targets: Targets, plan: Plan) -> S
     return Stopping(stratified_order(strata_of(targets), recipe.seed), precise, seconds)
 
 
+def _not_followed(recipe: Recipe, scorer: Scorer) -> tuple[str, ...]:
+    """Say where calibration was asked for and the score is none that a model announces."""
+    if not recipe.calibration or scorer.announces:
+        return ()
+    return (f"calibration: the score is {scorer.kind!r}, of which no model says what to expect; it needs probability",)
+
+
 def _table_metadata(recipe: Recipe, scorer: Scorer, plan: Plan, digest: str) -> dict[str, Any]:
     return {
         "score": scorer.kind,
@@ -272,7 +280,7 @@ def _result(
         data_sha256=prepared.data_sha256,
         model_name=settled.model.name,
         choices=settled.choices,
-        warnings=(*scorer.warnings, *cut_short(sweep)),
+        warnings=(*scorer.warnings, *_not_followed(recipe, scorer), *cut_short(sweep)),
         n_predictions=sweep.n_predictions if settled.asked is settled.examples else 0,
         n_planned=sweep.n_planned,
         seconds=time.monotonic() - started,

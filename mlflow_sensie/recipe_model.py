@@ -202,7 +202,7 @@ class Recipe(Spec):
     weights: str | None = None
     cluster: str | None = None
     interactions: bool | tuple[tuple[str, str], ...] = False
-    calibration: Any = False
+    calibration: bool = False
     inference: InferenceSpec = InferenceSpec()
     allowed_drop: AllowedDrop = 0.1
     max_examples: int | None = Field(default=None, ge=2)

@@ -34,6 +34,11 @@ def score_column(slug: str, index: int) -> str:
     return f"score/{slug}/{index}"
 
 
+def expected_column(slug: str, index: int) -> str:
+    """Name of the column that holds the scores that the model announces itself at a test's index-th magnitude."""
+    return f"expected/{slug}/{index}"
+
+
 class Scores(Protocol):
     """What inference reads: the score table, or a part of its rows."""
 

@@ -55,9 +55,14 @@ class Scorer:
     warnings: tuple[str, ...] = ()
     answers: Callable[[Predictions], list[Any]] = lambda predictions: [""] * len(predictions.values)
 
+    @property
+    def announces(self) -> bool:
+        """Whether the model's probabilities say what to expect of the score."""
+        return self.probabilities is not None and self.kind == "probability"
+
     def expected(self, predictions: Predictions) -> Floats | None:
         """Return the score (n,) that the model's own probabilities announce, Σ_k p_k²; for probabilities only."""
-        if self.probabilities is None or self.kind != "probability":
+        if self.probabilities is None or not self.announces:
             return None
         return np.asarray(np.square(self.probabilities(predictions)).sum(axis=1))
 

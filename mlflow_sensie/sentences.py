@@ -46,7 +46,7 @@ def sentence(result: Result, test: TestResult) -> str:
     """Say what a test that succeeded found."""
     fit = test.fit
     if isinstance(fit, PerturbationFit):
-        return f"{_drop(test, fit)}, and {_holds(result, test, fit)}."
+        return f"{_drop(test, fit)}, and {_holds(result, test, fit)}{_announced(fit)}."
     if isinstance(fit, PropertyFit):
         return f"{_change(test, fit)}{_claim(fit)}."
     return _levels(fit)
@@ -108,6 +108,16 @@ def _holds(result: Result, test: TestResult, fit: PerturbationFit) -> str:
         return f"{kept} up to {words.with_unit(points[0], unit)} (surely to {bounds[0]})"
     said = words.with_unit(f"{points[0]} to {points[1]}", unit)
     return f"{kept} from {said} (surely from {bounds[0]} to {bounds[1]})"
+
+
+def _announced(fit: PerturbationFit) -> str:
+    """Whether the model's own confidence falls with the score; nothing where that was not followed."""
+    found = fit.unexpected
+    if found is None or not excludes_zero(found) or abs(found.value) < fit.rope:
+        return "" if found is None else "; the model's own confidence follows"
+    if found.value < 0:
+        return f"; its confidence does not follow: a fall of {_said(found, -1)} is not announced"
+    return f"; the model announces a larger fall, by {_said(found)}"
 
 
 def _kept(result: Result, test: TestResult) -> str:

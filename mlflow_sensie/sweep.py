@@ -18,7 +18,7 @@ from mlflow_sensie.outputs import Predictions
 from mlflow_sensie.perturbations.base import Perturbation, fresh_copy
 from mlflow_sensie.progress import Progress
 from mlflow_sensie.property_data import PredictedProperty, PropertyData
-from mlflow_sensie.scores import CLEAN, EXPECTED, ID, TARGET, ScoreTable, property_column, score_column
+from mlflow_sensie.scores import CLEAN, EXPECTED, ID, TARGET, ScoreTable, expected_column, property_column, score_column
 from mlflow_sensie.scoring import Scorer, Targets
 from mlflow_sensie.stopping import Reason, Stop, Stopping
 
@@ -39,6 +39,11 @@ class SweepTest:
         """The columns of its scores in the score table, one per magnitude."""
         return [score_column(self.slug, index) for index in range(len(self.magnitudes))]
 
+    @property
+    def expected_columns(self) -> list[str]:
+        """The columns of the scores that the model itself announces, where these are followed."""
+        return [expected_column(self.slug, index) for index in range(len(self.magnitudes))]
+
 
 @dataclass
 class Sweep:
@@ -46,7 +51,8 @@ class Sweep:
 
     ``columns``, each (n,), go into the score table as they are. ``run`` gives the table; ``failures`` maps the
     slug of a failed test to its error, and ``stopped`` that of one that did not see all examples to where and why
-    it stopped. ``done`` examples are behind it, and ``n_predictions`` rows were predicted for their scores.
+    it stopped. ``done`` examples are behind it, and ``n_predictions`` rows were predicted for their scores. With
+    ``calibration`` the score that the model itself announces is kept at every magnitude.
     """
 
     model: Model
@@ -61,6 +67,7 @@ class Sweep:
     missing: str = "fail"
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     stopping: Stopping = field(default_factory=Stopping)
+    calibration: bool = False
     progress: Progress = field(default_factory=Progress)
     failures: dict[str, TestFailure] = field(default_factory=dict)
     stopped: dict[str, Stop] = field(default_factory=dict)
@@ -101,7 +108,7 @@ class Sweep:
         table = self._without_failed(table) if self.failures else table
         for test in self.tests:
             if test.slug in self.stopped:
-                table.end(test.columns, self.stopped[test.slug].n)
+                table.end(self._columns_of(test), self.stopped[test.slug].n)
         return table
 
     def reason(self, slug: str) -> Reason:
@@ -109,6 +116,9 @@ class Sweep:
         if slug in self.stopped:
             return self.stopped[slug].reason
         return "all" if self.done == len(self.examples) else "time_budget"
+
+    def _columns_of(self, test: SweepTest) -> list[str]:
+        return [*test.columns, *(test.expected_columns if self.calibration else [])]
 
     def _runs(self, test: SweepTest) -> bool:
         return test.slug not in self.failures and test.slug not in self.stopped
@@ -139,7 +149,7 @@ class Sweep:
     def _without_failed(self, table: ScoreTable) -> ScoreTable:
         """Forget the scores that a test had before it failed: a part of the examples is no result."""
         failed = [test for test in self.tests if test.slug in self.failures]
-        lost = [column for test in failed for column in test.columns]
+        lost = [column for test in failed for column in self._columns_of(test)]
         cleared = ScoreTable()
         for block in table.blocks():
             cleared.append({**block, **dict.fromkeys(lost, np.full(len(block[ID]), np.nan))})
@@ -162,7 +172,7 @@ class Sweep:
         block |= {name: scores[name] for name in (CLEAN, *measured) if name in scores}
         unknown = np.full(len(chunk), np.nan)
         for test in self.tests:
-            block |= {column: scores[column] if self._runs(test) else unknown for column in test.columns}
+            block |= {name: scores[name] if self._runs(test) else unknown for name in self._columns_of(test)}
         return block
 
     def _pieces(self, chunk: Examples, number: int) -> Iterator[_Piece]:
@@ -210,6 +220,9 @@ class Sweep:
             scores[piece.column] = found
             if piece.test is None:
                 scores |= self._of_clean(answer)
+            elif self.calibration and (expected := self.scorer.expected(answer)) is not None:
+                names = dict(zip(piece.test.columns, piece.test.expected_columns, strict=True))
+                scores[names[piece.column]] = expected
         except Exception as error:
             if piece.test is None or piece.magnitude is None:
                 raise ModelError(f"the model failed on the unperturbed examples, {self._place}: {error}") from error

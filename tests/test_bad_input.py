@@ -344,7 +344,7 @@ def wrong_inference() -> list[Case]:
 
 
 NOT_BUILT = {
-    "calibration": True, "checkpoint": "folder",
+    "checkpoint": "folder",
 }  # fmt: skip
 
 

@@ -121,6 +121,14 @@ def category(labels: Sequence[str], n: int = 1000, missing: int = 0) -> Category
     return category_test(lambda: [(level, score)], PROBABILITY, levels=labels)
 
 
+def followed() -> PerturbationFit:
+    fall, rng = np.array([[0, 0.1, 0.25, 0.5]]), np.random.default_rng(0)
+    scores = np.clip(0.9 - fall * rng.uniform(0.5, 1.5, (300, 1)), 0, 1)
+    expected = np.clip(0.9 - 0.3 * fall + 0.02 * rng.normal(size=(300, 1)), 0, 1)
+    blocks = {"expected": lambda: [expected], "magnitudes": [1.0, 2.0, 4.0], "neutral": 0.0}
+    return perturbation_test(lambda: [scores], PROBABILITY, **blocks)
+
+
 def regression() -> PerturbationFit:
     rng = np.random.default_rng(0)
     scores = -np.abs(rng.normal(size=(400, 1))) * np.array([[0.4, 0.5, 0.6, 0.9, 1.4]])
@@ -181,6 +189,7 @@ def case(name: str) -> TestResult:
             ),
             "factor",
         ),
+        "calibration": lambda: make_test("noise", "perturbation", followed(), "px"),
         "below": lambda: make_test("tilt", "perturbation", sweep(sides[:3], lambda x: falling(x, 28, 8)), "degrees"),
         "half censored": lambda: make_test(
             "shift",
@@ -214,7 +223,18 @@ def case(name: str) -> TestResult:
 
 
 PARTS = ["part of a sweep", "part of two sides"]
-CURVES = ["rotation", "two sides", "below", "half censored", "flat", "logarithmic", "no neutral", "few", *PARTS]
+CURVES = [
+    "rotation",
+    "two sides",
+    "below",
+    "half censored",
+    "flat",
+    "logarithmic",
+    "no neutral",
+    "few",
+    "calibration",
+    *PARTS,
+]
 RANKED = ["ranks", "ranked counts", "ranked dates"]
 PROPERTIES = ["bins", "counts", "missing", "flag", "dates", "seconds", "no bins", "bent", "ranked part", *RANKED]
 CASES = [
@@ -357,6 +377,15 @@ def test_ranked_points_stand_at_their_rank_and_ticks_say_values(name: str) -> No
     for text, share in at.items():
         value = fit.ranks.value(share)
         assert text == (words.date(float(value)) if name == "ranked dates" else words.number(float(value)))
+
+
+def test_what_the_model_expects_is_drawn_and_the_unexpected_said() -> None:
+    fit, found = case("calibration").fit, figure("calibration")
+    drawn = one(found.axes[0], "expected")
+    assert drawn.get_xdata() == pytest.approx([0, 1, 2, 4])
+    assert drawn.get_ydata() == pytest.approx(fit.calibration.expected)
+    assert words.with_interval("unexpected", fit.unexpected) in said(found, "subtitle")
+    assert "what the model expects" in [text.get_text() for text in found.legends[0].get_texts()]
 
 
 @pytest.mark.parametrize("name", [*PARTS, "bent", "ranked part"])

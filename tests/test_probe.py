@@ -106,6 +106,69 @@ def test_part_of_a_curve_and_a_polynomial_are_fitted_beside_the_line() -> None:
     assert "fit_range: auto" in result.recipe_yaml and "polynomial: 2" in result.recipe_yaml
 
 
+def noisy(knows: bool) -> Any:
+    """A binary model of x = ±1.5 + noise; ``knows`` whether it takes the noise that was added into account."""
+
+    def model(X: pd.DataFrame) -> Any:
+        variance = 1 + 9 * X["p"] ** 2 if knows else 1.0
+        q = 1 / (1 + np.exp(-3 * (X["x"] + 3 * X["p"] * X["added"]) / variance))
+        return np.column_stack([1 - q, q])
+
+    return model
+
+
+NOISE = {"name": "noise", "apply": lambda x, p: x.assign(p=p), "magnitudes": [0.25, 0.5, 1], "neutral": 0}
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_calibration_follows_what_the_model_itself_expects(knows: bool) -> None:
+    n = 4000
+    rng = np.random.default_rng(28)
+    y = rng.integers(0, 2, n)
+    X = pd.DataFrame({"x": 3.0 * y - 1.5 + rng.normal(size=n), "added": rng.normal(size=n), "p": 0.0})
+    result = probe(noisy(knows), X, y, {"perturbations": [NOISE], "calibration": True})
+    found, table = result.tests["noise"].metrics, result.score_table
+    assert found["effect_hi95"] < -0.2
+    assert (abs(found["unexpected"]) < 0.03) if knows else (found["unexpected_hi95"] < -0.2)
+    assert table is not None
+    expected = [table.column(name).mean() for name in ("expected", *(f"expected/noise/{k}" for k in range(3)))]
+    assert result.tests["noise"].fit.calibration.expected == pytest.approx(expected)
+    assert mlflow_sensie.Result.from_json(result.to_json()).tests == result.tests
+    plain = probe(noisy(knows), X, y, {"perturbations": [NOISE]})
+    assert set(found) - set(plain.tests["noise"].metrics) == {"unexpected", "unexpected_lo95", "unexpected_hi95"}
+    assert plain.score_table is not None and "expected/noise/0" not in plain.score_table.columns
+    assert result.n_predictions == plain.n_predictions and result.recipe_sha256 != plain.recipe_sha256
+
+
+def test_calibration_needs_a_score_that_is_announced() -> None:
+    rng = np.random.default_rng(29)
+    y = rng.integers(0, 2, 200)
+    X = pd.DataFrame({"x": 3.0 * y - 1.5 + rng.normal(size=200), "added": rng.normal(size=200), "p": 0.0})
+    result = probe(noisy(True), X, y, {"perturbations": [NOISE], "calibration": True, "score": "correct"})
+    assert "unexpected" not in result.tests["noise"].metrics
+    assert any("calibration: the score is 'correct'" in text for text in result.warnings)
+
+
+def test_calibration_of_a_test_that_fails_or_stops_early() -> None:
+    n = 2000
+    rng = np.random.default_rng(30)
+    y = rng.integers(0, 2, n)
+    X = pd.DataFrame({"x": 3.0 * y - 1.5 + rng.normal(size=n), "added": rng.normal(size=n), "p": 0.0})
+
+    def broken(x: pd.DataFrame, p: float) -> pd.DataFrame:
+        if p > 1:
+            raise ValueError("too much")
+        return x.assign(p=p)
+
+    specs = [NOISE, {"name": "broken", "apply": broken, "magnitudes": [1, 2], "neutral": 0}]
+    recipe = {"perturbations": specs, "calibration": True, "on_error": "record", "precision": 0.1}
+    result = probe(noisy(True), X, y, recipe)
+    assert result.tests["broken"].metrics == {"ok": 0.0}
+    found = result.tests["noise"].metrics
+    assert found["n"] < n and abs(found["unexpected"]) < 0.1 and result.score_table is not None
+    assert np.isnan(result.score_table.column("expected/broken/0")).all()
+
+
 def nothing_there(n: int = 400) -> tuple[Any, pd.DataFrame, Any]:
     """A model whose score depends on none of eight columns."""
     rng = np.random.default_rng(26)

@@ -565,5 +565,5 @@ DESIGN_TABLE = """
 def test_a_known_key_that_says_its_default_is_let_through() -> None:
     recipe = load_recipe({"class_test": True, "calibration": False, "log_examples": "ids", "slices": None})
     assert recipe.class_test
-    with pytest.raises(NotBuiltError, match="'calibration' is known but not built"):
-        load_recipe({"class_test": True, "calibration": True})
+    with pytest.raises(NotBuiltError, match="'checkpoint' is known but not built"):
+        load_recipe({"class_test": True, "checkpoint": "folder"})

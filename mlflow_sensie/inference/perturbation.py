@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mlflow_sensie.inference.calibration import Calibration, calibration_of
 from mlflow_sensie.inference.chance import chance_of_sensitive
 from mlflow_sensie.inference.contrast import ENOUGH, Guarded, contrast_posteriors
 from mlflow_sensie.inference.curve import Curve, Line, curve_of
@@ -106,6 +107,12 @@ class PerturbationFit:
     family: int = 1
     fit_range: tuple[RangeFit, ...] = ()
     polynomials: tuple[Polynomial, ...] = ()
+    calibration: Calibration | None = None
+
+    @property
+    def unexpected(self) -> Interval | None:
+        """Give the part of the effect that the model's own confidence does not announce, where that was followed."""
+        return self.calibration.unexpected if self.calibration is not None else None
 
     @property
     def chance(self) -> float:
@@ -171,6 +178,9 @@ class PerturbationFit:
         if len(self.sides) == 2:
             out |= {f"{side.side}_effect": side.effect.value for side in self.sides}
             out |= {f"holds_until_{side.side}": side.holds.value for side in self.sides}
+        if self.unexpected is not None:
+            found = self.unexpected
+            out |= {"unexpected": found.value, "unexpected_lo95": found.lo95, "unexpected_hi95": found.hi95}
         return out
 
 
@@ -186,6 +196,7 @@ def perturbation_test(
     design: DesignBlocks | None = None,
     family: int = 1,
     shape: Shape = NOTHING,
+    expected: ScoreBlocks | None = None,
 ) -> PerturbationFit:
     """Estimate slope, effect, drops and holds-until of a sweep from the examples' own scores.
 
@@ -196,7 +207,8 @@ def perturbation_test(
     the unit. Examples with a score that is not finite are dropped and counted: where scores are missing
     because they would be low, nothing can repair that. `design()` yields, for every block, the weights and
     clusters of its rows. The intervals of `family` tests hold together; `shape` says what to fit beside the
-    lines. Raises ValueError for magnitudes it cannot use and for fewer than two examples.
+    lines. `expected()` yields the model's own expected scores, block by block like the scores. Raises ValueError
+    for magnitudes it cannot use and for fewer than two examples.
     """
     sweep, floor = Sweep.of(magnitudes, neutral, log_distance), Floor.of(allowed_drop, scale.fractional)
     sums = sum_scores(blocks, sweep.width, scale, design)
@@ -212,6 +224,8 @@ def perturbation_test(
     count, own_count = len(fits), own.shape[1]
     fit = _summary(sweep, sums, fits, found[count], found[count + 1 : own_count], scale, rope, family)
     more = beside.fits(found[own_count:], reach, {side.side: side.few_informative for side in fits})
+    if expected is not None:
+        more["calibration"] = calibration_of(sweep, sums, blocks, expected, scale, design, family)
     return replace(fit, **more, flags=(*fit.flags, *lacking(shape, more, count)))
 
 

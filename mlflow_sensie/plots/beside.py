@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlflow_sensie.inference import Polynomial, RangeFit
+from mlflow_sensie.inference import PerturbationFit, Polynomial, RangeFit
 from mlflow_sensie.plots import words
 from mlflow_sensie.plots.canvas import INK, PURPLE
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SHADE: dict[str, Any] = {"color": INK, "alpha": 0.07, "linewidth": 0}
 THICK: dict[str, Any] = {"color": INK, "linewidth": 2.2, "linestyle": "-"}
 BAND: dict[str, Any] = {"color": PURPLE, "alpha": 0.2, "linewidth": 0}
+ANNOUNCED: dict[str, Any] = {"color": INK, "linewidth": 1.1, "linestyle": (0, (2, 1.2)), "marker": "s"}
+ANNOUNCED |= {"markersize": 4.2, "markerfacecolor": "white", "markeredgecolor": INK, "markeredgewidth": 0.9}
 CURVED: dict[str, Any] = {"color": PURPLE, "linewidth": 1.5, "linestyle": (0, (6, 1.5, 1.5, 1.5))}
 
 
@@ -53,10 +55,24 @@ def range_phrase(test: TestResult, part: RangeFit) -> str:
     return f"shaded, {over}{chosen}: {words.with_interval('effect', part.effect)}"
 
 
+def draw_expected(ax: Axes, fit: PerturbationFit) -> None:
+    """Join the mean scores that the model itself announces over the sweep."""
+    if fit.calibration is None:
+        return
+    at = list(fit.magnitudes) if fit.neutral is None else [fit.neutral, *fit.magnitudes]
+    points = sorted(zip(at, fit.calibration.expected[-len(at) :], strict=True))
+    ax.plot([p for p, _ in points], [y for _, y in points], **ANNOUNCED, zorder=2.2, label="expected")
+
+
 def texts(fit: Any) -> list[str]:
     """Name what is drawn, for the legend."""
+    announced = ["what the model expects"] if getattr(fit, "calibration", None) else []
     ranges = ["fit over the shaded range"] if fit.fit_range else []
-    return [*ranges, *(f"polynomial of order {order}" for order in sorted({each.order for each in fit.polynomials}))]
+    return [
+        *announced,
+        *ranges,
+        *(f"polynomial of order {order}" for order in sorted({each.order for each in fit.polynomials})),
+    ]
 
 
 def signs(fit: Any) -> list[Any]:
@@ -64,5 +80,6 @@ def signs(fit: Any) -> list[Any]:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
+    announced = [Line2D([], [], **ANNOUNCED)] if getattr(fit, "calibration", None) else []
     shaded = [(Patch(**SHADE), Line2D([], [], **THICK))] if fit.fit_range else []
-    return [*shaded, *([(Patch(**BAND), Line2D([], [], **CURVED))] if fit.polynomials else [])]
+    return [*announced, *shaded, *([(Patch(**BAND), Line2D([], [], **CURVED))] if fit.polynomials else [])]

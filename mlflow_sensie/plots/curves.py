@@ -158,7 +158,7 @@ def _score_range(fit: Fit, score: ScoreInfo) -> Span:
         points = [p for p in marks.points_of(curve, at) if p.x in {x for x, _, _ in bars}]
         seen += [y for p in points for y in (p.mean, p.low, p.high) if y is not None]
     if isinstance(fit, PerturbationFit):
-        seen += [fit.clean.value, floor_of(fit, score)]
+        seen += [fit.clean.value, floor_of(fit, score), *(fit.calibration.expected if fit.calibration else ())]
     for line in _lines(fit):
         mean, low, high = line.at(np.array([line.start, line.stop]))
         seen += [*mean] if fit.curve is not None else [*low, *high]
@@ -177,6 +177,7 @@ def _draw_fit(ax: Axes, fit: Fit, score: ScoreInfo) -> None:
         known = marks.points_of(fit.curve, fit.curve.p)
         joined: dict[str, Any] = {"color": SKY, "linewidth": 1.0, "linestyle": "-", "zorder": 2}
         ax.plot([p.x for p in known], [p.mean for p in known], **joined, label="curve")
+        beside.draw_expected(ax, fit)
     marks.draw_sds(ax, [bar for curve, at in parts for bar in marks.sds_of(curve, at, score)])
     marks.draw_points(ax, [point for curve, at in parts for point in marks.points_of(curve, at)])
     for line in _lines(fit):

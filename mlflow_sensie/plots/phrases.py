@@ -45,6 +45,7 @@ def perturbation_phrases(test: TestResult) -> list[str]:
         f"from {words.quantity(unit, *ends)}{', the worse side' if len(fit.sides) > 1 else ''}",
         words.with_interval("mean drop", fit.mean_drop),
         holds_phrase(fit, unit),
+        "" if fit.unexpected is None else words.with_interval("unexpected", fit.unexpected),
         *range_phrases(test),
         *_count_phrases(fit),
     ]
