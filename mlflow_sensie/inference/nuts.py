@@ -14,8 +14,8 @@ from mlflow_sensie.inference.posterior import Draws
 from mlflow_sensie.inference.regression import Prior, Priors, Regression
 from mlflow_sensie.moments import FloatArray
 
-# Vehtari, Gelman, Simpson, Carpenter & Bürkner (2021): rank-normalised R-hat, and 100 effective draws per chain.
 PARAMETERS = ("effect", "slope", "noise", "intercept")
+# Vehtari, Gelman, Simpson, Carpenter & Bürkner (2021): rank-normalised R-hat, and 100 effective draws per chain.
 MOST_R_HAT, LEAST_ESS_PER_CHAIN = 1.01, 100
 
 
