@@ -24,6 +24,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import paired
+import shapes
 from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 from scipy.special import expit, ndtr
@@ -1091,6 +1092,7 @@ TABLES: list[tuple[str, list[Any], Callable[[Any, int], list[Any]], tuple[str, .
     ),
     ("Spread: power", SPREAD_POWER, study_spread, ("sensitive", "median", "lo95", "hi95")),
     *paired.TABLES,
+    *shapes.TABLES,
 ]
 
 
