@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlflow_sensie.cli_run import data_options, run
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 @click.version_option(package_name="mlflow-sensie")
 def main() -> None:
     """What is my model sensitive to, how sure are we, and is the new model worse?"""
+
+
+main.add_command(run)
 
 
 @main.group(invoke_without_command=True)
@@ -78,15 +83,15 @@ def schema() -> None:
 
 @main.command()
 @click.argument("model_uri")
-@click.option("--data", "data", required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--targets", help="The column that holds the right answers.")
+@data_options
 @click.option("--recipe", default="auto", help="A recipe to complete instead of auto: a shipped name or a path.")
 @click.option("--model-type", type=click.Choice(["classifier", "regressor"]), help="Where it cannot be told.")
 @click.option("--allow-code", is_flag=True, help="Trust module:function in a recipe file.")
 def init(
-    model_uri: str, data: Path, targets: str | None, recipe: str, model_type: str | None, allow_code: bool
-) -> None:
-    """Print the recipe that `auto` would choose for MODEL_URI on a data file or folder.
+    model_uri: str, data: str | None, targets: str | None, dataset_run: str | None, dataset: str | None, recipe: str,
+    model_type: str | None, allow_code: bool,
+) -> None:  # fmt: skip
+    """Print the recipe that `auto` would choose for MODEL_URI on a file, a folder, or a run's logged input.
 
     Written to a file, it keeps the names of the tests fixed from then on.
     """
@@ -97,7 +102,8 @@ def init(
 
     try:
         wanted = load_recipe(recipe, allow_code=allow_code)
-        settled = settle(model_uri, load(data, targets=targets), None, wanted, task=model_type)
+        given = load(data, targets=targets, dataset_run=dataset_run, dataset=dataset)
+        settled = settle(model_uri, given, None, wanted, task=model_type)
     except SensieError as error:
         raise click.ClickException(str(error)) from error
     for reason in settled.choices:
