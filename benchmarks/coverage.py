@@ -511,6 +511,12 @@ def plain_hc2(p: Array, y: Array) -> list[float]:
     return t_interval(float(c @ y / total), float(np.sqrt(variance)), df)
 
 
+def guarded(fit: PropertyFit | PerturbationFit) -> float:
+    """Tell whether a guard acted: pseudo-scores, or for a property the larger of two variances below 100 df."""
+    df = getattr(fit.posterior, "df", None) if isinstance(fit, PropertyFit) else None
+    return float("few_informative" in fit.flags or (df is not None and df < 100))
+
+
 def property_methods(scenario: Scenario, data: tuple[Array, ...]) -> dict[str, list[float]]:
     """Give each method's intervals of the slope per unit of p, and whether the guard acted."""
     p, y = data[:2]
@@ -519,7 +525,7 @@ def property_methods(scenario: Scenario, data: tuple[Array, ...]) -> dict[str, l
     fit = property_test(lambda: [(p, y, None)], scenario.scale, span=span)
     s = fit.slope
     return {
-        "robust": [s.lo50, s.hi50, s.lo95, s.hi95, float("few_informative" in fit.flags)],
+        "robust": [s.lo50, s.hi50, s.lo95, s.hi95, guarded(fit)],
         "exact": by_exact(fit),
         "plain HC2": plain_hc2(p, y),
         "Sensie's model": [x / width for x in sensie_model((p - p.mean()) / width, y)],
@@ -892,7 +898,7 @@ def study_designs(scenario: Scenario, sets: int) -> list[Row]:
                     lambda: [rows[0]], scenario.scale, magnitudes=U[1:], neutral=0.0, design=lambda d=design: [d]
                 )
             e = fit.effect
-            found[name] = [e.lo50, e.hi50, e.lo95, e.hi95, float("few_informative" in fit.flags)]
+            found[name] = [e.lo50, e.hi50, e.lo95, e.hi95, guarded(fit)]
         if c[0] < 0:
             del found["clusters unknown"]
         return found

@@ -647,7 +647,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
     dot = io.BytesIO()
     PIL.Image.new("RGB", (1, 1)).save(dot, format="PNG")
-    monkeypatch.setattr(tracking.plots, "to_png", lambda figure: dot.getvalue())
+    monkeypatch.setattr(tracking.plots, "to_png", lambda figure, dpi=150: dot.getvalue())
 
 
 @pytest.fixture
