@@ -5,33 +5,38 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from mlflow_sensie.perturbations.base import Array
-from mlflow_sensie.perturbations.pixels import ImagePerturbation
+from mlflow_sensie.perturbations.pixels import ImagePerturbation, opencv
 
 BLOCK = 32  # rows per product; measured: 24 to 48 are alike, all rows at once 3 times slower at 224 px
 CACHED = 1 << 15  # values worked on at a time, so that they stay in the processor's cache
+LARGE = 64 * 64  # pixels from which on OpenCV blurs faster: measured, 1.1 times at 64 px and 1.6 times at 224 px
+MOST_CHANNELS = 128  # of an image in OpenCV 5
 KERNEL_POINTS = 4096
 
 
-@lru_cache(maxsize=64)
-def gaussian_matrix(size: int, sigma: float, dtype: str) -> tuple[Array, int]:
-    """The (size, size) matrix of a 1-D Gaussian blur with the edge value repeated, and its radius.
-
-    Weights as in ``scipy.ndimage.gaussian_filter1d(mode="nearest", truncate=4)``.
-    """
+def gaussian_weights(sigma: float) -> Array:
+    """The weights (2r + 1,) of a 1-D Gaussian blur, as in ``scipy.ndimage.gaussian_filter1d(truncate=4)``."""
     radius = int(4.0 * sigma + 0.5)
     steps = np.arange(-radius, radius + 1)
     # at the smallest sigmas the exponent overflows to the exact limit, no blur
     with np.errstate(over="ignore"):
         weights = np.exp(-0.5 * (steps / sigma) ** 2)
-    weights /= weights.sum()
+    return np.asarray(weights / weights.sum())
+
+
+@lru_cache(maxsize=64)
+def gaussian_matrix(size: int, sigma: float, dtype: str) -> tuple[Array, int]:
+    """The (size, size) matrix of a 1-D Gaussian blur with the edge value repeated, and its radius."""
+    weights = gaussian_weights(sigma)
+    radius = len(weights) // 2
     matrix = np.zeros((size, size))
     positions = np.arange(size)
-    for step, weight in zip(steps, weights, strict=True):
+    for step, weight in enumerate(weights, start=-radius):
         np.add.at(matrix, (positions, np.clip(positions + step, 0, size - 1)), weight)
     return matrix.astype(dtype), radius
 
@@ -71,6 +76,22 @@ class Planes:
     shape: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Images:
+    """A batch of pixels (N, H, W, C), contiguous, for OpenCV's separable filter."""
+
+    pixels: Array
+    library: Any
+
+    def filtered(self, sigma: float) -> Array:
+        """The pixels after a Gaussian blur, the edge value repeated."""
+        weights, border = gaussian_weights(sigma), self.library.BORDER_REPLICATE
+        result = np.empty_like(self.pixels)
+        for image, out in zip(self.pixels, result, strict=True):
+            self.library.sepFilter2D(image, -1, weights, weights, dst=out, borderType=border)
+        return result
+
+
 @dataclass(frozen=True, kw_only=True)
 class Blur(ImagePerturbation):
     """Base of the blurs; an average cannot leave the range of the values, so nothing is clipped to [0, 1]."""
@@ -82,7 +103,7 @@ class Blur(ImagePerturbation):
         """The blurred planes (n, H, W)."""
         raise NotImplementedError
 
-    def prepare(self, inputs: Array) -> Planes:
+    def prepare(self, inputs: Array) -> Any:
         """The pixels as planes, turned once for all magnitudes."""
         pixels = self.codec(inputs).decode(inputs)
         n, height, width, channels = pixels.shape
@@ -106,11 +127,25 @@ class Blur(ImagePerturbation):
 class GaussianBlur(Blur):
     """Gaussian blur with SD p in pixels; the edge pixel is repeated outside.
 
-    Agrees with ``scipy.ndimage.gaussian_filter(mode="nearest")``.
+    Agrees with ``scipy.ndimage.gaussian_filter(mode="nearest")``. Products with matrices, or from 64 × 64 px
+    on OpenCV's filter where it is installed; they agree to 1e-6.
     """
 
     unit: ClassVar[str] = "px"
     default_magnitudes: ClassVar[tuple[float, ...]] = (0, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
+
+    def prepare(self, inputs: Array) -> Any:
+        """The pixels in the form that the faster way takes."""
+        pixels = self.codec(inputs).decode(inputs)
+        _, height, width, channels = pixels.shape
+        library = opencv() if height * width >= LARGE and channels <= MOST_CHANNELS else None
+        return super().prepare(inputs) if library is None else Images(np.ascontiguousarray(pixels), library)
+
+    def apply(self, prepared: Planes | Images, magnitude: float, draws: None) -> Array:
+        """The blurred pixels (N, H, W, C)."""
+        if isinstance(prepared, Images):
+            return prepared.filtered(magnitude)
+        return super().apply(prepared, magnitude, draws)
 
     def blur(self, planes: Array, magnitude: float) -> Array:
         """Blurred across, then down."""

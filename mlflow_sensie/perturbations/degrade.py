@@ -12,7 +12,7 @@ import numpy as np
 
 from mlflow_sensie.errors import MissingDependencyError
 from mlflow_sensie.perturbations.base import Array
-from mlflow_sensie.perturbations.pixels import Canvas, ImagePerturbation
+from mlflow_sensie.perturbations.pixels import Canvas, ImagePerturbation, opencv
 
 
 def jpeg_codec() -> Callable[[Array, int], Array]:
@@ -21,11 +21,7 @@ def jpeg_codec() -> Callable[[Array, int], Array]:
     OpenCV where it is installed, else Pillow; they agree to the bit. Raises MissingDependencyError if
     neither is.
     """
-    try:
-        import cv2
-    except ImportError:
-        pass
-    else:
+    if (cv2 := opencv()) is not None:
         return lambda image, quality: _through_cv2(cv2, image, quality)
     try:
         from PIL import Image

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from mlflow_sensie.perturbations.base import Array
+from mlflow_sensie.perturbations.draws import standard_normal
 from mlflow_sensie.perturbations.pixels import Canvas, ImagePerturbation
 
 
@@ -23,7 +24,7 @@ class GaussianNoise(ImagePerturbation):
     def draw(self, prepared: Canvas, rng: np.random.Generator | None) -> Array:
         """Standard normal noise, one number per value."""
         assert rng is not None
-        return rng.standard_normal(prepared.pixels.shape, dtype=prepared.pixels.dtype.type)
+        return standard_normal(prepared.pixels.shape, prepared.pixels.dtype, rng)
 
     def apply(self, prepared: Canvas, magnitude: float, draws: Array) -> Array:
         """The pixels plus ``magnitude`` times the draws, clipped."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.perturbations.base import BOUND, Array, Perturbation
+from mlflow_sensie.perturbations.draws import standard_normal
 from mlflow_sensie.perturbations.pixels import to_dtype
 from mlflow_sensie.survey import Survey
 
@@ -47,7 +48,10 @@ class SeriesPerturbation(Perturbation):
 
 @dataclass(frozen=True, kw_only=True)
 class Noise(SeriesPerturbation):
-    """Adds Gaussian noise with SD p times each channel's own SD in the whole data; needs `bind`."""
+    """Adds Gaussian noise with SD p times each channel's own SD in the whole data.
+
+    It knows that from `bind`.
+    """
 
     unit: ClassVar[str] = "SDs"
     limits: ClassVar[tuple[float, float]] = (0.0, math.inf)
@@ -72,7 +76,7 @@ class Noise(SeriesPerturbation):
     def draw(self, prepared: Array, rng: np.random.Generator | None) -> Array:
         """Standard normal noise times each channel's SD."""
         assert rng is not None
-        noise: Array = rng.standard_normal(prepared.shape, dtype=prepared.dtype.type)
+        noise: Array = standard_normal(prepared.shape, prepared.dtype, rng)
         noise *= np.asarray(self.sds, dtype=prepared.dtype)
         return noise
 

@@ -139,6 +139,18 @@ def test_gaussian_blur_agrees_with_scipy(batch, sigma) -> None:
     np.testing.assert_allclose(GaussianBlur()(batch, sigma), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(2, 64, 70), (2, 80, 101, 1), (1, 70, 64, 4)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_large_images_are_blurred_alike_with_and_without_opencv(monkeypatch, shape, dtype) -> None:
+    pytest.importorskip("cv2")
+    large = np.random.default_rng(0).random(shape).astype(dtype)
+    found = list(GaussianBlur().along(large, [0.01, 1.3, 30.0]))
+    monkeypatch.setattr("mlflow_sensie.perturbations.blur.opencv", lambda: None)
+    for with_it, without in zip(found, GaussianBlur().along(large, [0.01, 1.3, 30.0]), strict=True):
+        assert with_it.shape == large.shape and with_it.dtype == dtype
+        np.testing.assert_allclose(with_it, without, atol=1e-6)
+
+
 @pytest.mark.parametrize("blur", [DefocusBlur(), MotionBlur(), MotionBlur(angle=90.0), GaussianBlur()])
 @pytest.mark.parametrize("size", [0.01, 0.7, 3.0, 15.0])
 def test_blurs_keep_flat_images_and_do_not_move(blur, size) -> None:
