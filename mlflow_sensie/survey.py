@@ -25,8 +25,8 @@ class ColumnSummary:
     ``kind`` is ``numeric``, ``integer``, ``boolean``, ``category`` (strings included), ``datetime`` or
     ``other``. ``mean``, ``sd`` (population of finite values), ``lo`` and ``hi`` are ``None`` where the
     kind has none. ``levels`` and ``frequencies`` (relative, summing to 1) are filled for ``boolean`` and
-    ``category``. ``quantiles`` are evenly spaced from the least to the greatest value of numbers; empty
-    where they were not computed.
+    ``category``. ``quantiles`` are values of the column, evenly spaced in rank from the least to the greatest;
+    empty where they were not computed.
     """
 
     name: str
@@ -148,7 +148,8 @@ def summarise_column(name: str, column: pd.Series[Any]) -> ColumnSummary:
     if not len(values):
         return ColumnSummary(name, kind, len(column), missing, unique)
     moments = (float(values.mean()), float(values.std()), float(values.min()), float(values.max()))
-    quantiles = tuple(np.quantile(values, np.linspace(0, 1, QUANTILES)).tolist())
+    # values that there are: between the 0 and 1 of a flag there is nothing
+    quantiles = tuple(np.quantile(values, np.linspace(0, 1, QUANTILES), method="nearest").tolist())
     return ColumnSummary(name, kind, len(column), missing, unique, *moments, quantiles=quantiles)
 
 

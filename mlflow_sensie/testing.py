@@ -11,7 +11,19 @@ import numpy as np
 import pandas as pd
 
 from mlflow_sensie.perturbations.base import Array, Perturbation, fresh_copy
-from mlflow_sensie.survey import ColumnSummary, Covariance, Survey, TensorSummary
+from mlflow_sensie.samples import sample, sample_frame, sample_images, sample_series, sample_texts, samples, survey_of
+from mlflow_sensie.survey import Survey
+
+__all__ = [
+    "check_perturbation",
+    "sample",
+    "sample_frame",
+    "sample_images",
+    "sample_series",
+    "sample_texts",
+    "samples",
+    "survey_of",
+]
 
 TOLERANCE = 1e-5
 MONOTONE_SLACK = 0.02  # of the distance: clipping and interpolation may take a little back
@@ -27,15 +39,27 @@ def check_perturbation(
 ) -> None:
     """Raise AssertionError, saying what is wrong, unless ``perturbation`` keeps the contract of its base.
 
-    ``inputs`` and ``survey`` default to samples of the perturbation's kind, ``magnitudes`` to its own, and
-    ``monotone`` to what it declares.
+    ``inputs`` default to samples of the perturbation's kind in every form that it comes in: images of 1, 3, 4 and
+    13 channels (or of those that it declares), floats and uint8, NHW, NHWC and NCHW; a frame with a column of every
+    dtype; texts with empty ones, emoji and right-to-left scripts, as an array and as a frame; series with and
+    without channels. ``survey`` is what is known of the whole data, ``magnitudes`` default to the perturbation's
+    own, and ``monotone`` to what it declares.
     """
-    if inputs is None:
-        inputs, sampled = sample(perturbation.kind)
-        survey = survey or sampled
-    if survey is not None:
-        perturbation = perturbation.bind(survey)
-    points = [float(p) for p in (perturbation.default_magnitudes if magnitudes is None else magnitudes)]
+    given = [("what was given", inputs, survey)]
+    for form, batch, known in samples(perturbation) if inputs is None else given:
+        known = survey or known
+        bound = perturbation if known is None else perturbation.bind(known)
+        points = [float(p) for p in (bound.default_magnitudes if magnitudes is None else magnitudes)]
+        try:
+            _check(bound, batch, points, bound.monotone if monotone is None else monotone)
+        except AssertionError as error:
+            raise AssertionError(f"{error} Inputs: {form}.") from error
+        except Exception as error:
+            said = f"{type(bound).__name__} raised {type(error).__name__} for {form}: {error}"
+            raise AssertionError(said) from error
+
+
+def _check(perturbation: Perturbation, inputs: Any, points: list[float], monotone: bool) -> None:
     _require(perturbation, bool(points), "has no default magnitudes, and none were given")
     before = fresh_copy(inputs)
     outputs = _run(perturbation, inputs, points)
@@ -46,7 +70,7 @@ def check_perturbation(
     _check_repeatable(perturbation, inputs, points, outputs)
     if not perturbation.random:
         _check_examples_apart(perturbation, inputs, points, outputs)
-    if perturbation.monotone if monotone is None else monotone:
+    if monotone:
         _check_monotone(perturbation, inputs, points, outputs)
     _check_pickle(perturbation)
 
@@ -179,127 +203,3 @@ def distance(one: Any, other: Any) -> float:
     missing = pd.isna(one), pd.isna(other)
     differs = [m != n or (not m and a != b) for a, b, m, n in zip(one, other, *missing, strict=True)]
     return float(np.mean(differs))
-
-
-# --- samples ---
-
-
-def sample(kind: str) -> tuple[Any, Survey]:
-    """A small batch of a kind, and what a survey would say of it."""
-    makers = {"tensor": sample_images, "tabular": sample_frame, "text": sample_texts, "series": sample_series}
-    if kind not in makers:
-        raise AssertionError(f"There is no sample of kind {kind!r}, only of {sorted(makers)}: give inputs.")
-    return makers[kind]()
-
-
-def sample_images() -> tuple[Array, Survey]:
-    """Soft blobs of several colours on a dark ground, (8, 24, 20, 3) float32 in [0, 1]."""
-    rng = np.random.default_rng(7)
-    y, x = np.mgrid[0:24, 0:20]
-    images = np.full((8, 24, 20, 3), 0.05)
-    for image in images:
-        for _ in range(3):
-            cy, cx, size = rng.uniform(6, 18), rng.uniform(5, 15), rng.uniform(2, 5)
-            blob = np.exp(-((y - cy) ** 2 + 0.4 * (x - cx) ** 2) / size**2)
-            image += blob[..., None] * rng.uniform(0.1, 0.6, 3)
-    images = np.clip(images, 0, 1).astype(np.float32)
-    mean, sd = images.mean(axis=(0, 1, 2)), images.std(axis=(0, 1, 2))
-    tensor = TensorSummary(float(images.min()), float(images.max()), tuple(mean.tolist()), tuple(sd.tolist()))
-    return images, Survey(n=8, kind="tensor", tensor=tensor, layout="NHWC")
-
-
-def sample_frame() -> tuple[pd.DataFrame, Survey]:
-    """Sixty rows with columns of every dtype that models take, some cells missing."""
-    rng = np.random.default_rng(7)
-    n = 60
-    colours = rng.choice(["red", "green", "blue"], n, p=[0.6, 0.3, 0.1])
-    counts = pd.array(rng.integers(0, 9, n), dtype="Int64")
-    counts[3] = pd.NA
-    frame = pd.DataFrame(
-        {
-            "height": rng.normal(170, 9, n),
-            "ratio": rng.normal(0, 0.1, n).astype(np.float32),
-            "age": rng.integers(18, 90, n),
-            "visits": counts,
-            "member": rng.random(n) < 0.3,
-            "colour": pd.Categorical(colours),
-            "town": np.array(rng.choice(["Ulm", "Bonn"], n), dtype=object),
-            "seen": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, n), unit="D"),
-        },
-        index=pd.RangeIndex(100, 100 + n),
-    )
-    frame.loc[105, "height"] = np.nan
-    return frame, survey_of(frame)
-
-
-def survey_of(frame: pd.DataFrame) -> Survey:
-    """What a survey would say of a small frame."""
-    numbers = [name for name in frame.columns if _kind(frame[name]) in ("numeric", "integer")]
-    complete = frame[numbers].astype("float64").dropna()
-    covariance = None
-    if len(numbers) > 1:
-        matrix = np.cov(complete.to_numpy(), rowvar=False, bias=True)
-        covariance = Covariance(
-            tuple(numbers), tuple(complete.mean().tolist()), tuple(tuple(row) for row in matrix.tolist())
-        )
-    columns = {str(name): _summary(frame[name]) for name in frame.columns}
-    return Survey(n=len(frame), kind="tabular", columns=columns, covariance=covariance)
-
-
-def _kind(series: pd.Series[Any]) -> str:
-    types = pd.api.types
-    if types.is_bool_dtype(series.dtype):
-        return "boolean"
-    if types.is_numeric_dtype(series.dtype):
-        return "integer" if types.is_integer_dtype(series.dtype) else "numeric"
-    return "datetime" if types.is_datetime64_any_dtype(series.dtype) else "category"
-
-
-def _summary(series: pd.Series[Any]) -> ColumnSummary:
-    kind, present = _kind(series), series.dropna()
-    basic: dict[str, Any] = {
-        "name": str(series.name),
-        "kind": kind,
-        "n": len(series),
-        "n_missing": len(series) - len(present),
-        "n_unique": int(present.nunique()),
-    }
-    if kind in ("numeric", "integer"):
-        x = present.to_numpy(dtype=np.float64)
-        quantiles = tuple(np.quantile(x, np.linspace(0, 1, 33)).tolist())
-        low, high = float(x.min()), float(x.max())
-        return ColumnSummary(**basic, mean=float(x.mean()), sd=float(x.std()), lo=low, hi=high, quantiles=quantiles)
-    if kind == "datetime":
-        return ColumnSummary(**basic)
-    shares = present.value_counts(normalize=True)
-    return ColumnSummary(**basic, levels=tuple(shares.index.tolist()), frequencies=tuple(shares.tolist()))
-
-
-def sample_texts() -> tuple[Array, Survey]:
-    """Ten texts, among them an empty one, a missing one, emoji, and other scripts, as an object array."""
-    texts = [
-        "The quick brown fox jumps over the lazy dog, twice.",
-        "A very good film; I would see it again!",
-        "Terrible service. The food was cold, the waiter rude.",
-        "",
-        None,
-        "🎉 Congratulations 👩‍👩‍👧 on your new home 🏡!",
-        "هذا فيلم جيد جدا، أنصح به.",
-        "Größe und Qualität stimmen, gerne wieder.",
-        "word",
-        "  leading and   inner   gaps\tand a tab\n",
-    ]
-    cells = np.empty(len(texts), dtype=object)
-    cells[:] = texts
-    return cells, Survey(n=len(texts), kind="text")
-
-
-def sample_series() -> tuple[Array, Survey]:
-    """Six smooth series of two channels, (6, 50, 2) float32."""
-    rng = np.random.default_rng(7)
-    time = np.linspace(0, 1, 50)[None, :, None]
-    phase, rate = rng.uniform(0, 6, (6, 1, 2)), rng.uniform(2, 9, (6, 1, 2))
-    series = (3 + np.sin(rate * time + phase) * np.array([1.0, 20.0])).astype(np.float32)
-    mean, sd = series.mean(axis=(0, 1)), series.std(axis=(0, 1))
-    tensor = TensorSummary(float(series.min()), float(series.max()), tuple(mean.tolist()), tuple(sd.tolist()))
-    return series, Survey(n=6, kind="series", tensor=tensor)

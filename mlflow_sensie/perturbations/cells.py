@@ -187,7 +187,7 @@ class Permute(CellPerturbation):
             return as_column(series, [levels[position] for position in drawn])
         summary = (self.summaries or {}).get(series.name)  # type: ignore[call-overload]
         if summary is not None and summary.quantiles and is_number(series.dtype):
-            values = np.quantile(np.asarray(summary.quantiles), uniform)
+            values = np.quantile(np.asarray(summary.quantiles), uniform, method="nearest")
             cells = with_floats(series, np.full(len(series), math.inf), values)
             return as_column(series, list(cells))
         return series.iloc[np.argsort(uniform)]

@@ -162,6 +162,32 @@ def test_the_checker_finds_what_is_broken(how) -> None:
         check_perturbation(Broken(how=how))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Particular(Perturbation):
+    """Keeps the contract but for inputs of one form."""
+
+    kind: ClassVar[str] = "tensor"
+    default_magnitudes: ClassVar[tuple[float, ...]] = (0, 1, 2)
+    how: str = ""
+
+    def apply(self, prepared, magnitude, draws):
+        if self.how == "13 channels" and prepared.shape[-1] == 13:
+            raise ValueError("no such image")
+        if self.how == "1 channels" and prepared.shape[-1] == 1:
+            return prepared[..., 0]
+        if self.how == "NHW" and prepared.ndim == 3:
+            return prepared[..., None] + prepared.dtype.type(magnitude)
+        if self.how == "uint8" and prepared.dtype == np.uint8:
+            return prepared + np.float32(magnitude)
+        return prepared + prepared.dtype.type(magnitude)
+
+
+@pytest.mark.parametrize("how", ["1 channels", "13 channels", "uint8", "NHW"])
+def test_the_checker_tries_every_form_of_images(how) -> None:
+    with pytest.raises(AssertionError, match=how):
+        check_perturbation(Particular(how=how))
+
+
 def test_the_checker_finds_what_cannot_be_pickled() -> None:
     with pytest.raises(AssertionError, match="cannot be pickled"):
         check_perturbation(FunctionPerturbation(lambda x, p: x + p), np.ones(3), magnitudes=[1])

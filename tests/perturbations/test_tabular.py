@@ -4,12 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlflow_sensie.dataset import make_examples
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.perturbations import BUILT_IN
 from mlflow_sensie.perturbations.cells import other_levels
 from mlflow_sensie.perturbations.tabular import Missing, Noise, Outliers, Permute, Round, Scale, Shift, Swap
 from mlflow_sensie.plugins import load_target
-from mlflow_sensie.survey import ColumnSummary, Survey
+from mlflow_sensie.survey import ColumnSummary, Survey, take_survey
 from mlflow_sensie.testing import check_perturbation, sample_frame, survey_of
 
 ALL = [load_target(target) for name, target in BUILT_IN.items() if name.startswith("tabular.")]
@@ -144,6 +145,18 @@ def test_permute_keeps_the_distribution_of_the_whole_data() -> None:
     assert (found["c"] == "a").mean() == pytest.approx(0.7, abs=0.07)
     within = Permute()(low, 1.0, rng())
     assert sorted(within["x"]) == sorted(low["x"]) and not within["x"].equals(low["x"])
+
+
+def test_permute_draws_only_values_that_there_are() -> None:
+    frame, _ = large()
+    frame = pd.DataFrame(
+        {"flag": frame["b"].astype(float), "half": frame["k"] / 2, "count": frame["k"].astype("Int64")}
+    )
+    survey = take_survey(make_examples(frame, np.arange(len(frame)) % 2), None)
+    found = Permute().bind(survey)(frame, 1.0, rng())
+    for name in frame:
+        assert set(found[name]) <= set(frame[name])
+        assert found[name].mean() == pytest.approx(frame[name].mean(), rel=0.1)
 
 
 def test_levels_that_a_category_lacks_are_not_drawn() -> None:
