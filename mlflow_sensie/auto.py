@@ -183,10 +183,23 @@ def _useless(summary: ColumnSummary) -> str | None:
         return f"{summary.n_missing} of {summary.n} values are missing"
     if summary.kind == "category" and summary.n_unique > max(50, 0.5 * present):
         return f"{summary.n_unique} levels in {present} rows: an identifier or free text"
-    width = (summary.hi or 0) - (summary.lo or 0)
-    if summary.kind == "integer" and summary.n_unique == present and width < 1.5 * present:
+    if summary.kind == "integer" and summary.n_unique == present and _numbers_rows(summary, present):
         return "every row has its own whole number: an identifier"
     return None
+
+
+def _numbers_rows(summary: ColumnSummary, n: int) -> bool:
+    """Whether n different whole numbers are (nearly) all of a range, or evenly spread over a not too large one.
+
+    The second is what a random part of all rows has kept of their numbers. Evenly: by Kolmogorov's test at 5 %,
+    which too few rows would pass whatever they hold.
+    """
+    low, width = summary.lo or 0.0, (summary.hi or 0.0) - (summary.lo or 0.0)
+    if width < 1.5 * n:
+        return True
+    evenly = low + width * np.linspace(0, 1, len(summary.quantiles))
+    apart = float(np.abs(np.asarray(summary.quantiles) - evenly).max() / width)
+    return n >= 200 and width < 1_000 * n and apart < 1.36 / n**0.5
 
 
 def _movement(model: Model, examples: Examples, names: list[str], batch_size: int | str) -> dict[str, float]:
