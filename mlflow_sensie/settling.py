@@ -106,7 +106,8 @@ def _prepare(
     """
     table, key = (None, None) if recipe.property_table is None else read_property_table(recipe.property_table)
     said, signed = recipe.input_shape, model.schema.shape
-    if said and signed and len(signed) > 1 and said != signed:
+    # With `preprocess` the signature is of what that makes of the data.
+    if said and signed and len(signed) > 1 and said != signed and recipe.preprocess is None:
         raise DataError(f"input_shape {said} came, but the model's signature says {signed}")
     examples = make_examples(
         data.inputs, data.targets,
