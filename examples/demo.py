@@ -31,18 +31,12 @@ import mlflow_sensie
 IMAGE = (28, 28, 1)
 SEED = 0
 
-# What to ask of the model. Each answer is a slope, a curve and a plot, with honest uncertainty.
-TESTS: dict[str, Any] = {
-    # Property: something that the images already differ in. Does the score depend on the amount of ink?
-    "properties": [{"name": "ink", "of": "image.mean"}],
-    # Perturbation: something that we do to the images, more and more of it.
-    "perturbations": [
-        {"name": "rotation", "apply": "image.rotate", "magnitudes": {"start": 0, "stop": 180, "num": 10}},
-        {"name": "blur", "apply": "image.gaussian_blur", "magnitudes": {"start": 0, "stop": 3, "num": 7}},
-        {"name": "noise", "apply": "image.gaussian_noise", "magnitudes": {"start": 0, "stop": 0.5, "num": 6}},
-    ],
-    # Class: are all ten digits recognised equally well?
-    "class_test": True,
+# What to ask of the model: a recipe that comes with the package. `mlflow-sensie recipes show image_robustness` prints
+# it: how the score falls as the images are rotated, blurred and made noisy, whether it depends on the amount of ink,
+# and how unequal the ten digits are. Keys beside the name are added, or replace the recipe's own.
+RECIPE: dict[str, Any] = {
+    "recipe": "image_robustness",
+    "log_examples": "full",  # pictures of the same few digits at every magnitude; these ones are no secret
 }
 
 
@@ -104,7 +98,7 @@ def main(folder: Path) -> None:
                 targets=test_labels,
                 model_type="classifier",
                 evaluators=["sensie"],
-                evaluator_config={"sensie": TESTS},
+                evaluator_config={"sensie": RECIPE},
             )
 
     # All that was found is on the run; the whole result can be read back from it.
