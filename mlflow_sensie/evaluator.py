@@ -149,7 +149,11 @@ def _warn(result: Result) -> None:
 
     from mlflow_sensie.result import MOST_TESTS_WITH_KEYS
 
-    texts = [*result.warnings, *(f"{t.name}: {w}" for t in result.tests.values() for w in t.warnings)]
+    told: dict[str, list[str]] = {}  # what is said of several tests is said once
+    for test in result.tests.values():
+        for text in test.warnings:
+            told.setdefault(text, []).append(test.name)
+    texts = [*result.warnings, *(f"{_listed(names)}: {text}" for text, names in told.items())]
     if result.verdict is not None and not result.verdict.passed:
         texts.append(f"the gate says {result.verdict.outcome}: {'; '.join(result.verdict.reasons)}")
     if len(result.tests) > MOST_TESTS_WITH_KEYS:
@@ -157,3 +161,7 @@ def _warn(result: Result) -> None:
         texts.append(f"only {some} have metrics on the run; all of them stand in sensie/report.json")
     for text in texts:
         warnings.warn(f"sensie: {text}", UserWarning, stacklevel=4)
+
+
+def _listed(names: list[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

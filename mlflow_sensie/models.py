@@ -92,7 +92,12 @@ def _load(uri: str) -> Any:
         )
     import mlflow
 
-    return mlflow.pyfunc.load_model(uri)
+    try:
+        return mlflow.pyfunc.load_model(uri)
+    except (mlflow.exceptions.MlflowException, OSError) as error:
+        # where a name was looked up is what is most often wrong
+        where = f" (looked up at {mlflow.get_tracking_uri()})" if uri.startswith(("models:/", "runs:/")) else ""
+        raise ModelError(f"the model {uri} cannot be opened{where}: {error}") from error
 
 
 def _uri_of(metadata: Any) -> str:

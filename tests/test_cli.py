@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
@@ -104,3 +105,12 @@ def test_init_writes_a_recipe_that_runs_and_keeps_its_names(wine: tuple[str, Pat
 def test_init_says_what_is_wrong(wine: tuple[str, Path], words: list[str], said: str) -> None:
     uri, folder = wine
     assert said in run("init", uri, "--data", str(folder / "wine.csv"), *words, code=1)
+
+
+def test_init_says_where_it_looked_for_a_model(wine: tuple[str, Path], tracking_uri: str, monkeypatch: Any) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
+    words = ["--data", str(wine[1] / "wine.csv"), "--targets", "target"]
+    said = run("init", "models:/none/1", *words, code=1)
+    assert f"the model models:/none/1 cannot be opened (looked up at {tracking_uri})" in said
+    assert "name=none not found" in said
+    assert "the model no/such/folder cannot be opened: " in run("init", "no/such/folder", *words, code=1)

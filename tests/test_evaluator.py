@@ -527,3 +527,20 @@ def test_autologging_adds_nothing(
     assert found.metrics == done.ours
     assert count() == before + 1
     assert mlflow.MlflowClient().get_run(training.info.run_id).data.metrics == logged.metrics
+
+
+def test_what_is_said_of_several_tests_is_said_once(experiment_id: str, quick_figures: None) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(80, 7)), columns=list("abcdefg"))
+    frame["y"] = (frame["a"] > 0).astype(int)
+
+    def sure(data: Any) -> Any:
+        return np.where(data["a"] > 0, 1.0, 0.0)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = evaluate(sure, frame, {"properties": list("abcdefg")}, targets="y")
+    said = [str(each.message) for each in caught if str(each.message).startswith("sensie: ")]
+    assert found.ours["sensie/n_tests"] == 7
+    assert any(text.startswith("sensie: a, b, c, d, e and 2 more: few examples are informative") for text in said)
+    assert len(said) == len(set(said)) < 7
