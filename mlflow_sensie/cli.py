@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,27 +51,39 @@ def show_recipe(name: str) -> None:
     click.echo(found[name].read_text(encoding="utf-8"), nl=False)
 
 
+_markdown = click.option("--markdown", is_flag=True, help="As a Markdown table.")
+
+
 @main.command()
-def perturbations() -> None:
-    """List the perturbations: unit, neutral, and the magnitudes tested by default."""
+@_markdown
+def perturbations(markdown: bool) -> None:
+    """List the perturbations: unit, neutral, and the magnitudes tested by default.
+
+    The Markdown table also says what each does, and what can be set in its params.
+    """
     from mlflow_sensie.perturbations import BUILT_IN
 
+    header: tuple[str, ...] = ("perturbation", "inputs", "unit", "neutral", "default range")
     found = _library(BUILT_IN, "mlflow_sensie.perturbations")
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (name, made.kind, made.unit, _number(made.neutral), _range(made.default_magnitudes)) for name, made in found
     ]
-    _print_table(("perturbation", "inputs", "unit", "neutral", "default range"), rows)
+    if markdown:
+        header += ("what it does", "`params`")
+        rows = [(*row, _summary(made), _parameters(made)) for row, (_, made) in zip(rows, found, strict=True)]
+    _print_table(header, rows, markdown)
 
 
 @main.command()
-def properties() -> None:
+@_markdown
+def properties(markdown: bool) -> None:
     """List the properties: what they are measured on, and their unit."""
     from mlflow_sensie.properties import BUILT_IN
 
     found = _library(BUILT_IN, "mlflow_sensie.properties")
     rows = [(name, getattr(made, "kind", "any"), getattr(made, "unit", ""), _summary(made)) for name, made in found]
     rows.append(("COLUMN", "any", "", "Any column of the data, or of property_table."))
-    _print_table(("property", "inputs", "unit", "what it is"), rows)
+    _print_table(("property", "inputs", "unit", "what it is"), rows, markdown)
 
 
 @main.command()
@@ -186,6 +199,15 @@ def _summary(made: Any) -> str:
     return (made.__doc__ or "").strip().split("\n")[0]
 
 
+def _parameters(made: Any) -> str:
+    """A perturbation's parameters with their defaults; those whose default is none by name alone."""
+    own = [each for each in fields(made) if not each.metadata.get("bound")] if is_dataclass(made) else []
+    shown = [
+        f"{each.name}: {each.default}" if isinstance(each.default, str | float | int) else each.name for each in own
+    ]
+    return ", ".join(shown)
+
+
 def _first_comment(path: Path) -> str:
     return path.read_text(encoding="utf-8").split("\n", 1)[0].lstrip("# ").strip()
 
@@ -201,7 +223,11 @@ def _range(magnitudes: Sequence[float]) -> str:
     return f"±{high:g}" if low == -high else f"{low:g}..{high:g}"
 
 
-def _print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+def _print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]], markdown: bool = False) -> None:
+    if markdown:
+        for row in (header, ("---",) * len(header), *rows):
+            click.echo(f"| {' | '.join(row)} |".replace("``", "`"))
+        return
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
     for row in (header, *rows):
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

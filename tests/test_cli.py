@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import pytest
@@ -107,8 +106,7 @@ def test_init_says_what_is_wrong(wine: tuple[str, Path], words: list[str], said:
     assert said in run("init", uri, "--data", str(folder / "wine.csv"), *words, code=1)
 
 
-def test_init_says_where_it_looked_for_a_model(wine: tuple[str, Path], tracking_uri: str, monkeypatch: Any) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
+def test_init_says_where_it_looked(wine: tuple[str, Path], experiment_id: str, tracking_uri: str) -> None:
     words = ["--data", str(wine[1] / "wine.csv"), "--targets", "target"]
     said = run("init", "models:/none/1", *words, code=1)
     assert f"the model models:/none/1 cannot be opened (looked up at {tracking_uri})" in said
