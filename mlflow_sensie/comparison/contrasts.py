@@ -36,7 +36,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Contrasts (k, q) to estimate of scores with this range; `strict` guards wherever fewer than 20 examples do it."""
+    """Contrasts (k, q) to estimate of scores in this range, `strict` ones guarded below min(20, n/6) informative."""
 
     contrasts: FloatArray
     reach: tuple[float, float]

@@ -26,8 +26,8 @@ class Guarded:
 
 
 def enough(informative: float, n: float, *, strict: bool = False) -> bool:
-    """Tell whether enough examples carry an estimate: n_eff4 of at least min(20, n/10), or 20 where `strict`."""
-    return informative >= (ENOUGH if strict else min(ENOUGH, n / 10))
+    """Tell whether enough examples carry an estimate: n_eff4 of at least min(20, n/10), `strict` min(20, n/6)."""
+    return informative >= min(ENOUGH, n / (6 if strict else 10))
 
 
 def contrast_posteriors(
@@ -45,7 +45,7 @@ def contrast_posteriors(
     `influences` sums (rows - mean) @ contrasts. b_i being an example's own contrast, the posterior is
     t_{n-1}(mean b, var b / n), exact under a normal random-slopes model. Where fewer than min(20, n/10) units
     carry the variance, or there is none, two pseudo-examples with the largest possible change, up and down,
-    are added, or another even number; `strict` adds them wherever fewer than 20 units do.
+    are added, or another even number; `strict` adds them where fewer than min(20, n/6) do.
     """
     estimate = scores.mean @ contrasts
     largest = (reach[1] - reach[0]) * np.abs(contrasts).sum(0) / 2
