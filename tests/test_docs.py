@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from scipy import ndimage
 
+from mlflow_sensie import probe
 from mlflow_sensie.cli import main
 from mlflow_sensie.perturbations import BUILT_IN as PERTURBATIONS
 from mlflow_sensie.properties import BUILT_IN as PROPERTIES
@@ -50,3 +55,36 @@ def test_the_page_has_the_table_of_the_properties() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def code_of(page: str, name: str, **given: Any) -> Callable[..., Any]:
+    """A function out of the code blocks of a page, which may use what is ``given``."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.S)
+    (block,) = [block for block in blocks if f"def {name}(" in block]
+    known: dict[str, Any] = {"np": np, **given}
+    exec(block, known)
+    found: Callable[..., Any] = known[name]
+    return found
+
+
+def test_the_functions_of_the_page_on_extending_run() -> None:
+    def their_function(image: Any, severity: float) -> Any:
+        return ndimage.gaussian_filter(image, severity, mode="nearest")
+
+    crop, library = code_of("extending.md", "crop"), code_of("extending.md", "library", their_function=their_function)
+    rng = np.random.default_rng(0)
+    images = rng.random((60, 10, 10)).astype(np.float32)
+
+    def model(x: Any) -> Any:
+        p = 1 / (1 + np.exp(-40 * (x[:, 3:7, 3:7].mean(axis=(1, 2)) - 0.5)))
+        return np.column_stack([1 - p, p])
+
+    tests = [
+        {"name": "crop", "apply": crop, "magnitudes": [0, 1, 2, 4], "neutral": 0},
+        {"name": "theirs", "apply": library, "magnitudes": [0.5, 1, 2], "neutral": 0},
+        {"name": "ours", "apply": "image.gaussian_blur", "magnitudes": [0.5, 1, 2]},
+    ]
+    result = probe(model, images, model(images).argmax(axis=1), {"perturbations": tests})
+    assert not result.failed
+    assert result.tests["crop"].curve["score"].iloc[-1] < result.tests["crop"].curve["score"].iloc[0]
+    np.testing.assert_allclose(result.tests["theirs"].curve["score"], result.tests["ours"].curve["score"], atol=1e-5)

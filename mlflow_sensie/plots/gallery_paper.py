@@ -13,6 +13,7 @@ from mlflow_sensie.gallery import Gallery
 from mlflow_sensie.plots import canvas, words
 from mlflow_sensie.plots.canvas import GREY, INK, LINE, MARGIN, PALE, VERMILION, WIDTH
 from mlflow_sensie.plots.changes import Run
+from mlflow_sensie.plots.direction import in_visual_order
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -61,7 +62,7 @@ class Paper:
         plain = {"color": INK, "size": CELL}
         mark = {"boxstyle": "square,pad=0", "facecolor": TINT, "edgecolor": VERMILION, "linewidth": 0.5}
         parts: list[Artist] = []
-        for text, changed in runs:
+        for text, changed in in_visual_order(runs):
             parts.append(TextArea(text or GAP, textprops={**plain, "bbox": mark} if changed else plain))
             parts[-1].get_children()[0].set_label("changed" if changed else "text")
         line = HPacker(pad=0, sep=0, align="baseline", children=parts)
