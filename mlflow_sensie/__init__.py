@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mlflow_sensie.checking import check as check
     from mlflow_sensie.comparison import Comparison as Comparison
     from mlflow_sensie.comparison import compare as compare
     from mlflow_sensie.datasets import from_image_folder as from_image_folder
@@ -30,6 +31,7 @@ _WHERE = {
     "Recipe": "mlflow_sensie.recipe_model",
     "Result": "mlflow_sensie.result",
     "Verdict": "mlflow_sensie.verdict",
+    "check": "mlflow_sensie.checking",
     "compare": "mlflow_sensie.comparison",
     "from_image_folder": "mlflow_sensie.datasets",
     "from_parquet": "mlflow_sensie.datasets",
@@ -41,7 +43,7 @@ _WHERE = {
     "probe": "mlflow_sensie.probing",
 }
 __all__ = [
-    "Comparison", "Endpoint", "Recipe", "Result", "Verdict", "__version__", "compare", "from_image_folder",
+    "Comparison", "Endpoint", "Recipe", "Result", "Verdict", "__version__", "check", "compare", "from_image_folder",
     "from_parquet", "from_tensors", "judge", "load_dataset", "load_recipe", "log_folder", "probe",
 ]  # fmt: skip
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlflow_sensie.cli_check import check, checks
 from mlflow_sensie.cli_run import data_options, run
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ def main() -> None:
 
 
 main.add_command(run)
+main.add_command(check)
+main.add_command(checks)
 
 
 @main.group(invoke_without_command=True)

@@ -25,8 +25,16 @@ class ModelError(SensieError):
     """The model could not be opened, or its predictions cannot be turned into scores."""
 
 
+class BaselineError(SensieError):
+    """The baseline cannot be evaluated; the message says which, and why."""
+
+
 class ComparisonError(SensieError, ValueError):
     """Two results cannot be compared, or have no such difference."""
+
+
+class RegistryError(SensieError):
+    """The model registry has no such version or alias, or does not answer."""
 
 
 class MissingDependencyError(SensieError, ImportError):

@@ -21,7 +21,8 @@ class Model:
     of the probability columns; ``task`` is ``classifier``, ``regressor`` or ``None`` where it is not known.
     ``preprocess`` turns the inputs into what the model takes, before every call. ``pick`` is the output that the
     user named, ``usual`` the one that is taken where he named none, ``outputs`` the names that the signature gives
-    the columns. ``warnings`` say what the user should know of the model.
+    the columns. ``warnings`` say what the user should know of the model. ``model_uuid`` is the identity that MLflow
+    gave it when it was logged.
     """
 
     call: Callable[[Any], Any]
@@ -31,6 +32,7 @@ class Model:
     schema: InputSchema = field(default_factory=InputSchema)
     name: str = "model"
     model_id: str | None = None
+    model_uuid: str | None = None
     wants_array: bool = False
     served: bool = False
     preprocess: Callable[[Any], Any] | None = None
@@ -69,7 +71,7 @@ def open_model(model: Any, *, task: str | None = None, plain_predict: bool = Fal
         return replace(opened, outputs=tuple(map(str, names)))
     if hasattr(model, "python_model"):  # how MLflow wraps a plain function
         return Model(model.predict, "function", task=task, name="function")
-    if flavours.is_torch(model) or hasattr(model, "predict"):
+    if flavours.is_torch(model) or hasattr(model, "predict") or hasattr(model, "inplace_predict"):
         return _open_object(model, task, plain_predict)
     if callable(model):
         name = getattr(model, "__name__", type(model).__name__)
@@ -94,7 +96,7 @@ def _load(uri: str) -> Any:
 
     try:
         return mlflow.pyfunc.load_model(uri)
-    except (mlflow.exceptions.MlflowException, OSError) as error:
+    except Exception as error:  # whatever unpickling a model may raise, too
         # where a name was looked up is what is most often wrong
         where = f" (looked up at {mlflow.get_tracking_uri()})" if uri.startswith(("models:/", "runs:/")) else ""
         raise ModelError(f"the model {uri} cannot be opened{where}: {error}") from error
@@ -118,6 +120,7 @@ def _open_pyfunc(model: Any, task: str | None, plain_predict: bool) -> Model:
         model.predict, "predict", flavours.classes_of(raw), task, schema,
         name=_uri_of(model.metadata) or loader or "model",
         model_id=getattr(model, "model_id", None),
+        model_uuid=getattr(model.metadata, "model_uuid", None),
         wants_array=schema.shape is not None or (schema.names is None and loader in flavours.ARRAY_FLAVOURS),
         warnings=flavours.torch_warnings(raw),
     )  # fmt: skip
@@ -136,8 +139,7 @@ def _open_pyfunc(model: Any, task: str | None, plain_predict: bool) -> Model:
     if loader == "mlflow.pytorch" and schema.dtype is None:
         return replace(opened, call=flavours.in_precision_of(raw, model.predict))
     if loader == "mlflow.transformers":
-        call = flavours.texts_call(model.predict) if schema.texts else model.predict
-        return replace(opened, call=flavours.read_answers(raw, call), usual="label")
+        return replace(opened, call=flavours.read_answers(raw, model.predict), usual="label")
     return opened
 
 
@@ -169,8 +171,8 @@ def _open_object(model: Any, task: str | None, plain_predict: bool) -> Model:
             opened, call=flavours.torch_call(model), wants_array=True, warnings=flavours.torch_warnings(model)
         )
     if flavours.is_from(model, "transformers"):
-        call = flavours.read_answers(model, flavours.texts_call(model))
+        call = flavours.read_answers(model, flavours.pipeline_call(model))
         return replace(opened, call=call, schema=InputSchema(texts=True), usual="label")
-    if flavours.is_xgboost_booster(model):
-        return replace(opened, call=flavours.booster_call(model))
+    if hasattr(model, "inplace_predict"):  # a native Booster of XGBoost, whose predict takes a matrix of its own
+        return replace(opened, call=model.inplace_predict)
     return replace(opened, call=flavours.as_texts(model, opened.call))

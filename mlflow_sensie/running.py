@@ -9,7 +9,7 @@ from mlflow.entities import Metric
 
 from mlflow_sensie import tracking
 from mlflow_sensie.datasets import SensieDataset
-from mlflow_sensie.gate.evaluating import prepare_both, with_verdict
+from mlflow_sensie.gate.evaluating import judged, prepare_both
 from mlflow_sensie.probing import run
 from mlflow_sensie.recipe_model import Recipe
 from mlflow_sensie.result import Result
@@ -39,8 +39,9 @@ def evaluate_and_log(
         mlflow.set_experiment(experiment)
     with mlflow.start_run(run_id=run_id) as active:
         mlflow.log_input(dataset, context="evaluation", **_linked(model_id))
-        result = with_verdict(run(ours), recipe, None if theirs is None else run(theirs))
-        where = tracking.Destination(active.info.run_id, model_id, dataset.name, dataset.digest)
+        result = judged(ours, theirs, run, run)
+        uuid = ours.settled.model.model_uuid
+        where = tracking.Destination(active.info.run_id, model_id, dataset.name, dataset.digest, model_uuid=uuid)
         tracking.log_result(result, where)
     return result, str(active.info.run_id)
 

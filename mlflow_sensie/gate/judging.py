@@ -20,21 +20,20 @@ def judge(
     rules: Iterable[Rule | Mapping[str, Any]],
     baseline: Result | None = None,
     *,
-    no_baseline: str = "there is no baseline",
     today: datetime.date | None = None,
 ) -> Verdict:
     """Judge a result by the rules of a gate, as a recipe has them under ``gate``.
 
     A rule passes when the posterior probability that it is kept is at least its confidence, fails when that of its
     being broken is, and is inconclusive in between. What cannot be judged fails: a test, metric or slice that is
-    missing, a test that failed, a baseline that is missing (``no_baseline`` says why), or of other examples or
-    another kind of score. ``baseline`` is the result of the model to judge against, on the same examples, with its
-    score table as ``result`` with its own. ``today`` decides on waivers.
+    missing, a test that failed, a baseline that is missing, or of other examples or another kind of score.
+    ``baseline`` is the result of the model to judge against, on the same examples, with its score table as ``result``
+    with its own. ``today`` decides on waivers.
 
     Raises:
         RecipeError: a rule is not understood.
     """
-    scopes, day = Scopes(result, baseline, no_baseline), today or datetime.date.today()
+    scopes, day = Scopes(result, baseline), today or datetime.date.today()
     judgements = tuple(found for rule in load_gate(rules) for found in _judge(rule, scopes, day))
     return Verdict(
         outcome=overall(judgements),

@@ -103,7 +103,7 @@ def power(
     baseline's, if there is one; else its own, its pairs being taken to correlate by .88. An absolute rule supposes a
     model just as good as the result's. ``n``: on so many examples instead of the result's.
     """
-    scopes = Scopes(result, baseline, "")
+    scopes = Scopes(result, baseline)
     planned = [each for rule in load_gate(rules) if rule.severity == "error" for each in _plan(rule, scopes, result.n)]
     return Power(n or result.n, tuple(planned))
 

@@ -29,10 +29,10 @@ class Scope:
     where: str | None = None
 
     @classmethod
-    def of(cls, result: Result, baseline: Result | None, no_baseline: str, where: str | None = None) -> Scope:
+    def of(cls, result: Result, baseline: Result | None, where: str | None) -> Scope:
         """Compare a result with the baseline's on the same examples."""
         if baseline is None:
-            return cls(result, None, no_baseline, where)
+            return cls(result, None, "there is no baseline", where)
         try:
             found = compare(baseline, result)
         except ComparisonError as error:
@@ -57,9 +57,8 @@ class Scope:
 class Scopes:
     """The scopes of a gate, each made when a rule first asks for it."""
 
-    def __init__(self, result: Result, baseline: Result | None, no_baseline: str) -> None:
+    def __init__(self, result: Result, baseline: Result | None) -> None:
         self._results = result, baseline
-        self._no_baseline = no_baseline
         self._made: dict[tuple[str, str] | None, Scope] = {}
 
     def of(self, where: Mapping[str, Any] | None) -> list[Scope]:
@@ -81,7 +80,7 @@ class Scopes:
         if key not in self._made:
             ours, theirs = (each and (each if key is None else sliced(each, *key)) for each in self._results)
             assert ours is not None
-            self._made[key] = Scope.of(ours, theirs, self._no_baseline, key and " = ".join(key))
+            self._made[key] = Scope.of(ours, theirs, key and " = ".join(key))
         return self._made[key]
 
 

@@ -1,0 +1,148 @@
+"""Checks as text for a terminal, Markdown for a pull request, JUnit for a build server, and JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Literal
+from xml.etree import ElementTree
+
+from mlflow_sensie.gate.outcome import Check, exit_code
+from mlflow_sensie.verdict import Judgement
+
+SCHEMA_VERSION = 1
+SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❓", "error": "💥"}
+HEADER = ("outcome", "rule", "test", "value [95 %]", "limit", "probability")
+NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+OnInconclusive = Literal["pass", "fail"] | None
+
+
+def to_json(checks: Sequence[Check], on_inconclusive: OnInconclusive = None) -> str:
+    """Return checks as JSON: exit code, and a list with every check's verdict."""
+    found = {"schema_version": SCHEMA_VERSION, "exit_code": exit_code(checks, on_inconclusive)}
+    return json.dumps({**found, "checks": [check.to_dict() for check in checks]}, indent=1, ensure_ascii=False)
+
+
+def to_text(checks: Sequence[Check]) -> str:
+    """Return checks as text: for each a table of the rules, and the reasons of what did not pass."""
+    parts = ["\n".join(_text_of(check)) for check in checks]
+    if len(checks) > 1:
+        parts.append("\n".join(_aligned([("outcome", "check"), *((check.outcome, check.name) for check in checks)])))
+    return "\n\n".join(parts)
+
+
+def _text_of(check: Check) -> Iterator[str]:
+    against = f", against {check.baseline}" if check.baseline else ""
+    yield f"{check.outcome}: {check.name}{against}"
+    if check.verdict:
+        yield from _aligned([HEADER, *(_row(each) for each in check.verdict.judgements)], "  ")
+        for each in check.verdict.judgements:
+            if each.outcome != "pass":
+                yield f"  {each.reason}"
+    yield from (f"  {note}" for note in _notes(check))
+
+
+def _notes(check: Check) -> Iterator[str]:
+    """What there is to say beside the rules."""
+    judged = check.verdict.judgements if check.verdict else ()
+    yield from dict.fromkeys(f"note: {warning}" for each in judged for warning in each.warnings)
+    if check.promotion:
+        yield check.promotion.reason
+    if check.error and not (check.promotion and check.error == check.promotion.reason):
+        yield check.error
+    yield from (f"warning: {warning}" for warning in check.warnings)
+    if check.run_id:
+        reused = f"; evaluated in {', '.join(check.reused)}" if check.reused else ""
+        yield f"run {check.run_id}{reused}"
+
+
+def _row(found: Judgement) -> tuple[str, ...]:
+    severity = " (waived)" if found.waived else " (warn)" if found.severity == "warn" else ""
+    where = ", ".join(part for part in (found.test, found.slice) if part)
+    value = "" if found.value is None else f"{_number(found.value)} [{_number(found.lo95)}, {_number(found.hi95)}]"
+    limit = f"{'≥' if found.limit_name == 'at_least' else '≤'} {found.limit:g}{' worse' if found.versus else ''}"
+    probability = "" if found.probability is None else f"{found.probability:.3f}"
+    return found.outcome + severity, found.rule, where, value, limit, probability
+
+
+def _number(value: float | None) -> str:
+    return "…" if value is None else f"{value + 0.0:.4f}"  # never -0
+
+
+def _aligned(rows: Sequence[tuple[str, ...]], indent: str = "") -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [indent + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+# --- Markdown ----------------------------------------------------------------------------------------------
+
+
+def to_markdown(checks: Sequence[Check]) -> str:
+    """Return checks as Markdown, ready as the comment of a pull request."""
+    parts = []
+    if len(checks) > 1:
+        parts.append(_table(("", "check", "baseline"), [(SIGNS[c.outcome], c.name, c.baseline or "") for c in checks]))
+    return "\n\n".join([*parts, *(_markdown_of(check) for check in checks)]) + "\n"
+
+
+def _markdown_of(check: Check) -> str:
+    against = f" against {_escaped(check.baseline)}" if check.baseline else ""
+    parts = [f"### {SIGNS[check.outcome]} {_escaped(check.name)}: {check.outcome}{against}"]
+    if check.verdict:
+        parts.append(_table(HEADER, [_row(each) for each in check.verdict.judgements]))
+        parts += [f"- {_escaped(each.reason)}" for each in check.verdict.judgements if each.outcome != "pass"]
+    return "\n\n".join([*parts, *(_escaped(note) for note in _notes(check))])
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *([_escaped(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _escaped(text: str) -> str:
+    escaped = re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", text)
+    return " ".join(escaped.split())
+
+
+# --- JUnit -------------------------------------------------------------------------------------------------
+
+
+def to_junit(checks: Sequence[Check], on_inconclusive: OnInconclusive = None) -> str:
+    """Return checks as JUnit XML: a suite per check, a case per rule and test.
+
+    A rule that does not block is skipped, with the reason; so is what is inconclusive where that counts as a pass.
+    """
+    root = ElementTree.Element("testsuites")
+    for check in checks:
+        suite = ElementTree.SubElement(root, "testsuite", name=_xml(check.name))
+        for each in check.verdict.judgements if check.verdict else ():
+            named = "".join([each.rule, *(f" [{part}]" for part in (each.test, each.slice) if part)])
+            _case(suite, check, named, *_as_junit(each, on_inconclusive), each.reason)
+        if check.error:
+            _case(suite, check, "promotion" if check.verdict else "evaluation", "error", "error", check.error)
+        for tag, plural in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
+            suite.set(plural, str(len(suite.findall(f"testcase/{tag}"))))
+        suite.set("tests", str(len(suite.findall("testcase"))))
+    ElementTree.indent(root)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _as_junit(found: Judgement, on_inconclusive: OnInconclusive) -> tuple[str | None, str]:
+    """The element that a judgement becomes, and its type."""
+    if found.outcome == "pass":
+        return None, ""
+    mild = not found.blocks or (found.outcome == "inconclusive" and on_inconclusive == "pass")
+    return "skipped" if mild else "failure", found.outcome
+
+
+def _case(suite: ElementTree.Element, check: Check, name: str, tag: str | None, kind: str, text: str) -> None:
+    case = ElementTree.SubElement(suite, "testcase", classname=_xml(f"sensie.{check.name}"), name=_xml(name))
+    if tag is not None:
+        ElementTree.SubElement(case, tag, type=kind, message=_xml(text))
+    else:
+        ElementTree.SubElement(case, "system-out").text = _xml(text)
+
+
+def _xml(text: str) -> str:
+    return NO_XML.sub("�", text)
