@@ -2,6 +2,7 @@
 #
 #   make demo     train a classifier on digits, evaluate it, and say how to open the result in MLflow
 #   make test     the whole test suite           make quick    without the slow tests
+#   make flavours the models of every library (extra [flavours]); make models writes what ran to docs/models.md
 #   make lint     ruff and mypy                  make format   let ruff rewrite the files
 #   make clean    remove everything that these targets made
 
@@ -11,13 +12,14 @@ DEMO   ?= demo
 ARGS   ?=
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+FLAVOURS := $(VENV)/.flavours
 
 # The first interpreter that really runs and is new enough; PYTHON=... chooses another.
 CHECK  := import sys; sys.exit(sys.version_info < (3, 10))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10 python; do \
 	$$p -c '$(CHECK)' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: demo test quick lint format clean
+.PHONY: demo test quick flavours models lint format clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py $(DEMO)
@@ -27,6 +29,12 @@ test: $(READY)
 
 quick: $(READY)
 	$(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
+
+flavours: $(FLAVOURS)
+	SENSIE_ALL_FLAVOURS=1 $(BIN)/python -m pytest -m flavours $(ARGS)
+
+models: $(FLAVOURS)
+	SENSIE_ALL_FLAVOURS=1 SENSIE_WRITE_MODELS=1 $(BIN)/python -m pytest tests/flavours/test_matrix.py $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -46,4 +54,8 @@ $(READY): setup.cfg pyproject.toml
 	@echo "Installing into $(VENV); this takes a few minutes, once ..."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --editable ".[$(EXTRAS)]"
+	@touch $@
+
+$(FLAVOURS): $(READY)
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --editable ".[$(EXTRAS),flavours]"
 	@touch $@

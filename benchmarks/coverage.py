@@ -1120,16 +1120,16 @@ def main() -> None:
     chosen = [k for k, table in enumerate(TABLES) if options.only.lower() in table[0].lower()]
     jobs = [(k, j, sets) for k in chosen for j in range(len(TABLES[k][1]))]
     with ProcessPoolExecutor(2) as pool:
-        results = dict(zip([job[:2] for job in jobs], pool.map(_work, jobs), strict=True))
-    for k in chosen:
-        title, scenarios, _, columns = TABLES[k]
-        print(f"\n## {title}\n")
-        print("| scenario | N | method | " + " | ".join(columns) + " |")
-        print("|---" * (3 + len(columns)) + "|")
-        for j in range(len(scenarios)):
-            for row in results[k, j]:
-                cells = ["" if np.isnan(x) else f"{x:.3f}" for x in row.values]
-                print(f"| {row.scenario} | {row.n} | {row.method} | " + " | ".join(cells) + " |")
+        found = pool.map(_work, jobs)  # in the order of the jobs, each as soon as it is there
+        for k in chosen:
+            title, scenarios, _, columns = TABLES[k]
+            print(f"\n### {title}\n")
+            print("| scenario | N | method | " + " | ".join(columns) + " |")
+            print("|---" * (3 + len(columns)) + "|")
+            for _ in scenarios:
+                for row in next(found):
+                    cells = ["" if np.isnan(x) else f"{x:.3f}" for x in row.values]
+                    print(f"| {row.scenario} | {row.n} | {row.method} | " + " | ".join(cells) + " |", flush=True)
     print(f"\n{sets} data sets per row, {time.perf_counter() - start:.0f} s.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -55,6 +56,17 @@ def as_texts(model: Any, call: Call) -> Call:
     if not hasattr(first, "build_analyzer"):
         return call
     return lambda inputs: call(inputs.iloc[:, 0] if isinstance(inputs, pd.DataFrame) else inputs)
+
+
+def is_xgboost_booster(model: Any) -> bool:
+    """Whether this is XGBoost's native Booster, whose ``predict`` takes a matrix of its own kind."""
+    return is_from(model, "xgboost") and hasattr(model, "inplace_predict")
+
+
+def booster_call(model: Any) -> Call:
+    """Return a call of XGBoost's Booster on frames and arrays."""
+    matrix = sys.modules[type(model).__module__].DMatrix
+    return lambda inputs: model.predict(matrix(inputs))
 
 
 # --- Keras -------------------------------------------------------------------------------------------------
@@ -130,7 +142,8 @@ def in_precision_of(model: Any, call: Call) -> Call:
 
 def torch_warnings(model: Any) -> tuple[str, ...]:
     """Say so of a network that was left in training mode."""
-    return (TRAINING,) if is_torch(model) and getattr(model, "training", False) else ()
+    exported = is_from(model, "torch") and type(model).__module__.startswith("torch.fx")  # its mode is fixed
+    return (TRAINING,) if is_torch(model) and not exported and getattr(model, "training", False) else ()
 
 
 # --- ONNX --------------------------------------------------------------------------------------------------
@@ -167,9 +180,9 @@ def _onnx_tensor(described: Any) -> Tensor:
 # --- transformers ------------------------------------------------------------------------------------------
 
 
-def pipeline_call(pipeline: Any) -> Call:
-    """Return a call of a text pipeline on a column of texts, with a frame of its answers."""
-    return lambda inputs: pipeline(_first_column(inputs).tolist())
+def texts_call(call: Call) -> Call:
+    """Return a call with the list of texts: MLflow wants the column of a frame to be called ``text``."""
+    return lambda inputs: call((inputs.iloc[:, 0] if isinstance(inputs, pd.DataFrame) else inputs).tolist())
 
 
 def read_answers(pipeline: Any, call: Call) -> Call:
@@ -200,10 +213,6 @@ def read_answers(pipeline: Any, call: Call) -> Call:
         return frame["score"] if len(labels) == 1 else frame
 
     return read
-
-
-def _first_column(inputs: Inputs) -> Any:
-    return inputs.iloc[:, 0] if isinstance(inputs, pd.DataFrame) else inputs
 
 
 def _pipeline_labels(pipeline: Any) -> tuple[str, ...] | None:

@@ -55,7 +55,13 @@ def _positive_label(first: Predictions, seen: list[Any], recipe: Recipe) -> Any:
     """The label whose probability a single column is: ``pos_label``, or the label that the picked output is named."""
     if recipe.pos_label is not None or first.picked is None:
         return recipe.pos_label
-    return next((label for label in seen if _same(label, first.picked)), None)
+    named = next((label for label in seen if _same(label, first.picked)), None)
+    if named is not None and first.picked.isdigit() and first.values.ndim == 1:
+        raise DataError(
+            f"predictions: {first.picked} may be the number of a column, or the label {named}; "
+            "say pos_label, the label whose probability it is"
+        )
+    return named
 
 
 def _refuse_other_order(recipe: Recipe, what: str, classes: Sequence[Any] | None) -> None:

@@ -71,7 +71,7 @@ def open_model(model: Any, *, task: str | None = None, plain_predict: bool = Fal
         return replace(opened, outputs=tuple(map(str, names)))
     if hasattr(model, "python_model"):  # how MLflow wraps a plain function
         return Model(model.predict, "function", task=task, name="function")
-    if flavours.is_torch(model) or hasattr(model, "predict") or hasattr(model, "inplace_predict"):
+    if flavours.is_torch(model) or hasattr(model, "predict"):
         return _open_object(model, task, plain_predict)
     if callable(model):
         name = getattr(model, "__name__", type(model).__name__)
@@ -139,7 +139,8 @@ def _open_pyfunc(model: Any, task: str | None, plain_predict: bool) -> Model:
     if loader == "mlflow.pytorch" and schema.dtype is None:
         return replace(opened, call=flavours.in_precision_of(raw, model.predict))
     if loader == "mlflow.transformers":
-        return replace(opened, call=flavours.read_answers(raw, model.predict), usual="label")
+        call = flavours.texts_call(model.predict) if schema.texts else model.predict
+        return replace(opened, call=flavours.read_answers(raw, call), usual="label")
     return opened
 
 
@@ -171,8 +172,8 @@ def _open_object(model: Any, task: str | None, plain_predict: bool) -> Model:
             opened, call=flavours.torch_call(model), wants_array=True, warnings=flavours.torch_warnings(model)
         )
     if flavours.is_from(model, "transformers"):
-        call = flavours.read_answers(model, flavours.pipeline_call(model))
+        call = flavours.read_answers(model, flavours.texts_call(model))
         return replace(opened, call=call, schema=InputSchema(texts=True), usual="label")
-    if hasattr(model, "inplace_predict"):  # a native Booster of XGBoost, whose predict takes a matrix of its own
-        return replace(opened, call=model.inplace_predict)
+    if flavours.is_xgboost_booster(model):
+        return replace(opened, call=flavours.booster_call(model))
     return replace(opened, call=flavours.as_texts(model, opened.call))

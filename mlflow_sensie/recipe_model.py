@@ -14,6 +14,7 @@ import yaml
 from pydantic import (
     BaseModel,
     Field,
+    StrictInt,
     field_validator,
     model_validator,
 )
@@ -193,7 +194,7 @@ class Recipe(Spec):
     output: Literal["auto", "probability", "logits", "log_proba", "labels", "score"] = "auto"
     pos_label: Any = None
     label_list: tuple[Any, ...] | None = None
-    predictions: str | int | tuple[str, ...] | None = None
+    predictions: str | StrictInt | tuple[str, ...] | None = None
     properties: tuple[PropertySpec, ...] = ()
     property_table: Any = None
     perturbations: tuple[PerturbationSpec, ...] = ()

@@ -298,7 +298,7 @@ def _probabilities(values: NDArray[Any], output: str, k: int) -> Floats:
         raise ModelError(
             f"{int(bad.sum())} of {len(sums)} rows of the model's output do not sum to 1 (first: {sums[bad][0]:.4g}), "
             "so they are no class probabilities; if they are logits, say output: logits; "
-            "models that give each label a probability of its own (multi-label) are not supported"
+            "if each label has a probability of its own (multi-label), name the one to score: predictions and pos_label"
         )
     return numbers
 
@@ -328,7 +328,8 @@ def _label_scorer(model: Model, first: Predictions, targets: NDArray[Any], recip
         )
     warning = (
         "the model returns labels, so the score is correctness (0 or 1) and small changes stay unseen; a model that "
-        "returns probabilities tells more (scikit-learn: pyfunc_predict_fn='predict_proba'; transformers: top_k=None)"
+        "returns probabilities tells more (scikit-learn: pyfunc_predict_fn='predict_proba'; transformers: "
+        "model_config={'top_k': None})"
     )
     classes = tuple(recipe.label_list or model.classes or seen)
     keys = np.array([key_of(label) for label in classes], dtype=object)

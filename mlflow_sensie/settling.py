@@ -116,7 +116,7 @@ def _prepare(
         kind=recipe.kind or ("text" if model.schema.texts else None),
         input_shape=said or (signed if signed and len(signed) > 1 else None),
         layout=recipe.layout,
-        features=model.schema.names or _text_column(model, data.inputs),
+        features=_features(model, data.inputs),
         wants_array=model.wants_array,
         flat=signed is not None and len(signed) == 1,
         names=columns,
@@ -131,19 +131,33 @@ def _prepare(
     return recipe.model_copy(update={"max_examples": size}), examples, chosen
 
 
-def _text_column(model: Model, X: Any) -> tuple[str, ...] | None:
-    """Which of several columns is the text, for a model that takes one column of texts, whatever its name."""
+def _features(model: Model, X: Any) -> tuple[str, ...] | None:
+    """The columns of a frame that are the model's inputs, where what it takes tells; ``None`` for all of them."""
+    names = model.schema.names
     X = X.take(slice(0, CHUNK)) if isinstance(X, Stored) else X
-    if not (model.schema.texts and isinstance(X, pd.DataFrame) and X.shape[1] > 1):
-        return None
-    strings = [str(name) for name in X.columns if pd.api.types.is_string_dtype(X[name])]
-    words = {name: np.mean([len(str(cell).split()) for cell in X[name]]) for name in strings}
-    found = strings if len(strings) == 1 else [name for name in strings if words[name] >= TEXT_WORDS]
-    if len(found) != 1:
+    if not isinstance(X, pd.DataFrame):
+        return names
+    if names and set(names) <= set(map(str, X.columns)):
+        by_name = set(names) if model.schema.tensors else set()  # then their order is free, and the data's is kept
+        return tuple(str(name) for name in X.columns if str(name) in by_name) or names
+    if model.schema.texts and X.shape[1] > 1:
+        strings = [str(name) for name in X.columns if pd.api.types.is_string_dtype(X[name])]
+        words = {name: np.mean([len(str(cell).split()) for cell in X[name]]) for name in strings}
+        found = strings if len(strings) == 1 else [name for name in strings if words[name] >= TEXT_WORDS]
+        return _just(found, 1, "column of texts", X)
+    shape = model.schema.shape
+    if model.wants_array and shape is not None and len(shape) == 1 < X.shape[1] > shape[0]:
+        numbers = [str(name) for name in X.columns if pd.api.types.is_numeric_dtype(X[name])]
+        return _just(numbers, shape[0], "columns of numbers", X)
+    return None
+
+
+def _just(found: list[str], wanted: int, what: str, X: pd.DataFrame) -> tuple[str, ...]:
+    if len(found) != wanted:
         came = ", ".join(map(str, X.columns[:20]))
         raise DataError(
-            f"the model takes one column of texts, and the columns are {came}; pass the texts alone and the others in "
-            "property_table, or log the model with a signature that names its column"
+            f"the model takes {wanted} {what}, and the data has {len(found)} among its columns {came}; pass the inputs "
+            "alone and the others in property_table, or log the model with a signature that names its columns"
         )
     return tuple(found)
 

@@ -256,7 +256,7 @@ def refused(error: type[Exception], match: str, model: Any, data: Any, config: A
 
 WRONG: list[tuple[type[Exception], str, dict[str, Any]]] = [
     (RecipeError, "unknown key 'propertys' in recipe .did you mean 'properties'", {"propertys": ["a"]}),
-    (NotBuiltError, "'calibration' is known but not built", {**RECIPE, "calibration": True}),
+    (NotBuiltError, "'checkpoint' is known but not built", {**RECIPE, "checkpoint": "folder"}),
     (RecipeError, "gate.0: exactly one of at_least, at_most", {**RECIPE, "gate": [{"metric": "clean_score"}]}),
     (RecipeError, "no column 'age' .columns: a, b", {"properties": ["age"]}),
     (RecipeError, "two tests are called 'a'", {"properties": ["a", {"name": "a", "of": "b"}]}),

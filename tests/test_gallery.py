@@ -716,6 +716,8 @@ def test_galleries_are_no_part_of_the_result_that_is_logged(tmp_path: Path, quic
     X, y = table()[["x01", "level"]], np.arange(N) % 2
     plain, full = (mlflow_sensie.probe(rated, X, y, small(log_examples=asked)) for asked in ("ids", "full"))
     a, b = (json.loads(result.to_json()) for result in (plain, full))
+    for test in (*a["tests"].values(), *b["tests"].values()):
+        test["flips"] = [{**flip, "target": None} for flip in test["flips"]]  # the right answers may be shown
     different = {key for key in a if a[key] != b[key]}
     assert different <= {"recipe", "recipe_yaml", "seconds"}
     assert plain.metrics == full.metrics

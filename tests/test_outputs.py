@@ -112,8 +112,16 @@ def test_a_picked_column_that_is_named_like_a_class_is_its_probability() -> None
     for pick in ("no", "yes"):
         np.testing.assert_allclose(clean(p, targets, predictions=pick), wanted)
         np.testing.assert_allclose(clean(p, targets, predictions=pick, label_list=["yes", "no"]), wanted)
-    numbered = p.rename(columns={"no": 0, "yes": 1})
-    np.testing.assert_allclose(clean(numbered, (targets == "yes").astype(int), predictions=0), wanted)
+
+
+def test_a_picked_number_may_be_that_of_a_column_or_of_a_class() -> None:
+    targets = (LABELS == 0).astype(int)
+    each = pd.DataFrame({0: P[:, 0], 1: P[:, 1], 2: P[:, 2]})  # of a multi-label model: P(0), P(1), P(2)
+    with pytest.raises(DataError, match="predictions: 0 may be the number of a column, or the label 0; say pos_label"):
+        clean(each, targets, predictions=0)
+    wanted = np.where(targets == 1, P[:, 0], 1 - P[:, 0])
+    np.testing.assert_allclose(clean(each, targets, predictions=0, pos_label=1), wanted)
+    np.testing.assert_allclose(clean(each.rename(columns=str), targets, predictions="0", pos_label=1), wanted)
 
 
 def test_a_picked_column_of_another_name_is_the_probability_of_pos_label() -> None:
@@ -162,8 +170,9 @@ def test_the_signature_is_the_class_order_of_a_model_that_names_nothing() -> Non
 def test_the_recipe_key() -> None:
     assert load_recipe({"properties": ["x"], "predictions": "p"}).predictions == "p"
     assert load_recipe({"properties": ["x"], "predictions": 1}).predictions == 1
-    with pytest.raises(RecipeError, match=r"predictions: .*\['p', 'q'\] came"):
-        load_recipe({"properties": ["x"], "predictions": ["p", "q"]})
+    for wrong in ([1.5], True):  # YAML reads yes as true
+        with pytest.raises(RecipeError, match=r"predictions: .* came"):
+            load_recipe({"properties": ["x"], "predictions": wrong})
     digests = {load_recipe({"properties": ["x"], "predictions": name}).digest() for name in (None, "p", "q")}
     assert len(digests) == 3  # another output is another question
 
@@ -197,5 +206,7 @@ def test_a_model_of_texts_finds_them_among_other_columns() -> None:
 
 def test_two_columns_of_texts_are_ambiguous() -> None:
     two = reviews().assign(title="the title of a film")
-    with pytest.raises(DataError, match="one column of texts, and the columns are site, review, age, title; pass the"):
+    with pytest.raises(
+        DataError, match="takes 1 column of texts, and the data has 2 among its columns site, review, age, title; pass"
+    ):
         probe(text_model(), two, LABELS == 0, {"properties": ["age"]})
