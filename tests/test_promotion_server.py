@@ -119,6 +119,14 @@ def test_the_server_dies_between_check_and_promotion(desk: Desk, monkeypatch: py
 
 
 def test_a_good_challenger_is_promoted(desk: Desk) -> None:
+    before = mlflow_sensie.check(
+        f"models:/{NAME}/2",
+        f"models:/{NAME}@champion",
+        data=str(desk.folder / "test.parquet"),
+        targets="y",
+        recipe=RECIPE,
+    )
+    assert before.passed and alias(NAME) == "1"
     code, said, found = desk.check(2)
     assert (code, found["outcome"]) == (0, "pass") and "the alias 'champion' moved from version 1 to version 2" in said
     assert alias(NAME) == "2"
