@@ -149,6 +149,11 @@ def _container(inputs: Inputs, kind: str | None) -> Container:
     if is_cells(inputs):
         return "cells"
     encoded = inputs.shape[1] == 1 and len(inputs) > 0 and kind in (None, "tensor") and is_image(inputs.iloc[0, 0])
+    if encoded and kind == "tensor" and isinstance(inputs.iloc[0, 0], str):
+        raise DataError(
+            f"the model opens the paths in column {inputs.columns[0]!r} itself, so its images cannot be perturbed; "
+            "evaluate a model or a function that takes arrays"
+        )
     return "encoded" if encoded and not isinstance(inputs.iloc[0, 0], str) else "columns"
 
 

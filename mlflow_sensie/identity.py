@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,9 @@ def _digest(source: Inputs | Stored, form: Form, columns: Mapping[str, pd.Series
     for name, found in sorted(_input_digests(source, form).items()):
         digest.update(_text(name) + found)
     for name in sorted(columns):
-        digest.update(_text(f"beside {name}") + _canonical(columns[name]))
+        digest.update(_text(f"beside {name}"))
+        for part in _canonical(columns[name]):
+            digest.update(part)
     return digest.hexdigest()
 
 
@@ -62,8 +64,10 @@ def _input_digests(source: Inputs | Stored, form: Form) -> dict[str, bytes]:
     """SHA-256 of each column, or of the whole tensor, by name."""
     found: dict[str, Any] = {}
     for inputs in _blocks(source, form):
-        for name, part in _parts(inputs, form):
-            found.setdefault(name, hashlib.sha256()).update(part)
+        for name, parts in _parts(inputs, form):
+            hashed = found.setdefault(name, hashlib.sha256())
+            for part in parts:
+                hashed.update(part)
     return {name: each.digest() for name, each in found.items()}
 
 
@@ -77,10 +81,10 @@ def _blocks(source: Inputs | Stored, form: Form) -> Iterator[Inputs]:
         yield rows(source, slice(start, start + size))
 
 
-def _parts(inputs: Inputs, form: Form) -> Iterator[tuple[str, bytes]]:
+def _parts(inputs: Inputs, form: Form) -> Iterator[tuple[str, Iterable[bytes]]]:
     if form.kind in ("tensor", "series"):
         array = form.as_array(inputs)
-        yield f"tensor {array.shape[1:]}", _numbers(array)
+        yield f"tensor {array.shape[1:]}", [_numbers(array)]
     elif isinstance(inputs, pd.DataFrame):
         for name in inputs.columns:
             yield str(name), _canonical(inputs[name])
@@ -91,12 +95,15 @@ def _parts(inputs: Inputs, form: Form) -> Iterator[tuple[str, bytes]]:
             yield name, _canonical(pd.Series(inputs[:, index]))
 
 
-def _canonical(column: pd.Series[Any]) -> bytes:
-    if column_kind(column) in ("numeric", "integer", "boolean", "datetime"):
-        if column_kind(column) == "boolean":
-            column = column.astype("Float64")
-        return _numbers(as_numbers(column))
-    return b"".join(map(_cell, column.astype(object).where(column.notna(), None)))
+def _canonical(column: pd.Series[Any]) -> Iterator[bytes]:
+    """A column as bytes, in parts; what kind it is, is told of the whole."""
+    kind = column_kind(column)
+    for start in range(0, len(column), BLOCK_ROWS):
+        part = column.iloc[start : start + BLOCK_ROWS]
+        if kind in ("numeric", "integer", "boolean", "datetime"):
+            yield _numbers(as_numbers(part.astype("Float64") if kind == "boolean" else part, kind))
+        else:
+            yield b"".join(map(_cell, part.astype(object).where(part.notna(), None)))
 
 
 def _numbers(values: NDArray[Any]) -> bytes:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.inference import Ranks
-from mlflow_sensie.survey import as_numbers, column_kind
+from mlflow_sensie.survey import as_numbers, column_kind, count_unique
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def to_property(name: str, slug: str, column: pd.Series[Any], unit: str, bins: B
             f"property {name!r}: its cells are neither numbers, dates nor text; the first is {column.iloc[0]!r}"
         )
     present = column.dropna()
-    distinct = present.nunique()
+    distinct = count_unique(present)
     if distinct < 2:
         found = f"is always {present.tolist()[0]!r}" if distinct else "has no value at all"
         raise DataError(f"property {name!r} {found}; a property must vary to be tested")
@@ -85,10 +85,9 @@ def to_property(name: str, slug: str, column: pd.Series[Any], unit: str, bins: B
 
 
 def _to_levels(name: str, slug: str, column: pd.Series[Any], merge: Merge) -> PropertyData:
-    present = column.dropna()
-    counts = present.astype(str).value_counts().sort_index()
-    levels, numbers = merge(tuple(counts.index), np.asarray(counts, dtype=np.int64))
-    by_name = dict(zip(counts.index, numbers, strict=True))
-    codes = np.full(len(column), -1, dtype=np.int64)
-    codes[column.notna().to_numpy()] = [by_name[str(value)] for value in present]
-    return PropertyData(name, slug, "", codes, levels, merged=len(counts) - len(levels))
+    own, values = pd.factorize(column)  # -1 for missing
+    names, together = np.unique(np.array([str(value) for value in values], dtype=object), return_inverse=True)
+    counts = np.bincount(together[own[own >= 0]], minlength=len(names))
+    levels, numbers = merge(tuple(names.tolist()), np.asarray(counts, dtype=np.int64))
+    codes = np.append(np.asarray(numbers, dtype=np.int64)[together], -1)[own]
+    return PropertyData(name, slug, "", codes, levels, merged=len(names) - len(levels))

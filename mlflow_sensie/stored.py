@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Positions = slice | NDArray[np.intp]
 BLOCK_BYTES = 32 * 2**20  # of a file that are decoded at a time
-BLOCK_ROWS = 65_536
+BLOCK_ROWS = 16_384
 BUFFER = 2**16  # of each column that a reader holds
 
 
@@ -113,7 +113,7 @@ class Converted(Stored):
 class ParquetRows(Stored):
     """The rows of one Parquet file, or of several of one schema below each other.
 
-    Rows in ascending order are streamed: a block of at most 65,536 rows, or 32 MB, is in memory at a time, however
+    Rows in ascending order are streamed: a block of at most 16,384 rows, or 32 MB, is in memory at a time, however
     large the row groups are. At the first request in another order the columns are copied to a temporary file that
     can be read at any place. Columns have the types that ``pandas.read_parquet`` would give them.
     """

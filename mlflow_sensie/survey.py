@@ -130,7 +130,7 @@ def summarise_column(name: str, column: pd.Series[Any]) -> ColumnSummary:
     missing = int(column.isna().sum())
     if kind == "other":
         return ColumnSummary(name, kind, len(column), missing, 0)
-    unique = int(column.nunique())
+    unique = count_unique(column)
     if kind in ("category", "boolean"):
         counts = column.dropna().value_counts().sort_index()
         shares = (counts / max(1, counts.sum())).to_numpy(float)
@@ -153,9 +153,21 @@ def summarise_column(name: str, column: pd.Series[Any]) -> ColumnSummary:
     return ColumnSummary(name, kind, len(column), missing, unique, *moments, quantiles=quantiles)
 
 
-def as_numbers(column: pd.Series[Any]) -> NDArray[np.float64]:
-    """Return a column as (n,) floats, NaN where missing; datetimes as days since 1970-01-01."""
-    if column_kind(column) == "datetime":
+def count_unique(column: pd.Series[Any]) -> int:
+    """Return how many different values are present; sorted, for a hash table of numbers takes ten times their room."""
+    values = column.dropna().to_numpy()
+    if values.dtype.kind not in "iufmM":
+        return int(column.nunique())
+    ordered = np.sort(values)
+    return int(len(ordered) > 0) + int((ordered[1:] != ordered[:-1]).sum())
+
+
+def as_numbers(column: pd.Series[Any], kind: str | None = None) -> NDArray[np.float64]:
+    """Return a column as (n,) floats, NaN where missing; datetimes as days since 1970-01-01.
+
+    ``kind`` is that of the whole column, where this is a part of one.
+    """
+    if (kind or column_kind(column)) == "datetime":
         column = pd.to_datetime(column)
         naive = column.dt.tz_convert(None) if column.dt.tz is not None else column
         days = (naive - pd.Timestamp(0)) / pd.Timedelta(days=1)

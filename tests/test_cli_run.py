@@ -114,10 +114,10 @@ def test_a_file_is_evaluated_and_logged(
 
 
 def test_what_a_run_logged_is_evaluated_again(frame: pd.DataFrame, model: str, recipe: str, tmp_path: Path) -> None:
-    path = write(frame, tmp_path, "parquet")
+    path = write(frame, tmp_path, "parquet").rename(tmp_path / "again.parquet")  # a name that no other test logs
     first = run_id_of(run(model, "--data", str(path), "--targets", "y", "--recipe", recipe))
     second = run_id_of(run(model, "--dataset-run", first, "--recipe", recipe))
-    third = run_id_of(run(model, "--dataset-run", second, "--dataset", "test", "--recipe", recipe))
+    third = run_id_of(run(model, "--dataset-run", second, "--dataset", "again", "--recipe", recipe))
     assert result_of(first).metrics == result_of(second).metrics == result_of(third).metrics
     digests = [mlflow.MlflowClient().get_run(each).inputs.dataset_inputs[0].dataset.digest for each in (first, third)]
     assert digests[0] == digests[1]

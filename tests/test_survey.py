@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlflow_sensie import probe
+from mlflow_sensie import identity, probe
 from mlflow_sensie.dataset import make_examples
 from mlflow_sensie.identity import data_digest
 from mlflow_sensie.survey import (
     ValueRange,
     as_numbers,
     column_kind,
+    count_unique,
     find_value_range,
     summarise_column,
     take_survey,
@@ -317,6 +318,39 @@ def test_every_kind_of_input_has_a_digest_that_tells_a_change(name: str) -> None
     assert digest(X) != digest(X[::-1]) or name == "words" or name == "objects"
     if isinstance(X, np.ndarray) and X.dtype.kind in "if":
         assert digest(X) == digest(X.astype("float32"))  # whole numbers: the same values
+
+
+GAPPY = {
+    "dates": [None] * 20 + [dt.date(2024, 1, day) for day in range(1, 21)],
+    "timestamps": [pd.NaT] * 20 + list(pd.date_range("2024-01-01", periods=20)),
+    "numbers": [None] * 20 + [1.5] * 20,
+    "booleans": [None] * 20 + [True] * 20,
+    "words": [None] * 20 + ["größer"] * 20,
+    "mixed": [1, "1", None, 2.5] * 10,
+}
+
+
+@pytest.mark.parametrize("name", GAPPY)
+def test_a_digest_does_not_depend_on_the_size_of_the_blocks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    X = pd.DataFrame({"z": np.arange(40.0), "x": pd.Series(GAPPY[name], dtype=object)})
+    whole = digest(X)
+    for rows in (1, 7, 20):
+        monkeypatch.setattr(identity, "BLOCK_ROWS", rows)
+        assert digest(X) == whole
+    assert digest(X.iloc[::-1]) != whole
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.one_of(st.floats(-3, 3).map(round), st.just(None)), max_size=30),
+    st.sampled_from(["float64", "Int64", "object", "datetime64[ns]", "bool", "str"]),
+)
+def test_different_values_are_counted_as_pandas_counts_them(values: list[Any], dtype: str) -> None:
+    if dtype == "bool":
+        values = [bool(value) for value in values]
+    column = pd.Series(values, dtype="float64" if dtype == "datetime64[ns]" else dtype)
+    column = column.astype(dtype)
+    assert count_unique(column) == column.nunique()
 
 
 VALUES = st.one_of(
