@@ -74,7 +74,7 @@ def load_dataset(run_id: str, name: str | None = None, *, targets: str | None = 
 
 def _read(logged: DatasetEntity, targets: str | None) -> SensieDataset:
     source = _source(logged)
-    reader = json.loads(logged.profile or "{}").get(READER)
+    reader = _described(logged.profile).get(READER)
     if reader is None:
         data = _read_others(logged, source, targets)
         return SensieDataset(replace(data, name=logged.name), source, digest=logged.digest)
@@ -136,8 +136,12 @@ def _read_others(logged: DatasetEntity, source: DatasetSource, targets: str | No
 
 
 def _has_targets(logged: DatasetEntity) -> bool:
-    found = json.loads(logged.schema or "{}").get("mlflow_tensorspec", {})
-    return found.get("targets") is not None
+    return _described(logged.schema).get("mlflow_tensorspec", {}).get("targets") is not None
+
+
+def _described(text: str | None) -> dict[str, Any]:
+    """A schema or profile as MLflow logs it; "null" where it could not be told."""
+    return json.loads(text or "null") or {}
 
 
 def _readings(loaded: Any, source: DatasetSource, targets: str | None) -> Iterator[tuple[Any, str]]:

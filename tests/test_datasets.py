@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -443,6 +444,17 @@ def test_which_dataset_of_a_run(table: pd.DataFrame, tmp_path: Path, experiment_
     assert load(dataset_run=run.info.run_id, dataset=found.digest).name == "two"
 
 
+def test_a_dataset_that_mlflow_could_not_describe(table: pd.DataFrame, tmp_path: Path, experiment_id: str) -> None:
+    """Its profile and schema are logged as "null"."""
+    table.to_csv(tmp_path / "x.csv", index=False)
+    dataset = mlflow.data.from_pandas(pd.read_csv(tmp_path / "x.csv"), source=str(tmp_path / "x.csv"), name="bare")
+    entity = dataset._to_mlflow_entity()
+    entity._profile = entity._schema = "null"
+    with mlflow.start_run() as run:
+        mlflow.MlflowClient().log_inputs(run.info.run_id, [mlflow.entities.DatasetInput(entity)])
+    assert mlflow_sensie.load_dataset(run.info.run_id, targets="y").name == "bare"
+
+
 def test_runs_without_data(experiment_id: str) -> None:
     with mlflow.start_run() as run:
         pass
@@ -482,3 +494,20 @@ def test_load_finds_a_uri(table: pd.DataFrame, tmp_path: Path, server: str) -> N
     found = load(f"{server}/test.parquet", targets="y")
     assert found.digest == load(tmp_path / "test.parquet", targets="y").digest
     assert found.sensie_data.name == read_data(tmp_path / "test.parquet", "y").name == "test"
+
+
+def test_a_spark_frame_that_mlflow_logged(
+    table: pd.DataFrame, tmp_path: Path, experiment_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read by MLflow's own class of source, in the same session, whose digest of a plan is Spark's."""
+    sql = pytest.importorskip("pyspark.sql", reason="Spark is not installed")
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+    spark = sql.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+    try:
+        table.to_parquet(tmp_path / "spark.parquet")
+        frame = spark.read.parquet(str(tmp_path / "spark.parquet"))
+        run_id = logged(mlflow.data.from_spark(frame, path=str(tmp_path / "spark.parquet"), targets="y", name="spark"))
+        found = mlflow_sensie.load_dataset(run_id, targets="y")
+        pd.testing.assert_frame_equal(found.sensie_data.inputs, table.drop(columns="y"), check_dtype=False)
+    finally:
+        spark.stop()
