@@ -13,6 +13,7 @@ import pytest
 from flavours.logged import Evaluated, artifact_paths, draw_nothing, evaluate
 from jsonschema import Draft202012Validator
 from mlflow.models import EvaluationResult
+from mlflow.tracking import fluent
 from scipy.special import expit
 
 from mlflow_sensie import Result, engines, probe, tracking
@@ -151,12 +152,15 @@ def evaluated(tracking_uri: str, tmp_path_factory: pytest.TempPathFactory) -> It
     """One evaluation with engine pymc, for all tests of what it leaves on a run."""
     pytest.importorskip("pymc")
     folder = tmp_path_factory.mktemp("artifacts")
+    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(tracking_uri)
-    mlflow.set_experiment(experiment_id=mlflow.create_experiment(f"pymc {folder}", folder.as_uri()))
     X, y = data()
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fluent, "_active_experiment_id", None)
+        patch.setenv("MLFLOW_EXPERIMENT_ID", mlflow.create_experiment(f"pymc {folder}", folder.as_uri()))
         draw_nothing(patch)
         yield evaluate(model, X.assign(y=y), {**TESTS, "inference": {"engine": "pymc", **QUICK}}, targets="y")
+    mlflow.set_tracking_uri(before)
 
 
 def test_pymc_in_an_evaluation(evaluated: Evaluated, robust: Result) -> None:

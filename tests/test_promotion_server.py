@@ -17,6 +17,7 @@ import mlflow
 import pytest
 import yaml
 from gate.registered import RECIPE, alias, data, log_models, register, tags
+from mlflow.tracking import fluent
 from test_server import Server, free_port
 
 import mlflow_sensie
@@ -63,6 +64,7 @@ def desk(tracking_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         try:
             server.start()
             mlflow.set_tracking_uri(server.uri)
+            patch.setattr(fluent, "_active_experiment_id", None)  # what an earlier test of this process may have left
             patch.setenv("MLFLOW_EXPERIMENT_ID", mlflow.create_experiment("promotion"))
             register(NAME, log_models())
             yield Desk(server, folder)

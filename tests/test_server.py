@@ -24,6 +24,7 @@ import pytest
 from flavours.logged import V3, Evaluated, artifact_paths, evaluate, log_model, points
 from mlflow.exceptions import MlflowException
 from mlflow.models import EvaluationResult, infer_signature
+from mlflow.tracking import fluent
 from scipy.special import expit
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -103,6 +104,7 @@ def server(tracking_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         try:
             made.start()
             mlflow.set_tracking_uri(made.uri)
+            patch.setattr(fluent, "_active_experiment_id", None)  # what an earlier test of this process may have left
             patch.setenv("MLFLOW_EXPERIMENT_ID", mlflow.create_experiment("over REST"))
             yield made
         finally:
