@@ -30,6 +30,7 @@ from scipy.integrate import trapezoid
 from scipy.special import expit, ndtr
 from scipy.stats import rankdata
 from scipy.stats import t as student
+from study import LOSS, PROBABILITY, UNBOUNDED, Array, Rng, Row, U
 
 from mlflow_sensie.dataset import make_examples
 from mlflow_sensie.findings import sweep_scores
@@ -55,11 +56,6 @@ from mlflow_sensie.scoring import Scorer, Targets
 from mlflow_sensie.stopping import Stopping, stratified_order
 from mlflow_sensie.sweep import Sweep, SweepTest
 
-Array = NDArray[np.float64]
-Rng = np.random.Generator
-PROBABILITY, UNBOUNDED = ScoreScale(0, 1, "probability"), ScoreScale(None, None, "target SD")
-LOSS = ScoreScale(None, 0, "target SD")
-U = np.linspace(0, 1, 11)
 SIZE_OF_TRUTH = 400_000
 
 
@@ -601,16 +597,6 @@ def sweep_truths(scores: Array) -> dict[str, float]:
 
 
 # ---------------------------------------------------------------- the study
-
-
-@dataclass
-class Row:
-    """One line of a table."""
-
-    scenario: str
-    n: int
-    method: str
-    values: list[float]
 
 
 def _rng(scenario: Scenario, k: int) -> Rng:

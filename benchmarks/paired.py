@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit, ndtr, ndtri
+from study import LOSS, PROBABILITY, Array, Rng, Row, U
 
 from mlflow_sensie.comparison.contrasts import paired, unpaired
 from mlflow_sensie.comparison.difference import CurveDifference, Difference
@@ -24,26 +24,12 @@ from mlflow_sensie.inference.holds_until import Floor
 from mlflow_sensie.inference.sides import Sweep
 from mlflow_sensie.moments import GroupedMoments
 
-Array = NDArray[np.float64]
-Rng = np.random.Generator
 Two = tuple[Array, Array]
-PROBABILITY, LOSS = ScoreScale(0, 1, "probability"), ScoreScale(None, 0, "target SD")
-U = np.linspace(0, 1, 11)
 LINE = Sweep.of(U[1:].tolist(), 0.0)
 TOWARDS = np.array([0, 1, 0.8, 0.6, 0.4, 0.2, -0.2, -0.4, -0.6, -0.8, -1])
 TWO_SIDES = Sweep.of([-1, -0.8, -0.6, -0.4, -0.2, 0.2, 0.4, 0.6, 0.8, 1], 0.0)
 LARGE = 200_000
 NO_DESIGN = Design()
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a table."""
-
-    scenario: str
-    n: int
-    method: str
-    values: list[float]
 
 
 @dataclass(frozen=True)

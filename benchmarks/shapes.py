@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.polynomial import Polynomial
-from numpy.typing import NDArray
 from scipy.special import expit
+from study import PROBABILITY, UNBOUNDED, Array, Rng, Row, U
 
 from mlflow_sensie.inference import (
     PerturbationFit,
@@ -28,22 +28,8 @@ from mlflow_sensie.inference import (
     property_test,
 )
 
-Array = NDArray[np.float64]
-Rng = np.random.Generator
-PROBABILITY, UNBOUNDED = ScoreScale(0, 1, "probability"), ScoreScale(None, None, "target SD")
-U = np.linspace(0, 1, 11)
 LARGE = 400_000
 TINY = 1e-9
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a table."""
-
-    scenario: str
-    n: int
-    method: str
-    values: list[float]
 
 
 @dataclass(frozen=True)

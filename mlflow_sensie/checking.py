@@ -28,6 +28,8 @@ from mlflow_sensie.registry import ModelVersion, Promotion, alias_of, move_alias
 from mlflow_sensie.result import Result
 from mlflow_sensie.verdict import Verdict
 
+MOST_RUNS = 20  # that are looked through for a past evaluation
+
 
 def check(
     model: Any,
@@ -231,16 +233,15 @@ class _Past:
 
     def find(self, prepared: Prepared) -> Result | None:
         """The latest evaluation in the active experiment, by this version of the package."""
-        uuid = prepared.settled.model.model_uuid
-        if not self._reuse or uuid is None:
+        if not self._reuse or prepared.settled.model.model_uuid is None:
             return None
         wanted = {
-            "sensie_model_uuid": uuid, "sensie_data_sha256": prepared.data_sha256,
+            "sensie_data_sha256": prepared.data_sha256,
             "sensie_recipe_sha256": prepared.recipe.digest(), "sensie_status": "done",
             "sensie_version": version_of_package("mlflow-sensie"),
         }  # fmt: skip
         said = " and ".join(f"tags.{key} = '{value}'" for key, value in wanted.items())
-        for found in mlflow.search_runs(filter_string=said, max_results=5, output_format="list"):
+        for found in mlflow.search_runs(filter_string=said, max_results=MOST_RUNS, output_format="list"):
             with contextlib.suppress(ComparisonError):  # its files are gone, or it holds several results
                 result = _as_prepared(tracking.read_result(found.info.run_id), prepared)
                 if result is not None:
@@ -251,12 +252,12 @@ class _Past:
 
 def _as_prepared(result: Result, prepared: Prepared) -> Result | None:
     """A past result as a new evaluation would have it; None where it is not the same, or without its score table."""
-    recipe = prepared.recipe
-    same = (result.data_sha256, result.recipe_sha256) == (prepared.data_sha256, recipe.digest())
-    if not same or result.score_table is None:
+    recipe, model = prepared.recipe, prepared.settled.model
+    wanted = (model.model_uuid, prepared.data_sha256, recipe.digest())
+    if (result.model_uuid, result.data_sha256, result.recipe_sha256) != wanted or result.score_table is None:
         return None
     new = {"recipe": recipe.to_plain(), "recipe_yaml": recipe.to_yaml(), "prefix": recipe.prefix, "verdict": None}
-    return result.model_copy(update={**new, "model_name": prepared.settled.model.name})
+    return result.model_copy(update={**new, "model_name": model.name})
 
 
 def _evaluate_baseline(prepared: Prepared, asked: Asked, past: _Past) -> Result:
@@ -271,7 +272,7 @@ def _evaluate_baseline(prepared: Prepared, asked: Asked, past: _Past) -> Result:
 
 def _destination(prepared: Prepared, run_id: str, data: Dataset | None) -> tracking.Destination:
     model = prepared.settled.model
-    return tracking.Destination(run_id, model.model_id, *tracking.dataset_of(data), model_uuid=model.model_uuid)
+    return tracking.Destination(run_id, model.model_id, *tracking.dataset_of(data))
 
 
 @contextlib.contextmanager

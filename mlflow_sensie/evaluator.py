@@ -68,8 +68,7 @@ class SensieEvaluator(ModelEvaluator):
 
         result = _run(model, model_type, dataset, evaluator_config or {}, predictions)
         model_id = model_id or getattr(model, "model_id", None)
-        uuid = getattr(getattr(model, "metadata", None), "model_uuid", None)
-        where = tracking.Destination(run_id, model_id, *tracking.dataset_of(dataset), model_uuid=uuid)
+        where = tracking.Destination(run_id, model_id, *tracking.dataset_of(dataset))
         artifacts = tracking.log_result(result, where)
         _warn(result)
         if result.failed and result.recipe["on_error"] == "raise":

@@ -279,6 +279,7 @@ def _result(
         recipe_sha256=recipe.digest(),
         data_sha256=prepared.data_sha256,
         model_name=settled.model.name,
+        model_uuid=settled.model.model_uuid,
         choices=settled.choices,
         warnings=(*scorer.warnings, *_not_followed(recipe, scorer), *cut_short(sweep)),
         n_predictions=sweep.n_predictions if settled.asked is settled.examples else 0,

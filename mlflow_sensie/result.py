@@ -193,7 +193,8 @@ class Result(_Frozen):
 
     ``n`` examples have a clean score, of which ``clean_known`` is all that is known. ``n_predictions`` were made for
     scores, of the ``n_planned`` of all examples at all magnitudes. ``sampling`` tells how engine ``pymc`` sampled.
-    ``verdict`` is the answer of the recipe's gate.
+    ``verdict`` is the answer of the recipe's gate. ``model_uuid`` is the identity of a logged model, which an alias or
+    a version of a registry may stand for.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -212,6 +213,7 @@ class Result(_Frozen):
     recipe_sha256: str
     data_sha256: str
     model_name: str
+    model_uuid: str | None = None
     choices: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     n_predictions: int

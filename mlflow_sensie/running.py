@@ -40,8 +40,7 @@ def evaluate_and_log(
     with mlflow.start_run(run_id=run_id) as active:
         mlflow.log_input(dataset, context="evaluation", **_linked(model_id))
         result = judged(ours, theirs, run, run)
-        uuid = ours.settled.model.model_uuid
-        where = tracking.Destination(active.info.run_id, model_id, dataset.name, dataset.digest, model_uuid=uuid)
+        where = tracking.Destination(active.info.run_id, model_id, dataset.name, dataset.digest)
         tracking.log_result(result, where)
     return result, str(active.info.run_id)
 

@@ -31,8 +31,7 @@ from mlflow_sensie.scores import CLEAN, Part, Scores, property_column, slice_col
 from mlflow_sensie.scoring import Scorer
 from mlflow_sensie.sweep import SweepTest
 
-# Of a slice's tests, what is shown; a greater value is worse (1) or better (-1), or neither.
-QUANTITIES = {"mean_drop": 1, "effect": 0, "spread": 1, "unexpected": 0}
+# Of a slice's tests, what is shown.
 BY_KIND = {
     "perturbation": ("mean_drop", "effect"),
     "property": ("effect", "unexpected"),

@@ -42,8 +42,6 @@ SERIES = {"score": "score", "score_lo95": "lo95", "score_hi95": "hi95", "p": "p"
 class Destination:
     """Where a result goes: the run, and the model and dataset that its metrics are linked to.
 
-    ``model_uuid`` tells a later check that this model has been evaluated.
-
     ``timestamp`` (ms since 1970) is that of the metrics. Logged again with the same one, they add no second
     point to a series, so a failed attempt may be repeated.
     """
@@ -53,7 +51,6 @@ class Destination:
     dataset_name: str | None = None
     dataset_digest: str | None = None
     timestamp: int | None = None
-    model_uuid: str | None = None
 
 
 def log_result(
@@ -256,8 +253,6 @@ def tags(result: Result, where: Destination) -> dict[str, str]:
     }
     if result.verdict is not None:
         found["sensie_verdict"] = result.verdict.outcome
-    if where.model_uuid is not None:
-        found["sensie_model_uuid"] = where.model_uuid
     return {key: value[:LONGEST_TAG] for key, value in found.items()}
 
 

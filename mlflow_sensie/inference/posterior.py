@@ -237,8 +237,3 @@ AnyPosterior = Posterior | Mixture | Draws
 
 def _plain(values: FloatArray) -> tuple[float, ...]:
     return tuple(values.tolist())
-
-
-def t_quantile(df: float, probability: float) -> float:
-    """Give a quantile of Student's t, infinite where df is below 1."""
-    return float(stdtrit(df, probability)) if df >= 1 else math.inf
