@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mlflow_sensie.dataset import CHUNK, row_bytes
 from mlflow_sensie.perturbations.base import fresh_copy
 from mlflow_sensie.probing import Prepared
-from mlflow_sensie.sweep import perturbed, predict_in_calls
+from mlflow_sensie.sweep import parts, perturbed, predict_in_calls
 
 SCORE_BYTES = 8
 
@@ -43,8 +43,10 @@ def estimate(prepared: Prepared) -> Estimate:
     predicted = time.monotonic() - started  # `prepare` predicted the same, so nothing is set up here any more
     started = time.monotonic()
     for test in tests:
-        for values in perturbed(test, chunk, 0, recipe.seed):
-            chunk.form.encode(values, chunk.inputs)
+        for part in parts(chunk):
+            some = chunk.take(part)
+            for values in perturbed(test, some, (0, part.start), recipe.seed):
+                some.form.encode(values, some.inputs)
     changed = time.monotonic() - started
     versions = 1 + sum(len(test.magnitudes) for test in tests)
     n = len(examples)

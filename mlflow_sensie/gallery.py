@@ -19,7 +19,7 @@ from mlflow_sensie.perturbations.pixels import ROUNDING, PixelCodec
 from mlflow_sensie.scores import CLEAN, ScoreTable, score_column
 from mlflow_sensie.scoring import Targets
 from mlflow_sensie.survey import Survey, ValueRange, as_numbers, column_kind
-from mlflow_sensie.sweep import Sweep, SweepTest, perturbed, predict_in_calls
+from mlflow_sensie.sweep import Sweep, SweepTest, parts, perturbed, predict_in_calls
 
 MOST_MAGNITUDES = 7
 MOST_EXAMPLES: Mapping[str, int] = {"tensor": 4, "series": 4, "tabular": 2, "text": 3}
@@ -72,7 +72,7 @@ class Gallery:
 def make_galleries(sweep: Sweep, survey: Survey, table: ScoreTable, names: Sequence[str]) -> dict[str, Gallery]:
     """Make a gallery of each test in ``names`` that perturbs pictures, series, tables or texts.
 
-    ``table`` is what the sweep gave. The first chunk is perturbed again as a whole, so that the examples are
+    ``table`` is what the sweep gave. The first chunk is perturbed again as in the sweep, so that the examples are
     those that were scored. What user code raises costs a gallery, with a warning, but never a result.
     """
     chunk = sweep.examples.take(sweep.first_chunk)
@@ -184,14 +184,20 @@ def _truths(targets: Targets, picked: NDArray[np.intp]) -> tuple[Any, ...]:
 def _versions(
     test: SweepTest, chunk: Examples, seed: int, slots: Sequence[Slot], keep: Any
 ) -> dict[int | None, Inputs]:
-    """The kept rows of the chunk at each chosen magnitude, perturbed as a whole, as the sweep does."""
-    wanted = {index for _, index in slots}
-    found: dict[int | None, Inputs] = {None: chunk.form.decode(rows(chunk.inputs, keep))}
-    for index, values in enumerate(perturbed(test, chunk, 0, seed)):
-        if index in wanted:
-            values = values if isinstance(values, pd.DataFrame) else np.asarray(values)
-            found[index] = fresh_copy(rows(values, keep))
-    return found
+    """The kept rows of the chunk at each chosen magnitude, perturbed part by part, as the sweep does."""
+    kept = np.arange(len(chunk))[keep]
+    order = np.argsort(kept)
+    pieces: dict[int, list[Inputs]] = {index: [] for _, index in slots if index is not None}
+    for part in parts(chunk):
+        inside = kept[order][(kept[order] >= part.start) & (kept[order] < part.stop)] - part.start
+        versions = perturbed(test, chunk.take(part), (0, part.start), seed) if len(inside) else ()
+        for index, values in enumerate(versions):
+            if index in pieces:
+                values = values if isinstance(values, pd.DataFrame) else np.asarray(values)
+                pieces[index].append(fresh_copy(rows(values, inside)))
+    back = np.argsort(order)
+    found: dict[int | None, Inputs] = {index: rows(concat(piece), back) for index, piece in pieces.items()}
+    return {None: chunk.form.decode(rows(chunk.inputs, keep)), **found}
 
 
 def _scores(table: ScoreTable, test: SweepTest, slots: Sequence[Slot], picked: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,8 @@ from mlflow_sensie.scoring import Scorer, Targets
 from mlflow_sensie.stopping import Reason, Stop, Stopping
 
 BATCH_BYTES = 32 * 2**20  # of inputs per predict call with batch_size "auto"
+PART_VALUES = 1 << 20  # of tensors perturbed at a time: what a processor's cache holds with draws and result
+LEAST_PART = 8
 
 
 @dataclass(frozen=True)
@@ -165,9 +168,10 @@ class Sweep:
         block |= {name: values[positions] for name, values in self.columns.items()}
         scores: dict[str, NDArray[Any]] = {}
         for piece, answer in batch.answers(self._pieces(chunk, number)):
-            self.n_predictions += len(chunk)
-            self.progress.predicted(len(chunk), piece.what)
-            self._keep(piece, answer, truth, scores)
+            self.n_predictions += len(piece.inputs)
+            self.progress.predicted(len(piece.inputs), piece.what)
+            for name, found in self._scored(piece, answer, truth[piece.rows]).items():
+                scores.setdefault(name, np.full(len(chunk), np.nan))[piece.rows] = found
         measured = [EXPECTED, *(property_column(each.slug) for each in self.predicted)]
         block |= {name: scores[name] for name in (CLEAN, *measured) if name in scores}
         unknown = np.full(len(chunk), np.nan)
@@ -176,16 +180,18 @@ class Sweep:
         return block
 
     def _pieces(self, chunk: Examples, number: int) -> Iterator[_Piece]:
-        """The clean inputs of a chunk, then every perturbed version of it."""
-        yield _Piece(CLEAN, None, None, fresh_copy(chunk.inputs))
-        for test in self.tests:
-            if self._runs(test):
-                yield from self._perturbed(test, chunk, number)
+        """The clean inputs of a chunk, then every perturbed version of it; part by part."""
+        for part in parts(chunk):
+            some = chunk.take(part)
+            yield _Piece(CLEAN, None, None, part, fresh_copy(some.inputs))
+            for test in self.tests:
+                if self._runs(test):
+                    yield from self._perturbed(test, some, number, part)
 
-    def _perturbed(self, test: SweepTest, chunk: Examples, number: int) -> Iterator[_Piece]:
+    def _perturbed(self, test: SweepTest, some: Examples, number: int, part: slice) -> Iterator[_Piece]:
         """The versions of one test, until it fails: whatever user code raises fails this test alone."""
-        original = chunk.form.decode(chunk.inputs)
-        versions = perturbed(test, chunk, number, self.seed)
+        original = some.form.decode(some.inputs)
+        versions = perturbed(test, some, (number, part.start), self.seed)
         for column, magnitude in zip(test.columns, test.magnitudes, strict=True):
             if test.slug in self.failures:  # the model failed on a smaller magnitude meanwhile
                 return
@@ -196,20 +202,14 @@ class Sweep:
                 values = next(versions)
                 _check_perturbed(values, original, test.perturbation)
                 # A function may hand out one buffer again and again; what waits for the model must not change.
-                inputs = chunk.form.encode(fresh_copy(values), chunk.inputs)
+                inputs = some.form.encode(fresh_copy(values), some.inputs)
             except Exception as error:
                 self._fail(test, magnitude, error)
                 return
-            yield _Piece(column, test, magnitude, inputs)
+            yield _Piece(column, test, magnitude, part, inputs)
 
-    def _keep(
-        self,
-        piece: _Piece,
-        answer: Predictions | Exception,
-        truth: NDArray[Any],
-        scores: dict[str, NDArray[Any]],
-    ) -> None:
-        """Score one answer; a failure of a perturbed piece fails its test, one of a clean piece everything."""
+    def _scored(self, piece: _Piece, answer: Predictions | Exception, truth: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The columns that one answer gives; a failed perturbed piece fails its test, a clean one everything."""
         try:
             if isinstance(answer, Exception):
                 raise answer
@@ -217,16 +217,17 @@ class Sweep:
             bad = int((~np.isfinite(found)).sum())
             if bad and self.missing == "fail":
                 raise ModelError(f"the score is NaN or infinite for {bad} of {len(found)} examples")
-            scores[piece.column] = found
             if piece.test is None:
-                scores |= self._of_clean(answer)
-            elif self.calibration and (expected := self.scorer.expected(answer)) is not None:
+                return {piece.column: found, **self._of_clean(answer)}
+            if self.calibration and (expected := self.scorer.expected(answer)) is not None:
                 names = dict(zip(piece.test.columns, piece.test.expected_columns, strict=True))
-                scores[names[piece.column]] = expected
+                return {piece.column: found, names[piece.column]: expected}
+            return {piece.column: found}
         except Exception as error:
             if piece.test is None or piece.magnitude is None:
                 raise ModelError(f"the model failed on the unperturbed examples, {self._place}: {error}") from error
             self._fail(piece.test, piece.magnitude, error)
+            return {}
 
     def _of_clean(self, answer: Predictions) -> dict[str, NDArray[Any]]:
         """What else is read off the unperturbed predictions: the expected score, and properties of them."""
@@ -244,13 +245,24 @@ class Sweep:
             self.failures[test.slug].__cause__ = error
 
 
-def perturbed(test: SweepTest, chunk: Examples, number: int, seed: int) -> Iterator[Any]:
-    """Perturb a copy of a whole chunk, the ``number``-th, at each magnitude of a test.
+def parts(chunk: Examples) -> list[slice]:
+    """Cut a chunk into what is perturbed together: all of it, but for large tensors as many as ``PART_VALUES`` are.
 
-    ``seed`` is the recipe's. The draws depend on it, the test and the chunk, never on the magnitude.
+    The cuts depend on nothing but the examples' shape, so neither do the draws.
     """
-    state = np.random.SeedSequence([seed, zlib.crc32(test.slug.encode()), number])
-    copy = chunk.form.decode(chunk.inputs)
+    n, shape = len(chunk), chunk.form.shape
+    size = CHUNK if shape is None else max(LEAST_PART, PART_VALUES // max(math.prod(shape), 1))
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def perturbed(test: SweepTest, some: Examples, place: tuple[int, int], seed: int) -> Iterator[Any]:
+    """Perturb a copy of a part of a chunk at each magnitude of a test.
+
+    ``place`` is the chunk's number and where in it the part starts, ``seed`` the recipe's. The draws depend on them
+    and the test, never on the magnitude.
+    """
+    state = np.random.SeedSequence([seed, zlib.crc32(test.slug.encode()), *place])
+    copy = some.form.decode(some.inputs)
     yield from test.perturbation.along(copy, test.magnitudes, np.random.default_rng(state))
 
 
@@ -268,11 +280,12 @@ def predict_in_calls(model: Model, inputs: Any, batch_size: int | str) -> Predic
 
 @dataclass(frozen=True)
 class _Piece:
-    """One chunk at one magnitude (or clean), ready for the model."""
+    """A part of a chunk, these ``rows`` of it, at one magnitude (or clean), ready for the model."""
 
     column: str
     test: SweepTest | None
     magnitude: float | None
+    rows: slice
     inputs: Any
 
     @property

@@ -243,6 +243,15 @@ def test_images_and_scores_are_those_of_the_test() -> None:
     assert gallery.repeated and gallery.labels
 
 
+def test_images_perturbed_in_parts_are_those_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlflow_sensie.sweep.PART_VALUES", 8 * 64)
+    asked = {"perturbations": [ROTATE, NOISE], "seed": 7, "log_examples": "full"}
+    late = np.where(np.arange(N) < 50, 0, classes())  # so that examples of several parts are shown
+    result = mlflow_sensie.probe(seen, images(), late, asked)
+    for gallery in result.galleries.values():
+        assert gallery.repeated and max(gallery.ids) >= 50 and list(gallery.ids) != sorted(gallery.ids)
+
+
 def test_rows_of_frames_are_those_of_the_test() -> None:
     gallery = found("table").galleries["tabular.missing"]
     last = directly("tabular.missing", "tabular.missing", 0, table(), 0.3).iloc[list(gallery.ids)]

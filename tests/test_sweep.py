@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 from mlflow_sensie import probe
+from mlflow_sensie.dataset import make_examples
 from mlflow_sensie.errors import EvaluationIncomplete, ModelError
 from mlflow_sensie.scores import CLEAN, score_column
-from mlflow_sensie.sweep import rows_per_call
+from mlflow_sensie.sweep import parts, rows_per_call
 
 N = 600  # three chunks
 GOOD = {"name": "good", "apply": "tabular.noise", "magnitudes": [0, 0.5, 1]}
@@ -39,6 +40,46 @@ def test_of(apply: Any, magnitudes: Any = (1, 2, 3), name: str = "bad") -> dict[
 
 
 test_of.__test__ = False  # type: ignore[attr-defined]
+
+
+# --- large tensors are perturbed in parts ------------------------------------------------------------------
+
+
+def bright(x: Any) -> Any:
+    p = 1 / (1 + np.exp(-(x.reshape(len(x), -1).mean(axis=1) - 0.5) * 40))
+    return np.column_stack([1 - p, p])
+
+
+def of_images(apply: str, batch_size: int | str = "auto") -> pd.DataFrame:
+    """The score table of 300 images of 8 × 8: a chunk, and a part of one."""
+    X = np.random.default_rng(1).random((300, 8, 8, 1), dtype=np.float32)
+    y = (X.mean(axis=(1, 2, 3)) > 0.5).astype(int)
+    test = {"name": "it", "apply": apply, "magnitudes": [0, 0.2, 0.5]}
+    found = probe(bright, X, y, {"perturbations": [test], "batch_size": batch_size, "calibration": True})
+    assert found.score_table is not None
+    return pd.concat([pd.DataFrame(block) for block in found.score_table.blocks()], ignore_index=True)
+
+
+@pytest.mark.parametrize("apply", ["image.translate", "image.gaussian_noise"])
+def test_large_tensors_are_perturbed_in_parts_whatever_the_batch(apply: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = of_images(apply)
+    monkeypatch.setattr("mlflow_sensie.sweep.PART_VALUES", 10 * 64)  # ten images: parts of 10, the last of 6
+    cut = of_images(apply)
+    assert not cut.isna().any().any()
+    for batch_size in (7, 64, 1000):
+        pd.testing.assert_frame_equal(of_images(apply, batch_size), cut)
+    assert cut.equals(whole) == (apply == "image.translate")  # each part has draws of its own
+
+
+def test_parts_depend_on_the_shape_alone() -> None:
+    def sizes(*shape: int) -> list[int]:
+        X = np.zeros((256, *shape), dtype=np.float32)
+        examples = make_examples(X, np.zeros(256))
+        return [part.stop - part.start for part in parts(examples)]
+
+    assert sizes(28, 28, 1) == sizes(32, 32, 3) == [256]
+    assert sizes(128, 128, 1) == [64] * 4
+    assert sizes(600, 600, 3) == [8] * 32
 
 
 # --- a perturbation that fails -----------------------------------------------------------------------------

@@ -22,21 +22,22 @@ def standard_normal(shape: tuple[int, ...], dtype: npt.DTypeLike, rng: np.random
         return rng.standard_normal(shape)
     count = math.prod(shape)
     found = np.empty(count + count % 2, dtype=np.float32)
+    source = np.random.SFC64(rng.integers(np.iinfo(np.int64).max))  # makes bits a quarter faster than PCG64
     for start in range(0, len(found), 2 * PAIRS):
-        _fill_pairs(found[start : start + 2 * PAIRS], rng)
+        _fill_pairs(found[start : start + 2 * PAIRS], source)
     return found[:count].reshape(shape)
 
 
-def _fill_pairs(out: Array, rng: np.random.Generator) -> None:
+def _fill_pairs(out: Array, source: np.random.SFC64) -> None:
     """Fill ``out`` of even length: its first half are cosines, its second half the sines of the same pairs."""
     half = len(out) // 2
     cosines, sines = out[:half], out[half:]
-    bits = rng.integers(0, np.iinfo(np.uint64).max, half, dtype=np.uint64, endpoint=True).view(np.int32)
+    bits = source.random_raw(half).view(np.int32)
     radius = np.abs(bits[:half].astype(np.float32))  # uniform from 0 to 2^31; never 0 once a half is added
     radius += np.float32(0.5)
     radius *= np.float32(2.0**-31)
-    np.log(radius, out=radius)
-    radius *= np.float32(-2)
+    np.log2(radius, out=radius)  # faster than the natural one
+    radius *= np.float32(-2 * math.log(2))
     np.sqrt(radius, out=radius)
     np.multiply(bits[half:], np.float32(np.pi * 2.0**-31), out=sines, dtype=np.float32, casting="unsafe")
     np.cos(sines, out=cosines)
