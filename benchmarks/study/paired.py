@@ -1,6 +1,6 @@
 """Two models on the same examples: how often their differences hold the truth, and how often a worse one passes.
 
-Part of the study that `coverage.py` runs. A scenario draws both models' sweeps (N, 11) over U and a group for
+A scenario draws both models' sweeps (N, 11) over U and a group for
 each example; the truths come from one very large draw.
 """
 
@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit, ndtr, ndtri
-from study import LOSS, PROBABILITY, Array, Rng, Row, U
 
 from mlflow_sensie.comparison.contrasts import paired, unpaired
 from mlflow_sensie.comparison.difference import CurveDifference, Difference
@@ -23,6 +22,7 @@ from mlflow_sensie.inference import Design, ScoreScale, property_span, property_
 from mlflow_sensie.inference.holds_until import Floor
 from mlflow_sensie.inference.sides import Sweep
 from mlflow_sensie.moments import GroupedMoments
+from study import LOSS, PROBABILITY, Array, Rng, Row, U
 
 Two = tuple[Array, Array]
 LINE = Sweep.of(U[1:].tolist(), 0.0)

@@ -1,6 +1,6 @@
 """What is fitted beside the line, and what a model's confidence does not announce: coverage.
 
-Part of the study that `coverage.py` runs. Truths come from one very large draw. A range that `auto` chose is
+Truths come from one very large draw. A range that `auto` chose is
 judged by the slope of the true curve over the range it chose, "as if given" by the interval without allowance
 for the choice.
 """
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.polynomial import Polynomial
 from scipy.special import expit
-from study import PROBABILITY, UNBOUNDED, Array, Rng, Row, U
 
 from mlflow_sensie.inference import (
     PerturbationFit,
@@ -27,6 +26,7 @@ from mlflow_sensie.inference import (
     property_span,
     property_test,
 )
+from study import PROBABILITY, UNBOUNDED, Array, Rng, Row, U
 
 LARGE = 400_000
 TINY = 1e-9
