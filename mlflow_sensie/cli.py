@@ -129,15 +129,15 @@ def init(
 
 @main.command()
 @click.argument("runs", nargs=-1, required=True)
-@click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="A folder for JSON, CSV and figures.")
-@click.option("--log", is_flag=True, help="Log each comparison onto a run of its own, beside the first run.")
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="A folder for pages and tables.")
+@click.option("--log", is_flag=True, help="Log each comparison, and a leaderboard, onto runs of their own.")
 def compare(runs: tuple[str, ...], output: Path | None, log: bool) -> None:
     """Compare evaluations: RUN_A RUN_B prints every difference B - A, more RUNS a leaderboard.
 
     A run is its id, runs:/ID, or a folder with report.json and scores.parquet. Examples are paired by their ids where
     the data are the same. Of more than two runs each is compared with the first.
     """
-    from mlflow_sensie.comparison.files import write_comparison
+    from mlflow_sensie.comparison.files import write_comparison, write_leaderboard
     from mlflow_sensie.comparison.leaderboard import leaderboard
     from mlflow_sensie.errors import SensieError
     from mlflow_sensie.tracking import read_result
@@ -155,14 +155,17 @@ def compare(runs: tuple[str, ...], output: Path | None, log: bool) -> None:
         for text in (*found.warnings, *missing):
             click.echo(f"{name}: {text}" if len(runs) > 2 else text, err=True)
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        table.to_csv(output / "leaderboard.csv", index=False)
-        for k, found in enumerate(comparisons.values(), start=2):
-            write_comparison(found, output if len(runs) == 2 else output / f"1-{k}")
-    for name, found in comparisons.items() if log else ():
-        from mlflow_sensie.tracking_comparison import log_comparison
+        folders = ["."] if len(runs) == 2 else [f"1-{k}" for k in range(2, len(runs) + 1)]
+        write_leaderboard(table, comparisons, output, folders)
+        for folder, found in zip(folders, comparisons.values(), strict=True):
+            write_comparison(found, output / folder)
+    if log:
+        from mlflow_sensie.tracking_comparison import log_comparison, log_leaderboard
 
-        click.echo(f"logged to run {log_comparison(found, runs[0], name)}")
+        made = [log_comparison(found, runs[0], name) for name, found in comparisons.items()]
+        made += [log_leaderboard(table, comparisons, runs)] if len(runs) > 2 else []
+        for run_id in made:
+            click.echo(f"logged to run {run_id}")
 
 
 def _difference_rows(found: Comparison) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

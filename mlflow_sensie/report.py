@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import base64
-import html
-import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlflow_sensie import plots
+from mlflow_sensie import pages, plots
 from mlflow_sensie.inference import Interval
+from mlflow_sensie.pages import Drawing, Finding
 from mlflow_sensie.plots import words
-from mlflow_sensie.sentences import Finding, findings
+from mlflow_sensie.sentences import findings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from jinja2 import Environment
-    from markupsafe import Markup
-    from matplotlib.figure import Figure
 
     from mlflow_sensie.result import Flip, Result, TestResult
 
@@ -56,14 +50,6 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """A figure ready for the page, and what it shows in words."""
-
-    image: Markup
-    alt: str
-
-
-@dataclass(frozen=True)
 class Section:
     """What the page says of one test."""
 
@@ -92,7 +78,7 @@ class Page:
     anchors: dict[str, str]
     overview: Drawing
     sections: Sequence[Section]
-    slices: Sequence[tuple[str, Drawing]]
+    slices: Sequence[Drawing]
     interactions: Sequence[Sequence[str]]
     facts: Sequence[tuple[str, str]]
     hidden_galleries: Sequence[str] = field(default_factory=tuple)
@@ -100,26 +86,20 @@ class Page:
 
 def render(result: Result) -> str:
     """Return the report as HTML: inline SVG, no script, nothing from the network; everything escaped."""
-    return _environment().get_template("report.html").render(page=make_page(result))
+    return pages.environment().get_template("report.html").render(page=make_page(result))
 
 
 def render_summary(result: Result) -> str:
     """Return findings and summary as a piece of HTML, for notebooks."""
-    return (
-        _environment()
-        .get_template("summary.html")
-        .render(
-            findings=findings(result), table=result.summary().to_html(float_format="{:.3g}".format, na_rep="", border=0)
-        )
-    )
+    return pages.render_piece(findings(result), result.summary())
 
 
 def make_page(result: Result) -> Page:
     """Compute and draw what the template needs."""
-    tests = list(result.tests.values())
-    anchors = {test.name: f"test-{index}" for index, test in enumerate(tests)}
     found = findings(result)
     said = {each.name: each.text for each in found}
+    tests = [result.tests[name] for name in said if name in result.tests]
+    anchors = {test.name: f"test-{index}" for index, test in enumerate(tests)}
     galleries, hidden = _galleries(result)
     return Page(
         title=f"Sensitivity of {words.legible(result.model_name) or 'a model'}",
@@ -128,10 +108,10 @@ def make_page(result: Result) -> Page:
         result=result,
         findings=found,
         anchors=anchors,
-        overview=_svg(plots.overview(result), "All tests: " + "; ".join(f"{each.name}: {each.text}" for each in found)),
+        overview=pages.drawn(plots.overview(result), pages.in_words("All tests", found)),
         sections=[_section(result, test, anchors, said, galleries.get(test.name)) for test in tests],
         slices=[
-            (each.column, _svg(plots.draw_slices(result, each), f"Heat map of tests in the slices by {each.column}"))
+            pages.drawn(plots.draw_slices(result, each), f"Heat map of tests in the slices by {each.column}")
             for each in result.slices
         ],
         interactions=_interactions(result),
@@ -150,7 +130,7 @@ def _section(
         kind=test.kind,
         decision=test.fit.decision if test.ok else "failed",
         sentence=sentence,
-        figure=_svg(plots.draw(result, test), f"{test.name}: {sentence}"),
+        figure=pages.drawn(plots.draw(result, test), f"{test.name}: {sentence}"),
         numbers=_numbers(test),
         curve=_curve(test),
         flips=test.flips,
@@ -243,26 +223,8 @@ def _version(name: str) -> str:
         return ""
 
 
-# --- drawings ----------------------------------------------------------------------------------------------
-
-
-def _svg(figure: Figure, alt: str) -> Drawing:
-    """A figure as inline SVG that grows and shrinks with the page."""
-    from markupsafe import Markup
-
-    text = plots.to_svg(figure)
-    text = text[text.index("<svg") :]
-    text = re.sub(
-        r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1), count=1
-    )
-    label = html.escape(alt, quote=True)
-    return Drawing(Markup(text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)), alt)
-
-
 def _galleries(result: Result) -> tuple[dict[str, Drawing], list[str]]:
     """Galleries as PNG, as long as the page stays small; the names of those that found no room."""
-    from markupsafe import Markup
-
     found: dict[str, Drawing] = {}
     hidden, used = [], 0
     for name in result.galleries:
@@ -272,15 +234,5 @@ def _galleries(result: Result) -> tuple[dict[str, Drawing], list[str]]:
             continue
         used += len(data)
         alt = f"Examples under {name}, each at several magnitudes, with the model's answer and score"
-        found[name] = Drawing(
-            Markup(f'<img alt="{html.escape(alt, quote=True)}" src="data:image/png;base64,{data}">'), alt
-        )
+        found[name] = pages.picture(f"data:image/png;base64,{data}", alt)
     return found, hidden
-
-
-def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    folder = Path(__file__).parent / "templates"
-    return Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-                       lstrip_blocks=True)  # fmt: skip

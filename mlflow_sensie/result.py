@@ -351,6 +351,12 @@ class Result(_Frozen):
         fitting = {key: test for key, test in self.tests.items() if test.kind in sorts.get(kind, (test.kind,))}
         return plots.draw(self, _named(fitting, name, kind))
 
+    def html(self) -> str:
+        """Return the report, all of it as one self-contained page of HTML."""
+        from mlflow_sensie.report import render
+
+        return render(self)
+
     def _repr_html_(self) -> str:
         """The findings and the summary, for notebooks."""
         from mlflow_sensie.report import render_summary

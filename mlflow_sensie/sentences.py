@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from mlflow_sensie.inference import CategoryFit, Interval, PerturbationFit, PropertyFit
 from mlflow_sensie.inference.decision import excludes_zero
+from mlflow_sensie.pages import Finding, Tone
 from mlflow_sensie.plots import words
 from mlflow_sensie.plots.forest import headline
 
@@ -15,17 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mlflow_sensie.result import Result, TestResult
-
-Tone = Literal["bad", "good", "open", "failed"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A sentence about a test or slice (``name``), and whether it is bad news, good news, open, or a failure."""
-
-    name: str
-    text: str
-    tone: Tone
 
 
 def findings(result: Result) -> list[Finding]:

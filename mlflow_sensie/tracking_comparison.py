@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mlflow
 from mlflow.entities import Metric, RunTag
 
 from mlflow_sensie.comparison.difference import Difference
-from mlflow_sensie.comparison.files import write_comparison
+from mlflow_sensie.comparison.files import write_comparison, write_leaderboard
+from mlflow_sensie.comparison.page import NAME
 from mlflow_sensie.comparison.result import Comparison
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.result import MOST_TESTS_WITH_KEYS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROOT = "sensie_compare"
 METRICS_PER_BATCH = 1_000  # the REST API takes no more in one call
@@ -24,31 +30,57 @@ def log_comparison(comparison: Comparison, a: str, b: str) -> str:
     """Log a comparison onto a new run in the experiment of run ``a``, or ``b`` where that is none; return its id.
 
     ``a`` and ``b`` are what was compared, run ids, ``runs:/…`` URIs or folders, and stand in the tags. Metrics are
-    ``sensie_compare/<test>/<metric>`` with ``_lo95``, ``_hi95`` and ``_prob_more_robust``; the files lie below
-    ``sensie_compare/``.
+    ``sensie_compare/<test>/<metric>`` with ``_lo95``, ``_hi95`` and ``_prob_more_robust``; the page,
+    ``sensie_comparison.html``, lies at the root, the other files below ``sensie_compare/``.
 
     Raises:
         ComparisonError: neither is a run.
         mlflow.exceptions.MlflowException: the tracking server failed; the run then ends as failed.
     """
-    client = mlflow.MlflowClient()
-    name = f"{comparison.b} compared with {comparison.a}"[:250]
-    run_id: str = client.create_run(_experiment_of(client, (a, b)), run_name=name).info.run_id
-    try:
+    with _new_run((a, b), f"{comparison.b} compared with {comparison.a}") as (client, run_id):
         now = int(time.time() * 1000)
         metrics = [Metric(key, value, now, 0) for key, value in comparison_metrics(comparison).items()]
         for start in range(0, len(metrics), METRICS_PER_BATCH):
             client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_BATCH])
         with tempfile.TemporaryDirectory(prefix="sensie-") as folder:
-            for file in write_comparison(comparison, Path(folder)):
-                client.log_artifact(run_id, str(file), ROOT)
+            _log_files(client, run_id, write_comparison(comparison, Path(folder)))
         found = {"sensie_compared_a": a, "sensie_compared_b": b, "sensie_score": comparison.score}
         client.log_batch(run_id, tags=[RunTag(key, value[:1_000]) for key, value in found.items()])
+    return run_id
+
+
+def log_leaderboard(table: pd.DataFrame, comparisons: Mapping[str, Comparison], sources: Sequence[str]) -> str:
+    """Log a leaderboard, page and table, onto a new run in the experiment of the first source that is a run.
+
+    Raises:
+        ComparisonError: none is a run.
+        mlflow.exceptions.MlflowException: the tracking server failed; the run then ends as failed.
+    """
+    with (
+        _new_run(sources, f"{len(table)} models compared") as (client, run_id),
+        tempfile.TemporaryDirectory(prefix="sensie-") as folder,
+    ):
+        _log_files(client, run_id, write_leaderboard(table, comparisons, Path(folder)))
+    return run_id
+
+
+@contextmanager
+def _new_run(sources: Iterable[str], name: str) -> Iterator[tuple[mlflow.MlflowClient, str]]:
+    """Make a run that ends as failed where something fails."""
+    client = mlflow.MlflowClient()
+    run_id: str = client.create_run(_experiment_of(client, sources), run_name=name[:250]).info.run_id
+    try:
+        yield client, run_id
     except BaseException:
         client.set_terminated(run_id, "FAILED")
         raise
     client.set_terminated(run_id, "FINISHED")
-    return run_id
+
+
+def _log_files(client: mlflow.MlflowClient, run_id: str, files: Iterable[Path]) -> None:
+    """Log files; the page goes to the root, the one folder that MLflow's Compare page lists."""
+    for file in files:
+        client.log_artifact(run_id, str(file), None if file.name == NAME else ROOT)
 
 
 def comparison_metrics(comparison: Comparison) -> dict[str, float]:

@@ -556,7 +556,7 @@ def test_a_text_shows_what_changed() -> None:
     assert len(texts) == 21 and len(said(figure, "answer")) == 21
     assert len(said(figure, "changed")) > 20
     assert all(text.get_bbox_patch() is not None for text in artists(figure, "changed"))
-    assert said(figure, "head")[:3] == ["0 rate", "0.02 rate", "0.06 rate"]
+    assert said(figure, "head")[:3] == ["rate 0", "rate 0.02", "rate 0.06"]
 
 
 def test_numbers_have_no_right_or_wrong() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from mlflow_sensie.comparison.grouping import compare_groups
 from mlflow_sensie.comparison.matching import refuse_other_scores, score_table_of, spec_of, why_not
 from mlflow_sensie.comparison.pairing import SIDES, Pairing, design_columns, design_of
 from mlflow_sensie.comparison.properties import paired_fit, property_differences
-from mlflow_sensie.comparison.result import Comparison, TestComparison
+from mlflow_sensie.comparison.result import Compared, Comparison, TestComparison
 from mlflow_sensie.comparison.sweeps import SweepPair, contrast_difference, contrasts_of
 from mlflow_sensie.inference import Design, ScoreScale, bin_edges
 from mlflow_sensie.inference.binning import inner_edges
@@ -43,7 +43,13 @@ def compare(a: Result | str | Path, b: Result | str | Path) -> Comparison:
         ComparisonError: the kinds of score differ, a score table is missing, or too few examples are common.
     """
     ours, theirs = (each if isinstance(each, Result) else _read(each) for each in (a, b))
-    return _Pair.of(ours, theirs).compare()
+    return compare_results(ours, theirs, *("" if isinstance(each, Result) else str(each) for each in (a, b)))
+
+
+def compare_results(a: Result, b: Result, source_a: str = "", source_b: str = "") -> Comparison:
+    """Compare two results that were read from these sources, runs or folders."""
+    found = _Pair.of(a, b).compare()
+    return replace(found, sides=(Compared.of(a, source_a), Compared.of(b, source_b)))
 
 
 def _read(source: str | Path) -> Result:

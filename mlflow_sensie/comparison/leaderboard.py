@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from mlflow_sensie.comparison.comparing import compare
+from mlflow_sensie.comparison.comparing import compare_results
 from mlflow_sensie.comparison.difference import Difference
 from mlflow_sensie.comparison.result import Comparison
 from mlflow_sensie.inference import Interval
@@ -29,7 +29,7 @@ def leaderboard(results: Mapping[str, Result]) -> tuple[pd.DataFrame, dict[str, 
         ComparisonError: two of them cannot be compared.
     """
     first, *others = results
-    comparisons = {name: compare(results[first], results[name]) for name in others}
+    comparisons = {name: compare_results(results[first], results[name], first, name) for name in others}
     kind = next((kind for kind in HEADLINES if any(test.kind == kind for test in results[first].tests.values())), "")
     rows = [_row(name, result, comparisons.get(name), kind) for name, result in results.items()]
     return pd.DataFrame(rows).sort_values("worst_loss", kind="stable").reset_index(drop=True), comparisons

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -14,6 +14,8 @@ from mlflow_sensie.recipe_model import slug
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from mlflow_sensie.result import Result
 
 SCHEMA_VERSION = 1
 
@@ -45,8 +47,26 @@ class TestComparison:
 
 
 @dataclass(frozen=True)
+class Compared:
+    """One of the two: its model, where it was read from, and what it was measured on, by which recipe and version."""
+
+    model: str
+    n: int
+    data_sha256: str
+    recipe_sha256: str
+    version: str
+    source: str = field(default="", compare=False)
+
+    @classmethod
+    def of(cls, result: Result, source: str = "") -> Compared:
+        """Give what tells a result from others; ``source`` is a run or a folder, if it came from one."""
+        digests = result.data_sha256, result.recipe_sha256
+        return cls(result.model_name, result.n, *digests, result.version, source)
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """How model B differs from model A.
+    """How model B differs from model A; ``sides`` tells both.
 
     `paired`: on the same `n` examples, joined by their ids; else the two were measured on different data, and
     `n` is the smaller number of examples. `identical`: every score of the two is the same, so that every
@@ -66,6 +86,7 @@ class Comparison:
     tests: dict[str, TestComparison]
     not_compared: dict[str, str]
     warnings: tuple[str, ...] = ()
+    sides: tuple[Compared, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     def difference(self, test: str | None, metric: str) -> Difference:
@@ -103,6 +124,18 @@ class Comparison:
         from mlflow_sensie.plots.differences import draw_pair, forest
 
         return forest(self) if test is None else draw_pair(self, self._test(test))
+
+    def html(self) -> str:
+        """Return all of it as one self-contained page of HTML."""
+        from mlflow_sensie.comparison.page import render
+
+        return render(self)
+
+    def _repr_html_(self) -> str:
+        """The findings and the summary, for notebooks."""
+        from mlflow_sensie.comparison.page import render_summary
+
+        return render_summary(self)
 
     def to_json(self) -> str:
         """Return the comparison as JSON (a versioned schema)."""

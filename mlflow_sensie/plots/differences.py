@@ -55,7 +55,7 @@ def forest(comparison: Comparison) -> Figure:
     upper, lower = upper[:MOST_ROWS], lower[: MOST_ROWS // 2]
     found = [verdict(row.worse_by) for row in [*upper, *lower] if row.worse_by is not None]
     keys = [word for word in SIGNS if word in found]
-    said = [*_phrases(comparison, found), f"{left_out} more rows are not drawn" if left_out else ""]
+    said = [*_phrases(comparison), f"{left_out} more rows are not drawn" if left_out else ""]
     below = canvas.legend_height(keys) + 0.55
     lines = words.pack(said, canvas.WIDTH - 2 * canvas.MARGIN, canvas.SUBTITLE)
     tall = ROW * (len(upper) + 0.6), (ROW * (len(lower) + 0.6) + 0.5 if lower else 0.0)
@@ -64,7 +64,7 @@ def forest(comparison: Comparison) -> Figure:
     names, numbers = _columns([*upper, *lower])
     right = canvas.WIDTH - numbers
     ax = canvas.add_axes(figure, names, top - tall[0], right, top)
-    _rows(ax, upper, names, f"B worse by, in units of the score ({comparison.score_unit})")
+    _rows(ax, upper, names, f"B worse by, in units of the score ({_score(comparison)})")
     if lower:
         ax = canvas.add_axes(figure, names, below, right, below + tall[1] - 0.5)
         _rows(ax, lower, names, "B holds shorter by, as a share of the longer distance")
@@ -121,10 +121,14 @@ def draw_pair(comparison: Comparison, test: TestComparison) -> Figure:
     _draw_curves(upper, curve, places, levels)
     _draw_band(lower, curve, places, levels)
     name = words.axis_name(test, canvas.size_of(lower)[0], canvas.LABEL)
-    canvas.name_axes(upper, "", f"score ({comparison.score_unit})")
+    canvas.name_axes(upper, "", _score(comparison))
     canvas.name_axes(lower, name, "B − A")
     canvas.legend(figure, list(zip(_curve_keys(levels), keys, strict=True)))
     return canvas.finish(figure)
+
+
+def _score(comparison: Comparison) -> str:
+    return words.score_name(comparison.score, comparison.score_unit)
 
 
 # --- the forest ------------------------------------------------------------------------------------
@@ -139,18 +143,26 @@ def _numbers(interval: Interval) -> str:
     return f"{value} [{low}, {high}]"
 
 
-def _phrases(comparison: Comparison, found: Sequence[str]) -> list[str]:
+def verdicts(comparison: Comparison) -> list[str]:
+    """Say of each test which model the difference that stands for it speaks for."""
+    metrics = {kind: metric for kinds, metric, _ in HEADINGS for kind in kinds}
+    return [verdict(test.differences[metrics[test.kind]].worse_by) for test in comparison.tests.values()]
+
+
+def _phrases(comparison: Comparison) -> list[str]:
     inside = canvas.WIDTH / 2 - 2 * canvas.MARGIN
     models = [
         words.shorten(words.legible(f"{side}: {name}"), inside, canvas.SUBTITLE)
         for side, name in (("A", comparison.a), ("B", comparison.b))
     ]
     how = "the same" if comparison.paired else "not the same: unpaired,"
-    counts = [f"{found.count(word)} × {word}" for word in SIGNS if word in found]
+    found = verdicts(comparison)
+    counts = ", ".join(f"{word} in {found.count(word)}" for word in SIGNS if word in found)
+    counts = "every score is the same: no difference" if comparison.identical else f"{len(found)} tests: {counts}"
     return [
         *models,
         f"{how} examples, n = {comparison.n:,}",
-        "every score is the same: no difference" if comparison.identical else ", ".join(counts),
+        counts,
         f"{len(comparison.not_compared)} tests not compared" if comparison.not_compared else "",
     ]
 
@@ -238,7 +250,12 @@ def _test_phrases(test: TestComparison) -> list[str]:
         if metric in found
     ]
     head = found.get("mean_drop") or found.get("effect") or found["spread"]
-    return [*phrases, f"P(B is more robust) {head.prob_more_robust:.2f}", f"n = {test.n:,}", *test.warnings]
+    return [
+        *phrases,
+        f"P(B is more robust) {words.probability(head.prob_more_robust)}",
+        f"n = {test.n:,}",
+        *test.warnings,
+    ]
 
 
 def _change(found: Difference) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mlflow_sensie.result import ScoreInfo
 
 DAYS = "days since 1970-01-01"
-BEFORE = ("factor", "exponent", "opacity")
+BEFORE = ("factor", "exponent", "opacity", "rate")
 WIDE_FONTS = (
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
@@ -99,10 +99,20 @@ def date(days: float) -> str:
 
 def score_label(score: ScoreInfo) -> str:
     """Name a score for an axis, with its unit."""
-    if score.kind in SCORES:
-        return SCORES[score.kind]
-    plain = "accuracy" in score.unit or not score.unit
-    return legible(score.unit if plain else f"score ({score.unit})") or "score"
+    return score_name(score.kind, score.unit)
+
+
+def score_name(kind: str, unit: str) -> str:
+    """Name a score of this kind, with its unit."""
+    if kind in SCORES:
+        return SCORES[kind]
+    plain = "accuracy" in unit or not unit
+    return legible(unit if plain else f"score ({unit})") or "score"
+
+
+def probability(p: float) -> str:
+    """Write a probability, no surer than draws can tell."""
+    return "over 0.99" if p > 0.995 else "under 0.01" if p < 0.005 else f"{p:.2f}"
 
 
 class Named(Protocol):

@@ -90,7 +90,7 @@ def test_the_folder_holds_table_json_and_figures(folders: list[str], tmp_path: P
     run(*folders[:2], "--output", str(tmp_path / "out"))
     names = {file.name for file in (tmp_path / "out").iterdir()}
     assert names == {
-        "leaderboard.csv", "comparison.json", "comparison.csv", "comparison.png",
+        "leaderboard.csv", "sensie_comparison.html", "comparison.json", "comparison.csv", "comparison.png",
         "test.shift.png", "test.b.png", "test.class.png",
     }  # fmt: skip
     found = Comparison.from_json((tmp_path / "out" / "comparison.json").read_text(encoding="utf-8"))
@@ -103,8 +103,11 @@ def test_many_are_ranked_the_most_robust_first(folders: list[str], tmp_path: Pat
     table = pd.read_csv(tmp_path / "out" / "leaderboard.csv")
     assert [line.split()[0] for line in lines[1:]] == table["run"].tolist()
     assert table["worst_loss"].is_monotonic_increasing and set(table["worst"]) == {"shift"}
-    assert (tmp_path / "out" / "1-2" / "comparison.json").is_file()
-    assert (tmp_path / "out" / "1-3" / "comparison.json").is_file()
+    page = (tmp_path / "out" / "sensie_comparison.html").read_text(encoding="utf-8")
+    for folder in ("1-2", "1-3"):
+        assert (tmp_path / "out" / folder / "comparison.json").is_file()
+        assert (tmp_path / "out" / folder / "sensie_comparison.html").is_file()
+        assert f'href="{folder}/sensie_comparison.html"' in page
 
 
 @pytest.mark.parametrize(
@@ -169,7 +172,23 @@ def test_runs_are_read_back_compared_and_logged(experiment_id: str, old: Result,
     )
     assert (made.data.tags["sensie_compared_a"], made.data.tags["sensie_compared_b"]) == ids
     files = {Path(each.path).name for each in client.list_artifacts(made.info.run_id, "sensie_compare")}
-    assert {"comparison.json", "comparison.csv", "comparison.png", "test.shift.png"} <= files
+    assert files == {
+        "comparison.json", "comparison.csv", "comparison.png", "test.shift.png", "test.b.png", "test.class.png",
+    }  # fmt: skip
+    assert [each.path for each in client.list_artifacts(made.info.run_id)][1:] == ["sensie_comparison.html"]
+    page = mlflow.artifacts.load_text(f"runs:/{made.info.run_id}/sensie_comparison.html")
+    assert f"compare(&#34;{ids[0]}&#34;, &#34;{ids[1]}&#34;)" in page
+
+
+def test_many_runs_get_a_leaderboard_on_a_run_of_its_own(experiment_id: str, old: Result, new: Result) -> None:
+    ids = [logged(each) for each in (old, new, probed(2.0))]
+    said = [line for line in run(*ids, "--log").stdout.splitlines() if line.startswith("logged to run ")]
+    assert len(said) == 3
+    made = said[-1].removeprefix("logged to run ")
+    client = mlflow.MlflowClient()
+    assert client.get_run(made).info.status == "FINISHED"
+    assert "3 models compared" in mlflow.artifacts.load_text(f"runs:/{made}/sensie_comparison.html")
+    assert [each.path for each in client.list_artifacts(made, "sensie_compare")] == ["sensie_compare/leaderboard.csv"]
 
 
 def test_a_run_with_two_results_needs_to_say_which(experiment_id: str, old: Result) -> None:
