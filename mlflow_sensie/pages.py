@@ -42,7 +42,7 @@ def drawn(figure: Figure, alt: str) -> Drawing:
     from markupsafe import Markup
 
     text = plots.to_svg(figure)
-    text = text[text.index("<svg") :]
+    text = re.sub(r"<!--.*?-->|\s*\n\s*(?=<)", "", text[text.index("<svg") :], flags=re.DOTALL)
     for side in ("width", "height"):
         text = re.sub(rf'(<svg[^>]*?) {side}="[^"]*"', r"\1", text, count=1)
     label = html.escape(alt, quote=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from mlflow_sensie.plots import words
 from mlflow_sensie.sentences import findings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from mlflow_sensie.result import Flip, Result, TestResult
 
@@ -36,12 +36,13 @@ NUMBERS = {
 }
 PACKAGES = ("mlflow-sensie", "mlflow", "numpy", "scipy", "pandas", "scikit-learn")
 GALLERY_DPI = 110
-MOST_GALLERY_BYTES = 2_000_000  # of all galleries on the page; the others stay artifacts beside it
+# Of all figures, and of those and the galleries: what finds no room is an artifact beside the page.
+MOST_FIGURES, MOST_PICTURES = 2_000_000, 2_700_000
 
 
 @dataclass(frozen=True)
 class Number:
-    """A row of a test's numbers: its key on the run, what it is, value and 95 % interval (or one bound) as texts."""
+    """A row of a test's numbers: the last part of its key on the run, what it is, value and 95 % interval or bound."""
 
     key: str
     meaning: str
@@ -55,10 +56,11 @@ class Section:
 
     anchor: str
     name: str
+    slug: str
     kind: str
     decision: str
     sentence: str
-    figure: Drawing
+    figure: Drawing | None
     numbers: Sequence[Number] = ()
     curve: Sequence[Sequence[str]] = ()
     flips: Sequence[Flip] = ()
@@ -81,7 +83,7 @@ class Page:
     slices: Sequence[Drawing]
     interactions: Sequence[Sequence[str]]
     facts: Sequence[tuple[str, str]]
-    hidden_galleries: Sequence[str] = field(default_factory=tuple)
+    hidden: Sequence[str] = ()
 
 
 def render(result: Result) -> str:
@@ -100,37 +102,66 @@ def make_page(result: Result) -> Page:
     said = {each.name: each.text for each in found}
     tests = [result.tests[name] for name in said if name in result.tests]
     anchors = {test.name: f"test-{index}" for index, test in enumerate(tests)}
-    galleries, hidden = _galleries(result)
+    overview = pages.drawn(plots.overview(result), pages.in_words("All tests", found))
+    slices = [
+        pages.drawn(plots.draw_slices(result, each), f"Heat map of tests in the slices by {each.column}")
+        for each in result.slices
+    ]
+    used = sum(len(each.image) for each in (overview, *slices))
+    figures = _fitting((_figure(result, test, said) for test in tests), MOST_FIGURES - used)
+    used += sum(len(each.image) for each in figures.values())
+    galleries = _fitting((_gallery(result, name) for name in result.galleries), MOST_PICTURES - used)
+    hidden = [test.slug for test in tests if test.name not in figures]
+    hidden += [f"{result.tests[name].slug}.gallery" for name in result.galleries if name not in galleries]
     return Page(
-        title=f"Sensitivity of {words.legible(result.model_name) or 'a model'}",
+        title=f"Sensitivity of {words.legible(result.title) or 'a model'}",
         status=result.status,
         score=words.score_label(result.score),
         result=result,
         findings=found,
         anchors=anchors,
-        overview=pages.drawn(plots.overview(result), pages.in_words("All tests", found)),
-        sections=[_section(result, test, anchors, said, galleries.get(test.name)) for test in tests],
-        slices=[
-            pages.drawn(plots.draw_slices(result, each), f"Heat map of tests in the slices by {each.column}")
-            for each in result.slices
+        overview=overview,
+        sections=[
+            _section(test, anchors[test.name], said[test.name], figures.get(test.name), galleries.get(test.name))
+            for test in tests
         ],
+        slices=slices,
         interactions=_interactions(result),
         facts=_facts(result),
-        hidden_galleries=hidden,
+        hidden=hidden,
     )
 
 
-def _section(
-    result: Result, test: TestResult, anchors: dict[str, str], said: dict[str, str], gallery: Drawing | None
-) -> Section:
-    sentence = said.get(test.name, "")
+def _figure(result: Result, test: TestResult, said: dict[str, str]) -> tuple[str, Drawing]:
+    return test.name, pages.drawn(plots.draw(result, test), f"{test.name}: {said[test.name]}")
+
+
+def _gallery(result: Result, name: str) -> tuple[str, Drawing]:
+    data = base64.b64encode(plots.to_png(result.plot(name, kind="gallery"), GALLERY_DPI)).decode()
+    alt = f"Examples under {name}, each at several magnitudes, with the model's answer and score"
+    return name, pages.picture(f"data:image/png;base64,{data}", alt)
+
+
+def _fitting(drawings: Iterable[tuple[str, Drawing]], room: int) -> dict[str, Drawing]:
+    """Take drawings by name, in their order, until one finds no room; those after it are not made."""
+    found: dict[str, Drawing] = {}
+    for name, drawing in drawings:
+        room -= len(drawing.image)
+        if room < 0:
+            break
+        found[name] = drawing
+    return found
+
+
+def _section(test: TestResult, anchor: str, sentence: str, figure: Drawing | None, gallery: Drawing | None) -> Section:
     return Section(
-        anchor=anchors[test.name],
+        anchor=anchor,
         name=test.name,
+        slug=test.slug,
         kind=test.kind,
         decision=test.fit.decision if test.ok else "failed",
         sentence=sentence,
-        figure=pages.drawn(plots.draw(result, test), f"{test.name}: {sentence}"),
+        figure=figure,
         numbers=_numbers(test),
         curve=_curve(test),
         flips=test.flips,
@@ -146,13 +177,22 @@ def _numbers(test: TestResult) -> list[Number]:
     for key, meaning in NUMBERS.items():
         if key not in found:
             continue
-        low, high = found.get(f"{key}_lo95"), found.get(f"{key}_hi95")
-        ends = [words.number(end) for end in (low, high) if end is not None]
-        said = f"{ends[0]} to {ends[1]}" if len(ends) == 2 else ""
-        if len(ends) == 1:
-            said = f"at least {ends[0]}" if low is not None else f"at most {ends[0]}"
-        rows.append(Number(f"sensie/{test.slug}/{key}", meaning, words.number(found[key]), said))
+        value, said = _number(found[key], found.get(f"{key}_lo95"), found.get(f"{key}_hi95"))
+        rows.append(Number(key, meaning, words.probability(found[key]) if key == "prob_sensitive" else value, said))
     return [*rows, *_ranges(test)]
+
+
+def _number(value: float, low: float | None, high: float | None) -> tuple[str, str]:
+    """A value and its interval or bound, with the decimals that this deserves."""
+    if low is not None and high is not None:
+        said, bottom, top = words.between(Interval(value, low, high, low, high))
+        return said, f"{bottom} to {top}"
+    bound = high if low is None else low
+    if bound is None:
+        return words.number(value), ""
+    step = max(abs(value - bound) / 10, abs(value) / 1000)
+    said, end = (words.number(x, step, zeros=value != bound) for x in (value, bound))
+    return said, f"{'at most' if low is None else 'at least'} {end}"
 
 
 def _ranges(test: TestResult) -> list[Number]:
@@ -221,18 +261,3 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return ""
-
-
-def _galleries(result: Result) -> tuple[dict[str, Drawing], list[str]]:
-    """Galleries as PNG, as long as the page stays small; the names of those that found no room."""
-    found: dict[str, Drawing] = {}
-    hidden, used = [], 0
-    for name in result.galleries:
-        data = base64.b64encode(plots.to_png(result.plot(name, kind="gallery"), GALLERY_DPI)).decode()
-        if used + len(data) > MOST_GALLERY_BYTES:
-            hidden.append(name)
-            continue
-        used += len(data)
-        alt = f"Examples under {name}, each at several magnitudes, with the model's answer and score"
-        found[name] = pages.picture(f"data:image/png;base64,{data}", alt)
-    return found, hidden

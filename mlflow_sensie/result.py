@@ -194,7 +194,7 @@ class Result(_Frozen):
     ``n`` examples have a clean score, of which ``clean_known`` is all that is known. ``n_predictions`` were made for
     scores, of the ``n_planned`` of all examples at all magnitudes. ``sampling`` tells how engine ``pymc`` sampled.
     ``verdict`` is the answer of the recipe's gate. ``model_uuid`` is the identity of a logged model, which an alias or
-    a version of a registry may stand for.
+    a version of a registry may stand for; ``label`` the name of its run, where its own name is an id.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -213,6 +213,7 @@ class Result(_Frozen):
     recipe_sha256: str
     data_sha256: str
     model_name: str
+    label: str = ""
     model_uuid: str | None = None
     choices: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -224,6 +225,11 @@ class Result(_Frozen):
     _score_table: Any = PrivateAttr(default=None)
     _galleries: dict[str, Any] = PrivateAttr(default_factory=dict)
     _inference_data: Any = PrivateAttr(default=None)
+
+    @property
+    def title(self) -> str:
+        """What people call the model."""
+        return self.label or self.model_name
 
     @property
     def score_table(self) -> ScoreTable | None:

@@ -146,7 +146,9 @@ def _claim(fit: PropertyFit) -> str:
 def _levels(fit: CategoryFit) -> str:
     known = [(mean, name) for mean, name in zip(fit.levels_spread.means, fit.levels, strict=True) if mean is not None]
     (low, worst), (high, best) = min(known), max(known)
-    bottom, top = (f"{words.legible(name)} ({words.number(x, 0.01)})" for name, x in ((worst, low), (best, high)))
+    bottom, top = (
+        f"{words.legible(name)} ({words.number(x, 0.01, zeros=True)})" for name, x in ((worst, low), (best, high))
+    )
     size = f"the levels differ by an SD of {_said(fit.spread)}"
     if fit.decision == "negligible":
         return f"no difference that matters: {size}."

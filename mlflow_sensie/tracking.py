@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ LONGEST_TAG = 1_000  # some registries cut values there
 DESTINATION = "destination.json"
 REPORT = "sensie_report.html"
 POSTERIOR = ("posterior.nc", "posterior.png")  # what engine pymc sampled; no test has this name
+NAMELESS = ("models:/m-", "runs:/")  # what a logged model's URI begins with
 SLICES = "slices"  # the folder of the slices' figures, where no test's figure can be
 SERIES = {"score": "score", "score_lo95": "lo95", "score_hi95": "hi95", "p": "p"}
 
@@ -67,6 +69,7 @@ def log_result(
             on disk and how to log it.
     """
     client = client or mlflow.MlflowClient()
+    result = _labelled(result, where, client)
     where = replace(where, timestamp=where.timestamp or int(time.time() * 1000))
     folder = Path(tempfile.mkdtemp(prefix="sensie-"))
     (folder / DESTINATION).write_text(json.dumps(asdict(where)), encoding="utf-8")
@@ -78,7 +81,7 @@ def log_result(
         client.log_table(where.run_id, bins_table(result), f"{result.prefix}sensie/bins.json")
         for file in files:
             client.log_artifact(where.run_id, str(file), _artifact_folder(file, folder) or None)
-        _log_images(result, where, client, folder)
+        _log_images(result, where, client)
         found = [RunTag(key, value) for key, value in tags(result, where).items()]
         client.log_batch(where.run_id, tags=found, synchronous=True)
         uri = client.get_run(where.run_id).info.artifact_uri
@@ -90,6 +93,15 @@ def log_result(
     names = [file.relative_to(folder).as_posix() for file in files]
     shutil.rmtree(folder, ignore_errors=True)
     return {name: f"{uri}/{name}" for name in names}
+
+
+def _labelled(result: Result, where: Destination, client: MlflowClient) -> Result:
+    """Call a model that has no name but an id by its run's."""
+    if result.label or not result.model_name.startswith(NAMELESS):
+        return result
+    with suppress(mlflow.exceptions.MlflowException):  # a server that does not answer is told later, files at hand
+        return result.model_copy(update={"label": client.get_run(where.run_id).info.run_name or ""})
+    return result
 
 
 def read_result(source: str | Path) -> Result:
@@ -298,14 +310,13 @@ def series(test: TestResult, prefix: str = "") -> Iterator[tuple[str, int, float
                 yield f"{prefix}sensie/{test.slug}/{name}", step, float(value)
 
 
-def _log_images(result: Result, where: Destination, client: MlflowClient, folder: Path) -> None:
-    """Each figure once more as an image, which the chart view shows run beside run."""
+def _log_images(result: Result, where: Destination, client: MlflowClient) -> None:
+    """A small figure of each test as an image, which the chart view shows run beside run."""
     import PIL.Image
 
     for test in list(result.tests.values())[:MOST_TESTS_WITH_KEYS]:
-        key = f"{result.prefix}sensie/{test.slug}"
-        with PIL.Image.open(folder / f"{key}.png") as image:
-            client.log_image(where.run_id, image.convert("RGB"), key=key, step=0, synchronous=True)
+        image = PIL.Image.fromarray(plots.to_array(plots.draw_tile(result, test), dpi=220))
+        client.log_image(where.run_id, image, key=f"{result.prefix}sensie/{test.slug}", step=0, synchronous=True)
 
 
 def _artifact_folder(file: Path, folder: Path) -> str:

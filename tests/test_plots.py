@@ -301,9 +301,34 @@ def visible_texts(found: Figure) -> list[tuple[str, Any]]:
 
 @pytest.mark.parametrize("name", CASES)
 def test_nothing_is_cut_off_and_no_texts_overlap(name: str) -> None:
-    texts = visible_texts(figure(name))
+    check_texts(figure(name))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_tile_says_the_same_in_large_letters(name: str) -> None:
+    test = case(name)
+    score = ERROR_INFO if name == "regression" else INFO
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tile = plots.draw_tile(make_result(test, score=score), test)
+    check_texts(tile)
+    assert min(text.get_fontsize() for text in tile.findobj(Text) if text.get_text()) >= 9  # type: ignore[union-attr]
+    if test.kind == "perturbation" and test.ok:
+        (curve,) = labelled(tile.axes[0], "curve")
+        assert list(curve.get_ydata()) == [y for y in test.fit.curve.score if y is not None]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_any_name_fits_a_tile(name: str) -> None:
+    test = case("two sides").model_copy(update={"name": name})
+    assert plots.to_png(plots.draw_tile(make_result(test), test), dpi=30).startswith(b"\x89PNG")
+
+
+def check_texts(found: Figure) -> None:
+    """Fail where a text leaves the paper or meets another."""
+    texts = visible_texts(found)
     assert texts
-    width, height = figure(name).bbox.width, figure(name).bbox.height
+    width, height = found.bbox.width, found.bbox.height
     for text, box in texts:
         assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, text
     for (text, box), (other, its) in itertools.combinations(texts, 2):

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 import mlflow_sensie
-from mlflow_sensie import Result
-from mlflow_sensie.report import make_page, render
+from mlflow_sensie import Result, report
+from mlflow_sensie.pages import glued
+from mlflow_sensie.report import _number, make_page, render
 from mlflow_sensie.sentences import findings
 
 N = 400
@@ -104,6 +105,40 @@ def test_the_page_stands_alone() -> None:
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", text.replace("xlink:href", "href"))
     assert not re.search(r"url\((?!#|['\"]?data:)", text) and "@import" not in text
     assert page.open == [] and len(text) < 3_000_000
+
+
+def test_tests_stand_in_the_order_of_the_findings() -> None:
+    page = make_page(probed())
+    names = [each.name for each in page.findings if each.name in page.anchors]
+    assert [each.name for each in page.sections] == names
+
+
+def test_numbers_have_the_decimals_of_their_interval() -> None:
+    assert _number(-0.6456, -0.6811, -0.6101) == ("−0.646", "−0.681 to −0.610")
+    assert _number(0.5952, None, 0.6231) == ("0.595", "at most 0.623")
+    assert _number(11.72, 10.9, None) == ("11.72", "at least 10.90")
+    assert _number(0.0286, None, None) == ("0.0286", "")
+
+
+def test_a_number_stays_beside_its_sign_and_bracket() -> None:
+    assert glued("loses 0.25 [0.24, 0.27], keeps 90 % of it") == "loses 0.25\u00a0[0.24, 0.27], keeps 90\u00a0% of it"
+
+
+def test_the_page_of_a_result_is_its_report() -> None:
+    result = probed()
+    assert result.html() == render(result)
+
+
+def test_a_page_of_many_tests_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = probed()
+    whole = make_page(result)
+    sizes = [len(each.figure.image) for each in whole.sections if each.figure]
+    used = len(whole.overview.image) + len(whole.slices[0].image)
+    monkeypatch.setattr(report, "MOST_FIGURES", used + sum(sizes[:2]))
+    page = make_page(result)
+    assert [each.figure is not None for each in page.sections] == [True, True, False, False]  # the worst have theirs
+    assert list(page.hidden) == [each.slug for each in page.sections[2:]]
+    assert "Figures that found no room on this page are artifacts beside it" in render(result)
 
 
 def test_pictures_have_words_and_anchors_lead_somewhere() -> None:

@@ -120,6 +120,18 @@ def test_wrong_keys_are_refused(keys: dict[str, Any], message: str) -> None:
         load_recipe({"properties": ["age"], "perturbations": [DAMP], **keys})
 
 
+@pytest.mark.parametrize("long", [False, True])
+def test_headings_of_the_heat_map_break_at_no_letter(long: bool) -> None:
+    names = ["a_property_with_a_name" * long or "age", "another_property" * long or "height"]
+    data = frame().assign(**{name: frame()["age"] + k for k, name in enumerate(names)})
+    many = [{**DAMP, "name": f"perturbation{k}" if long else f"p{k}"} for k in range(6)]
+    figure = run(data, properties=names, perturbations=many, slices=["site"]).plot("site", kind="slices")
+    said = [text for text in figure.texts if "mean drop" in " ".join(text.get_text().split())]
+    assert len(said) == 6 + 1  # and the subtitle
+    assert {text.get_rotation() for text in said[1:]} == {90.0 if long else 0.0}
+    assert any(f"{names[0]}: effect" == " ".join(text.get_text().split()) for text in figure.texts)
+
+
 def test_balanced_weights_need_classes() -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(DataError, match="balanced is for classes"):

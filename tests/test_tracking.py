@@ -233,7 +233,8 @@ def test_each_test_has_an_image_under_its_key(digits: Digits, store: mlflow.Mlfl
 
 def test_the_report_is_the_result(digits: Digits, store: mlflow.MlflowClient) -> None:
     read = digits.evaluated.result()
-    assert read.to_json() == digits.found.to_json()
+    assert read.label == store.get_run(digits.run_id).info.run_name
+    assert read.model_copy(update={"label": ""}).to_json() == digits.found.to_json()
     assert read.metrics == digits.found.metrics
 
 
@@ -394,6 +395,22 @@ def test_a_prefix_keeps_two_evaluations_of_one_run_apart(
     for prefix, found in (("", plain), ("site/B/", prefixed)):
         result = Evaluated(found, mlflow.MlflowClient().get_run(run_id)).result(prefix)
         assert_complete(run_id, result)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("models:/m-0123456789abcdef", "autumn"), ("runs:/0123/model", "autumn"), ("mine", "mine")]
+)
+def test_a_model_with_an_id_alone_is_called_by_its_run(experiment_id: str, name: str, shown: str) -> None:
+    found = mlflow_sensie.probe(
+        lambda x: np.full(len(x), 0.7), pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0]}), [0, 1, 1, 1], {"class_test": True}
+    ).model_copy(update={"model_name": name})
+    with mlflow.start_run(run_name="autumn") as run:
+        tracking.log_result(found, Destination(run.info.run_id))
+    again = tracking.read_result(run.info.run_id)
+    assert again.title == shown and again.model_name == name
+    assert f"<h1>Sensitivity of {shown}</h1>" in mlflow.artifacts.load_text(
+        f"runs:/{run.info.run_id}/sensie_report.html"
+    )
 
 
 def test_names_that_mlflow_would_refuse_are_written_so_that_it_takes_them(

@@ -81,7 +81,7 @@ class _Pair:
         identical = self.pairing.identical()
         if identical:
             tests, clean = {name: test.as_identical() for name, test in tests.items()}, clean.as_identical()
-        names = (self.a.model_name, self.b.model_name)
+        names = (self.a.title, self.b.title)
         return Comparison(
             a=names[0] if names[0] != names[1] else f"{names[0]} (A)",
             b=names[1] if names[0] != names[1] else f"{names[1]} (B)",

@@ -43,7 +43,7 @@ def headline(comparison: Comparison, test: str) -> Difference:
 
 def _row(name: str, result: Result, comparison: Comparison | None, kind: str) -> dict[str, Any]:
     worst = _worst(result, kind)
-    row = {"run": name, "model": result.model_name, **_interval("clean_score", result.clean)}
+    row = {"run": name, "model": result.title, **_interval("clean_score", result.clean)}
     row |= {"worst": worst.name if worst else "", **_interval("worst_loss", _loss(worst) if worst else None)}
     row |= _interval("clean_difference", comparison.clean.difference if comparison else None)
     found = [headline(comparison, test).worse_by for test in comparison.tests] if comparison else []

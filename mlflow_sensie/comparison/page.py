@@ -24,12 +24,9 @@ NAME = "sensie_comparison.html"
 # What the differences are called; the rest is called by its own name.
 QUANTITIES = {
     "clean_score": "clean score",
-    "mean_drop": "mean drop over the sweep",
-    "effect": "effect: slope × range",
+    "mean_drop": "mean drop",
     "slope": "slope, per unit",
-    "holds_until": "holds until, as a distance from the neutral",
-    "unexpected": "unexpected: not announced by the model's confidence",
-    "spread": "spread: SD between levels or bins",
+    "holds_until": "holds until",
 }
 
 
@@ -168,7 +165,7 @@ def _line(found: Difference) -> Line:
 
 
 def _fixed(x: float, decimals: int) -> str:
-    return f"{x:.{decimals}f}".replace("-", "−")
+    return f"{round(x, decimals) + 0.0:.{decimals}f}".replace("-", "−")
 
 
 def _facts(comparison: Comparison) -> list[tuple[str, str, str]]:

@@ -38,13 +38,11 @@ def lead(comparison: Comparison) -> str:
     if comparison.identical:
         return "A and B cannot be told apart: every score is the same."
     found = verdicts(comparison)
-    said = [f"{word.removeprefix('B is ')} in {found.count(word)}" for word in (BETTER, WORSE) if word in found]
-    said += [f"not told apart from A in {found.count(UNDECIDED)}"] if UNDECIDED in found else []
-    tests = f"{len(found)} test{'s' if len(found) != 1 else ''}"
-    clean = _verdict(comparison.clean, "it is better", "it is worse")
-    clean = "the two are not told apart" if clean == UNDECIDED else clean
-    where = f"Of {tests}, B is {', '.join(said)}" if said else "No test could be compared"
-    return f"{where}; on the inputs as they are, {clean}."
+    said = [f"{word.removeprefix('B is ')} in {found.count(word)}" for word in TONES if word in found]
+    clean = _verdict(comparison.clean, "its clean score is higher", "its clean score is lower")
+    clean = "the clean scores are not told apart" if clean == UNDECIDED else clean
+    tests = f"Of {len(found)} test{'s' if len(found) != 1 else ''}, B is {', '.join(said)}"
+    return f"{tests if said else 'No test could be compared'}; {clean}."
 
 
 def sentence(comparison: Comparison, test: TestComparison) -> str:
@@ -67,7 +65,7 @@ def _clean(found: Difference) -> str:
 def _sweep(test: TestComparison, found: Difference) -> str:
     said = _verdict(found, "B keeps its score longer", "B loses its score sooner")
     more = "less" if found.worse_by.value < 0 else "more"
-    return f"{said}: it loses {_by(found.worse_by)} {more} on average ({_ends(found)}){_holding(test)}"
+    return f"{said}: it loses {_by(found.worse_by)} {more} on average ({_ends(found)}){_holding(test, found)}"
 
 
 def _property(test: TestComparison, found: Difference) -> str:
@@ -82,7 +80,7 @@ def _levels(test: TestComparison, found: Difference) -> str:
     return f"{said}: the SD between them is {more} by {_by(found.worse_by)} ({_ends(found)})"
 
 
-def _holding(test: TestComparison) -> str:
+def _holding(test: TestComparison, drop: Difference) -> str:
     """How far each holds, where that surely differs."""
     found = test.differences.get("holds_until")
     if found is None or verdict(found.worse_by) == UNDECIDED:
@@ -92,7 +90,8 @@ def _holding(test: TestComparison) -> str:
     step = max(abs(a), abs(b)) / 100
     unit = "factor" if log else words.legible(test.unit)
     said = words.with_unit(words.number(b, step), unit)
-    return f"; it holds until {said} rather than {words.number(a, step)}"
+    but = "but " if verdict(drop.worse_by) == UNDECIDED else ""
+    return f"; {but}it holds until {said} rather than {words.number(a, step)}"
 
 
 def _verdict(found: Difference, better: str, worse: str) -> str:
@@ -113,7 +112,7 @@ def _positive(found: Interval) -> Interval:
 
 def _ends(found: Difference) -> str:
     step = max((found.difference.hi95 - found.difference.lo95) / 10, 1e-6)
-    a, b = (words.number(end, step) for end in (found.a, found.b))
+    a, b = (words.number(end, step, zeros=True) for end in (found.a, found.b))
     return f"{b} rather than {a}"
 
 

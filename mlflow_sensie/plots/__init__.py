@@ -16,13 +16,14 @@ from mlflow_sensie.plots.levels import draw_levels
 from mlflow_sensie.plots.notice import draw_failed
 from mlflow_sensie.plots.posterior import draw_posterior
 from mlflow_sensie.plots.slices import draw_slices
+from mlflow_sensie.plots.tile import draw_tile
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mlflow_sensie.result import Result, TestResult
 
-__all__ = ["draw", "draw_posterior", "draw_slices", "overview", "to_array", "to_png", "to_svg"]
+__all__ = ["draw", "draw_posterior", "draw_slices", "draw_tile", "overview", "to_array", "to_png", "to_svg"]
 
 
 def draw(result: Result, test: TestResult) -> Figure:

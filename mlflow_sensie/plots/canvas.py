@@ -19,7 +19,7 @@ MARGIN, LEFT, RIGHT = 0.14, 0.82, 0.95
 INK, GREY, PALE = "#222222", "#666666", "#d4d4d4"
 # Okabe & Ito's colours, told apart with any colour vision.
 BLUE, SKY, VERMILION, GREEN, PURPLE = "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7"
-TITLE, SUBTITLE, LABEL, TICK, KEY = 13.0, 9.5, 10.5, 9.5, 9.0
+TITLE, SUBTITLE, LABEL, TICK, KEY, SMALLEST = 13.0, 9.5, 10.5, 9.5, 9.0, 8.0
 LINE = 0.175
 BOLD = ("title", "heading")
 Handles = Sequence[tuple[Any, str]]
@@ -81,12 +81,18 @@ def size_of(ax: Axes) -> tuple[float, float]:
 
 
 def name_axes(ax: Axes, x: str, y: str) -> None:
-    """Label both axes; the label of y takes two lines where the axes are low."""
+    """Label both axes; y's label takes two lines where the axes are low, or is smaller where its ticks are wide."""
     ax.set_xlabel(x, fontsize=LABEL, color=INK, labelpad=3)
-    lines = _balanced(y, size_of(ax)[1])
-    ax.set_ylabel("\n".join(lines), fontsize=LABEL, color=INK, labelpad=0, linespacing=1.15)
+    (wide, high), size = size_of(ax), LABEL
+    taken = 0.11 + max((words.width(text.get_text(), TICK) for text in ax.get_yticklabels()), default=0.0)
+    lines = _balanced(y, high)
+    if len(lines) > 1 and taken + len(lines) * LINE > LEFT - MARGIN:
+        size = max(SMALLEST, min(LABEL, LABEL * high / words.width(y, LABEL)))
+        lines = [words.shorten(y, high, size)]
+    ax.set_ylabel("\n".join(lines), fontsize=size, color=INK, labelpad=0, linespacing=1.15)
     # At a place of its own, so that labels stand alike in all figures and never leave the paper.
-    ax.yaxis.set_label_coords(-(LEFT - MARGIN) / size_of(ax)[0], 0.5)
+    place = min(LEFT - 0.03, max(LEFT - MARGIN, taken + len(lines) * LINE))
+    ax.yaxis.set_label_coords(-place / wide, 0.5)
     ax.yaxis.label.set_verticalalignment("top")
 
 

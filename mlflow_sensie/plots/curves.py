@@ -35,8 +35,8 @@ def draw_curve(result: Result, test: TestResult) -> Figure:
     right = canvas.WIDTH - (canvas.RIGHT if isinstance(fit, PerturbationFit) else 0.2)
     bottom = canvas.legend_height(texts) + 0.5 + (strips.HEIGHT if strip else 0)
     ax = canvas.add_axes(figure, canvas.LEFT, bottom, right, top)
-    note = _x_axis(ax, test, _span(fit))
-    canvas.set_score_axis(ax, *_score_range(fit, result.score))
+    note = _x_axis(ax, test, span(fit))
+    canvas.set_score_axis(ax, *score_range(fit, result.score))
     _draw_fit(ax, fit, result.score)
     name = words.axis_name(test, canvas.size_of(ax)[0], canvas.LABEL, note)
     canvas.name_axes(ax, name, words.score_label(result.score))
@@ -49,7 +49,7 @@ def draw_curve(result: Result, test: TestResult) -> Figure:
 # --- where things are ------------------------------------------------------------------------------
 
 
-def _lines(fit: Fit) -> tuple[Line, ...]:
+def lines(fit: Fit) -> tuple[Line, ...]:
     return tuple(side.line for side in fit.sides) if isinstance(fit, PerturbationFit) else (fit.line,)
 
 
@@ -60,22 +60,22 @@ def _missing(fit: Fit) -> Curve | None:
 
 def _placed(fit: Fit) -> list[tuple[Curve, list[float | None]]]:
     """Give the curves to draw, each with where its points stand."""
-    missing, place = _missing(fit), _missing_place(_span(fit))
-    parts = [(fit.curve, _at(fit))] if fit.curve is not None else []
+    missing, place = _missing(fit), _missing_place(span(fit))
+    parts = [(fit.curve, places(fit))] if fit.curve is not None else []
     return [*parts, (missing, [place] * len(missing.n))] if missing is not None else parts
 
 
-def _at(fit: Fit) -> list[float | None]:
+def places(fit: Fit) -> list[float | None]:
     """Give where the points of the curve stand: at p, or at its rank."""
     if fit.curve is None or not isinstance(fit, PropertyFit) or fit.ranks is None:
         return list(fit.curve.p) if fit.curve is not None else []
     return [None if p is None else float(fit.ranks.share(p)) for p in fit.curve.p]
 
 
-def _span(fit: Fit) -> Span:
+def span(fit: Fit) -> Span:
     """Give the range of p that has anything to show."""
-    ends = [end for line in _lines(fit) for end in (line.start, line.stop)]
-    points = marks.points_of(fit.curve, _at(fit)) if fit.curve is not None else []
+    ends = [end for line in lines(fit) for end in (line.start, line.stop)]
+    points = marks.points_of(fit.curve, places(fit)) if fit.curve is not None else []
     ends += [point.x for point in points]
     return min(ends), max(ends)
 
@@ -149,7 +149,7 @@ def _rank_ticks(ax: Axes, test: TestResult, points: Sequence[float]) -> tuple[li
     return kept, [labels[share] for share in kept], "by rank"
 
 
-def _score_range(fit: Fit, score: ScoreInfo) -> Span:
+def score_range(fit: Fit, score: ScoreInfo) -> Span:
     seen: list[float] = []
     for curve, at in _placed(fit):
         bars = marks.sds_of(curve, at, score)
@@ -159,7 +159,7 @@ def _score_range(fit: Fit, score: ScoreInfo) -> Span:
         seen += [y for p in points for y in (p.mean, p.low, p.high) if y is not None]
     if isinstance(fit, PerturbationFit):
         seen += [fit.clean.value, floor_of(fit, score), *(fit.calibration.expected if fit.calibration else ())]
-    for line in _lines(fit):
+    for line in lines(fit):
         mean, low, high = line.at(np.array([line.start, line.stop]))
         seen += [*mean] if fit.curve is not None else [*low, *high]
     if score.lower is not None or score.upper is not None:
@@ -180,7 +180,7 @@ def _draw_fit(ax: Axes, fit: Fit, score: ScoreInfo) -> None:
         beside.draw_expected(ax, fit)
     marks.draw_sds(ax, [bar for curve, at in parts for bar in marks.sds_of(curve, at, score)])
     marks.draw_points(ax, [point for curve, at in parts for point in marks.points_of(curve, at)])
-    for line in _lines(fit):
+    for line in lines(fit):
         marks.draw_line(ax, line)
     for found in fit.polynomials:
         beside.draw_polynomial(ax, found)

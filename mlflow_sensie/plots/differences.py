@@ -28,6 +28,7 @@ BETTER, WORSE, UNDECIDED = "B is more robust", "B is less robust", "not told apa
 SIGNS = {BETTER: (GREEN, "D"), WORSE: (VERMILION, "o"), UNDECIDED: (BLUE, "s")}
 COLORS = {"A": BLUE, "B": VERMILION}
 MOST_LABELS = 12
+OF_ONE = ("probability", "correct")  # scores from 0 to 1
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def draw_pair(comparison: Comparison, test: TestComparison) -> Figure:
     places = list(map(float, range(len(curve.p)))) if levels else list(curve.p)
     for ax in (upper, lower):
         _x_axis(ax, test, places, shown=ax is lower)
-    _draw_curves(upper, curve, places, levels)
+    _draw_curves(upper, curve, places, levels, least=0.1 if comparison.score in OF_ONE else 0.0)
     _draw_band(lower, curve, places, levels)
     name = words.axis_name(test, canvas.size_of(lower)[0], canvas.LABEL)
     canvas.name_axes(upper, "", _score(comparison))
@@ -186,12 +187,12 @@ def _rows(ax: Axes, rows: Sequence[Row], names: float, label: str) -> None:
     box = ax.get_position()
     ax.set_xlabel(f"{label} {note}".rstrip(), fontsize=canvas.LABEL, color=INK, labelpad=3)
     ax.xaxis.label.set_x((0.5 - box.x0) / box.width)
-    ax.axvline(0, color=GREY, linewidth=0.8, linestyle="-", zorder=1, label="zero")
     for y, row in enumerate(rows):
         edge = canvas.MARGIN - names
         if row.worse_by is None:
             _write(ax, y, edge, row.text, label="heading")
             continue
+        ax.plot([0, 0], [y - 0.5, y + 0.5], color=GREY, linewidth=0.8, linestyle="-", zorder=1, label="zero")
         _write(ax, y, edge + 0.1, words.shorten(row.text, names - canvas.MARGIN - 0.2, canvas.TICK), label="name")
         _interval(ax, y, row.worse_by)
         _write(ax, y, canvas.size_of(ax)[0] + 0.1, row.said, size=canvas.KEY, label="numbers")
@@ -254,7 +255,7 @@ def _test_phrases(test: TestComparison) -> list[str]:
         *phrases,
         f"P(B is more robust) {words.probability(head.prob_more_robust)}",
         f"n = {test.n:,}",
-        *test.warnings,
+        "few examples carry this: interval guarded" if test.warnings else "",
     ]
 
 
@@ -306,9 +307,11 @@ def _ticks(ax: Axes, test: TestComparison, places: Sequence[float]) -> tuple[lis
     return at, tick.tick_labels(at)[0]
 
 
-def _draw_curves(ax: Axes, curve: CurveDifference, places: Sequence[float], levels: bool) -> None:
+def _draw_curves(ax: Axes, curve: CurveDifference, places: Sequence[float], levels: bool, least: float) -> None:
+    """Draw both curves on axes that show at least so much of the score: a fall of 0.01 shall not look like a cliff."""
     values = [*curve.a, *curve.b]
-    air = 0.08 * (max(values) - min(values)) or 0.05
+    seen = max(values) - min(values)
+    air = 0.08 * seen if seen > least else (least - seen) / 2 or 0.05
     canvas.set_score_axis(ax, min(values) - air, max(values) + air)
     for name, y in (("A", curve.a), ("B", curve.b)):
         ax.plot(places, y, label=name, zorder=3, **_line(name, levels))

@@ -56,7 +56,7 @@ def overview(result: Result) -> Figure:
     said = _phrases(result, left_out)
     above = 0.45 + canvas.LINE * len(words.pack(said, canvas.WIDTH - 2 * canvas.MARGIN, canvas.SUBTITLE))
     height = max(2.2, above + below + ROW * (len(rows) + 0.5))
-    title = f"Sensitivity of {words.legible(result.model_name) or 'a model'}"
+    title = f"Sensitivity of {words.legible(result.title) or 'a model'}"
     figure, top = canvas.sheet(title, said, height)
     ax = canvas.add_axes(figure, names, below, canvas.WIDTH - numbers, top)
     ax.set_ylim(len(rows) - 0.25, -0.75)

@@ -50,7 +50,7 @@ def draw_levels(result: Result, test: TestResult) -> Figure:
     ax = canvas.add_axes(figure, canvas.LEFT, bottom, canvas.WIDTH - canvas.RIGHT, top)
     ax.set_xlim(-0.6, drawn[-1].place + 0.6)
     average = overall(fit)
-    canvas.set_score_axis(ax, *_score_range(result.score, drawn, average))
+    canvas.set_score_axis(ax, *score_range(result.score, drawn, average))
     _marks(ax, drawn)
     if missing:
         ax.axvline((shown[-1].place + missing[0].place) / 2, color=PALE, linewidth=0.8, zorder=0)
@@ -142,7 +142,7 @@ def _labels(drawn: list[Level], slots: float) -> tuple[list[str], dict[str, Any]
     return texts, style, 0.06 + max(words.width(text, size) for text in texts)
 
 
-def _score_range(score: ScoreInfo, drawn: list[Level], average: float) -> tuple[float, float]:
+def score_range(score: ScoreInfo, drawn: list[Level], average: float) -> tuple[float, float]:
     ends = [y for level in drawn for y in (level.low, level.high, level.mean, level.raw) if y is not None]
     return window(score.lower, score.upper, [*ends, average])
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlflow_sensie.result import Result, SliceColumn
 
 MOST_ROWS, MOST_COLUMNS = 40, 12
-ROW, NARROWEST = 0.26, 0.42
+ROW, NARROWEST, UPRIGHT = 0.26, 0.42, 2.1
 FAR = 5  # ropes: smaller differences are never drawn in full colour
 QUANTITY = {"perturbation": "mean_drop", "property": "effect", "category": "spread", "class": "spread"}
 HEADING = {"clean_score": "clean score", "mean_drop": "mean drop", "effect": "effect", "spread": "spread"}
@@ -66,8 +66,7 @@ def draw_slices(result: Result, column: SliceColumn) -> Figure:
     names = [f"{words.legible(level)} ({counts[level]:,})" for level in levels]
     left = canvas.MARGIN + min(1.9, max(words.width(name, canvas.TICK) for name in names)) + 0.12
     wide = (canvas.WIDTH - canvas.MARGIN - left) / len(across)
-    heads = [_heading(each.heading, wide) for each in across]
-    above = 0.17 * max(map(len, heads)) + 0.1
+    heads, above, upright = _headings([each.heading for each in across], wide)
     said = _phrases(frame, len(column.slices) - len(levels))
     subtitle = words.pack(said, canvas.WIDTH - 2 * canvas.MARGIN, canvas.SUBTITLE)
     height = 0.5 + canvas.LINE * len(subtitle) + above + ROW * len(levels) + 0.2
@@ -76,10 +75,9 @@ def draw_slices(result: Result, column: SliceColumn) -> Figure:
     ax = canvas.add_axes(figure, left, 0.14, canvas.WIDTH - canvas.MARGIN, top - above)
     _grid(ax, len(across), len(levels))
     canvas.set_ticks(ax.yaxis, range(len(levels)), [words.shorten(n, 1.9, canvas.TICK) for n in names])
-    for k, lines in enumerate(heads):
-        x = left + wide * (k + 0.5)
-        for i, line in enumerate(reversed(lines)):
-            canvas.put(figure, x, top - above + 0.2 + 0.17 * i, line, canvas.KEY, ha="center")
+    style: dict[str, Any] = {"ha": "center", "va": "bottom", "rotation": 90 if upright else 0, "linespacing": 1.15}
+    for k, head in enumerate(heads):
+        canvas.put(figure, left + wide * (k + 0.5), top - above + 0.06, head, canvas.KEY, **style)
     _fill(ax, across, levels, FAR * float(result.recipe["inference"]["rope"]), wide)
     return canvas.finish(figure)
 
@@ -100,18 +98,23 @@ def _phrases(frame: pd.DataFrame, hidden: int) -> list[str]:
     worst = frame[frame["worst"]]
     clean = worst[worst["quantity"] == "clean_score"].iloc[0]
     drops = worst[worst["quantity"] == "mean_drop"]
-    said = [f"lowest clean score: {words.legible(clean['level'])}, {words.number(clean['pooled'], 0.01)}"]
+    said = [f"lowest clean score: {words.legible(clean['level'])}, {words.number(clean['pooled'], 0.01, zeros=True)}"]
     if len(drops):
         most = drops.sort_values("pooled").iloc[-1]
         where = f"{words.legible(most['level'])} under {words.legible(most['test'])}"
-        said.append(f"largest mean drop: {where}, {words.number(most['pooled'], 0.01)}")
+        said.append(f"largest mean drop: {where}, {words.number(most['pooled'], 0.01, zeros=True)}")
     said += ["orange: worse than the whole, blue: better", "partially pooled", "(number of examples)"]
     return [*said, f"{hidden} slices with higher clean scores are not drawn" if hidden > 0 else ""]
 
 
-def _heading(text: str, inches: float) -> list[str]:
-    """A heading in as many lines as its column's width needs, four at most."""
-    return words.wrap(text, max(NARROWEST, inches) - 0.04, canvas.KEY, 4)
+def _headings(texts: list[str], inches: float) -> tuple[list[str], float, bool]:
+    """Headings in at most four lines, upright where a word is wider than its column; their height, and which."""
+    upright = any(words.width(word, canvas.KEY) > inches - 0.04 for text in texts for word in text.split())
+    if upright:
+        short = [words.shorten(text, UPRIGHT, canvas.KEY) for text in texts]
+        return short, max(words.width(text, canvas.KEY) for text in short) + 0.14, True
+    lines = [words.wrap(text, inches - 0.04, canvas.KEY, 4) for text in texts]
+    return ["\n".join(each) for each in lines], 0.17 * max(map(len, lines)) + 0.1, False
 
 
 def _grid(ax: Axes, columns: int, rows: int) -> None:
@@ -136,7 +139,7 @@ def _fill(ax: Axes, across: list[Column], levels: list[str], far: float, wide: f
             ax.add_patch(Rectangle((k - 0.48, i - 0.46), 0.96, 0.92, facecolor=colour, linewidth=0))
             if by is None:
                 continue
-            text = words.number(each.value(level), 0.01 if wide > NARROWEST else 0.1)
+            text = words.number(each.value(level), 0.01 if wide > NARROWEST else 0.1, zeros=True)
             ax.text(k, i, text, label="heading" if each.rows.at[level, "worst"] else "", **style)
 
 

@@ -46,12 +46,14 @@ SCORES = {
 def number(x: float, step: float | None = None, *, zeros: bool = False) -> str:
     """Write a number with a true minus sign, so that `step` can be told, by default three digits."""
     step = abs(x) / 100 if step is None else step
-    if not math.isfinite(x) or x == 0 or not 0 < step < math.inf:
+    if not math.isfinite(x) or not 0 < step < math.inf:
         return "0" if x == 0 else f"{x:.4g}".replace("-", "−")
+    if x == 0 and not zeros:
+        return "0"
     if abs(x) >= 1e15 or max(abs(x), step) < 1e-4:
         return f"{x:.3g}".replace("-", "−")
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-    text = f"{x:.{decimals}f}"
+    text = f"{round(x, decimals) + 0.0:.{decimals}f}"
     text = text if zeros or "." not in text else text.rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text.replace("-", "−")
 

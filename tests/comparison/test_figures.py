@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from test_plots import check_texts
 
 from mlflow_sensie.comparison import Comparison, CurveDifference, Difference, Sampled, SkewedT, TestComparison
 from mlflow_sensie.comparison.posteriors import summary_of
@@ -115,6 +116,24 @@ def test_curves_stand_above_their_difference(test: TestComparison) -> None:
     drawn = next(line for line in lower.lines if line.get_label() == "difference")
     assert list(drawn.get_ydata()) == list(test.curve.difference)  # type: ignore[union-attr, call-overload]
     assert len(to_png(figure)) > 5_000
+
+
+@pytest.mark.parametrize("start", [0.8, 0.0, -0.5])
+@pytest.mark.parametrize("test", [sweep("tilt", 0.03), sweep("gamma", 0.03, log=True), group("site")])
+def test_nothing_is_cut_off_and_no_texts_overlap(test: TestComparison, start: float) -> None:
+    assert test.curve is not None
+    a, b = (tuple(start + step * k for k in range(3)) for step in (-0.0011, 0.0013))
+    check_texts(comparison(replace(test, curve=replace(test.curve, a=a, b=b))).plot(test.slug))
+    unbounded = replace(comparison(replace(test, curve=replace(test.curve, a=a, b=b))), score="neg_absolute_error")
+    check_texts(unbounded.plot(test.slug))
+
+
+def test_a_small_fall_of_a_probability_is_drawn_small() -> None:
+    test = sweep("tilt", 0.001)
+    assert test.curve is not None
+    close = replace(test, curve=replace(test.curve, a=(0.9, 0.9, 0.899), b=(0.9, 0.899, 0.898)))
+    low, high = comparison(close).plot("tilt").axes[0].get_ylim()
+    assert high - low == pytest.approx(0.1)
 
 
 def test_what_cannot_be_drawn_is_told() -> None:
