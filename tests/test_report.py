@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from mlflow_sensie import Result, report
 from mlflow_sensie.pages import glued
 from mlflow_sensie.report import _number, make_page, render
 from mlflow_sensie.sentences import findings
+from mlflow_sensie.tracking import write_files
 
 N = 400
 HOSTILE = "<script>alert(1)</script>\"'/../../x"
@@ -159,6 +161,29 @@ def test_hostile_names_are_only_text() -> None:
     assert "script" not in page.names() and "<script" not in text
     assert HOSTILE in page.text
     assert not [key for _, attrs in page.elements for key in attrs if key.startswith("on")]
+
+
+def test_hostile_columns_classes_and_tests_collide_nowhere_and_leave_no_folder(tmp_path: Path) -> None:
+    names = [HOSTILE, "<img src=x onerror=alert(1)>", "../../../etc/x", "x" * 300, "第一列", "第二列", "🙂", "a/b"]
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({name: rng.random(N) for name in names})
+    classes = ["</style><script>alert(2)</script>", "類別"]
+    y = np.array(classes, object)[(rng.random(N) < 0.8).astype(int)]
+    bend = {"apply": lambda x, p: x + p, "magnitudes": [0, 1], "neutral": 0}
+    recipe = {
+        "properties": names, "perturbations": [{"name": f"{name}!", **bend} for name in names], "class_test": True,
+        "slices": [{"target": True}], "label_list": classes,
+    }  # fmt: skip
+    result = mlflow_sensie.probe(lambda x: np.tile([0.2, 0.8], (len(x), 1)), data, y, recipe)
+    assert len({test.slug for test in result.tests.values()}) == 17 and not result.failed
+    files = write_files(result, tmp_path / "out")
+    assert {path.resolve().is_relative_to(tmp_path / "out") for path in files} == {True}
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(files)
+    page = Page((tmp_path / "out" / "sensie_report.html").read_text(encoding="utf-8"))
+    assert not {"script", "img"} & page.names() and page.open == []
+    assert not [key for _, attrs in page.elements for key in attrs if key.startswith("on")]
+    for name in (*names, *classes):
+        assert name in page.text
 
 
 def test_failed_tests_are_told() -> None:

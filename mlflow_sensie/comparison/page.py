@@ -89,7 +89,7 @@ def render_leaderboard(table: pd.DataFrame, comparisons: Mapping[str, Comparison
     """Return a leaderboard and what each comparison found as HTML; ``folders`` hold the comparisons' own pages."""
     first = next(iter(comparisons.values()))
     parts = [
-        (name, lead(found), findings(found), found.warnings, f"{folder}/{NAME}" if folder else "")
+        (name, found.b, lead(found), findings(found), found.warnings, f"{folder}/{NAME}" if folder else "")
         for (name, found), folder in zip(comparisons.items(), folders or [""] * len(comparisons), strict=True)
     ]
     rows = [_leader({str(key): value for key, value in row.items()}) for row in table.to_dict("records")]
@@ -201,4 +201,4 @@ def _said(row: Mapping[str, object], name: str) -> str:
     if value != value:
         return ""
     text, bottom, top = words.between(Interval(value, low, high, low, high))
-    return f"{text} [{bottom}, {top}]"
+    return f"{text}\n[{bottom}, {top}]"

@@ -186,6 +186,6 @@ def test_many_make_a_page_with_their_leaderboard(old: Result, new: Result) -> No
         "1-2/sensie_comparison.html", "1-3/sensie_comparison.html",
     ]  # fmt: skip
     drop = old.tests["tilt"].fit.mean_drop
-    assert f"{drop.value:.3f} [{drop.lo95:.3f}, {drop.hi95:.3f}]" in page.text
+    assert f"{drop.value:.3f} [{drop.lo95:.3f}, {drop.hi95:.3f}]" in flat(page)
     assert "the first" in page.text and lead(comparisons["<b>new</b>"]) in flat(page)
     assert not [attrs for tag, attrs in Page(render_leaderboard(table, comparisons)).elements if tag == "a"]
