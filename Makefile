@@ -3,6 +3,7 @@
 #   make demo     train a classifier on digits, evaluate it, and say how to open the result in MLflow
 #   make test     the whole test suite           make quick    without the slow tests
 #   make flavours the models of every library (extra [flavours]); make models writes what ran to docs/models.md
+#   make screenshots  the screenshots of docs/ui.md, out of a real server (needs Chromium with its driver)
 #   make lint     ruff and mypy                  make format   let ruff rewrite the files
 #   make clean    remove everything that these targets made
 
@@ -19,7 +20,7 @@ CHECK  := import sys; sys.exit(sys.version_info < (3, 10))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10 python; do \
 	$$p -c '$(CHECK)' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: demo test quick flavours models lint format clean
+.PHONY: demo test quick flavours models screenshots lint format clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py $(DEMO)
@@ -35,6 +36,9 @@ flavours: $(FLAVOURS)
 
 models: $(FLAVOURS)
 	SENSIE_ALL_FLAVOURS=1 SENSIE_WRITE_MODELS=1 $(BIN)/python -m pytest tests/flavours/test_matrix.py $(ARGS)
+
+screenshots: $(READY)
+	SENSIE_SCREENSHOTS=docs/screenshots $(BIN)/python -m pytest tests/test_browser.py $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
