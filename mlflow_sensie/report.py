@@ -114,7 +114,7 @@ def make_page(result: Result) -> Page:
     hidden = [test.slug for test in tests if test.name not in figures]
     hidden += [f"{result.tests[name].slug}.gallery" for name in result.galleries if name not in galleries]
     return Page(
-        title=f"Sensitivity of {words.legible(result.title) or 'a model'}",
+        title=f"Sensitivity of {words.plain(result.title) or 'a model'}",
         status=result.status,
         score=words.score_label(result.score),
         result=result,
@@ -199,7 +199,7 @@ def _ranges(test: TestResult) -> list[Number]:
     """What was fitted to part of the range; it stands in report.json and under no key."""
     rows = []
     for part in getattr(test.fit, "fit_range", ()):
-        over = words.quantity(words.legible(test.unit), part.start, part.stop)
+        over = words.quantity(words.plain(test.unit), part.start, part.stop)
         value, low, high = words.between(part.effect)
         rows.append(Number("fit_range", f"effect over {over}: {part.note}", value, f"{low} to {high}"))
     return rows

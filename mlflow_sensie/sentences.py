@@ -65,7 +65,7 @@ def _turned(interval: Interval) -> Interval:
 
 
 def _quantity(test: TestResult, *values: float) -> str:
-    return words.quantity(words.legible(test.unit), *values)
+    return words.quantity(words.plain(test.unit), *values)
 
 
 # --- perturbations -----------------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ def _holds(result: Result, test: TestResult, fit: PerturbationFit) -> str:
         at, bound = (fit.magnitude(side.side, d) for d in (side.holds.value, side.holds.lo95))
         points.append(("at least " if side.holds.censored else "") + words.number(at, step))
         bounds.append(words.number(bound, step))
-    unit = words.legible(test.unit)
+    unit = words.plain(test.unit)
     if len(points) == 1:
         return f"{kept} up to {words.with_unit(points[0], unit)} (surely to {bounds[0]})"
     said = words.with_unit(f"{points[0]} to {points[1]}", unit)
@@ -147,7 +147,7 @@ def _levels(fit: CategoryFit) -> str:
     known = [(mean, name) for mean, name in zip(fit.levels_spread.means, fit.levels, strict=True) if mean is not None]
     (low, worst), (high, best) = min(known), max(known)
     bottom, top = (
-        f"{words.legible(name)} ({words.number(x, 0.01, zeros=True)})" for name, x in ((worst, low), (best, high))
+        f"{words.plain(name)} ({words.number(x, 0.01, zeros=True)})" for name, x in ((worst, low), (best, high))
     )
     size = f"the levels differ by an SD of {_said(fit.spread)}"
     if fit.decision == "negligible":
@@ -170,7 +170,7 @@ def _slice_findings(result: Result) -> Iterator[Finding]:
 def _worst_of(column: str, rows: pd.DataFrame, whole: float, rope: float) -> Iterator[Finding]:
     """A sentence where a column's worst slice surely stands out: lower, or worse than the model claims."""
     for row in rows[rows["test"] == ""].to_dict("records"):
-        name = f"{words.legible(column)} = {words.legible(row['level'])}"
+        name = f"{words.plain(column)} = {words.plain(row['level'])}"
         value, low, high = (float(row[key]) for key in ("pooled", "pooled_lo95", "pooled_hi95"))
         said = _said(Interval(value, value, value, low, high))
         if row["quantity"] == "unannounced" and high < -rope:

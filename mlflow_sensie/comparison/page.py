@@ -104,7 +104,7 @@ def make_page(comparison: Comparison) -> Page:
     tests = sorted(comparison.tests.values(), key=lambda test: _place(found, test.name))
     anchors = {test.name: f"test-{index}" for index, test in enumerate(tests)}
     return Page(
-        title=f"{words.legible(comparison.b)} compared with {words.legible(comparison.a)}",
+        title=f"{words.plain(comparison.b)} compared with {words.plain(comparison.a)}",
         comparison=comparison,
         lead=lead(comparison),
         how=_how(comparison),

@@ -88,7 +88,7 @@ def _holding(test: TestComparison, drop: Difference) -> str:
     log = test.curve is not None and test.curve.log
     a, b = (math.exp(end) if log else end for end in (found.a, found.b))
     step = max(abs(a), abs(b)) / 100
-    unit = "factor" if log else words.legible(test.unit)
+    unit = "factor" if log else words.plain(test.unit)
     said = words.with_unit(words.number(b, step), unit)
     but = "but " if verdict(drop.worse_by) == UNDECIDED else ""
     return f"; {but}it holds until {said} rather than {words.number(a, step)}"

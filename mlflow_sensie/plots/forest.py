@@ -98,7 +98,7 @@ def _phrases(result: Result, left_out: int) -> list[str]:
     tests = f"{len(result.tests)} {'test' if len(result.tests) == 1 else 'tests'}"
     return [
         f"{tests}: {', '.join(counts)}" if counts else tests,
-        f"at most {result.several.expected_by_chance:.2g} by chance" if result.several else "",
+        f"at most {result.several.expected_by_chance:.2g} would be by chance" if result.several else "",
         words.with_interval("clean score", result.clean, say=True),
         f"n = {result.n:,}",
         f"{left_out} more are not drawn" if left_out else "",

@@ -29,8 +29,8 @@ def draw_tile(result: Result, test: TestResult) -> Figure:
     inside = WIDTH - 0.16
     name = words.shorten(words.name_of(test), inside, canvas.TITLE, "bold")
     canvas.put(figure, 0.08, HEIGHT - 0.07, name, canvas.TITLE, label="title")
-    said = words.shorten(_said(test), inside, canvas.LABEL)
-    canvas.put(figure, 0.08, HEIGHT - 0.29, said, canvas.LABEL, color=GREY, label="subtitle")
+    said = words.shorten(_said(test), inside - 0.15, canvas.TICK)
+    canvas.put(figure, 0.08, HEIGHT - 0.3, said, canvas.TICK, color=GREY, label="subtitle")
     if test.ok:
         ax = canvas.add_axes(figure, LEFT, BOTTOM, WIDTH - 0.14, TOP)
         (_levels if test.kind in ("category", "class") else _curve)(ax, result, test)
@@ -87,9 +87,16 @@ def _levels(ax: Axes, result: Result, test: TestResult) -> None:
     marks.draw_points(ax, [marks.Point(each.place, each.mean, each.low, each.high, each.few) for each in drawn])
     ax.axhline(average, color=GREY, linewidth=1, linestyle=marks.DASHED, zorder=1, label="average")
     names = [words.shorten(each.label, 0.8, canvas.TICK) for each in drawn]
-    kept = canvas.roomy(ax, [each.place for each in drawn], names)
-    shown = {each.place: name for each, name in zip(drawn, names, strict=True)}
+    shown = {each.place: name for each, name in zip(drawn, names, strict=True) if _fits(ax, each.place, name)}
+    kept = canvas.roomy(ax, list(shown), list(shown.values()))
     canvas.set_ticks(ax.xaxis, kept, [shown[place] for place in kept])
+
+
+def _fits(ax: Axes, place: float, name: str) -> bool:
+    """Whether a label in the middle below a place stays on the paper."""
+    low, high = ax.get_xlim()
+    middle = LEFT + canvas.size_of(ax)[0] * (place - low) / (high - low)
+    return middle + 0.55 * words.width(name, canvas.TICK) <= WIDTH - 0.02
 
 
 def _score_axis(ax: Axes, ends: tuple[float, float]) -> None:

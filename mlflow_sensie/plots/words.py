@@ -177,6 +177,11 @@ def _drawable(letter: str) -> bool:
     return letter.isprintable() and all(_advance(letter, weight) is not None for weight in ("normal", "bold"))
 
 
+def plain(text: str) -> str:
+    """Replace white space by single spaces and leave out invisible marks and control characters."""
+    return "".join(c for c in " ".join(str(text)[:2000].split()) if unicodedata.category(c) not in ("Cf", "Cc", "Cs"))
+
+
 def legible(text: str) -> str:
     """Replace what no font can draw by □ and white space by single spaces; invisible marks are left out."""
     kept = (c for c in " ".join(str(text)[:2000].split()) if unicodedata.category(c) != "Cf")
