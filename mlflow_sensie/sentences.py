@@ -94,9 +94,9 @@ def _holds(result: Result, test: TestResult, fit: PerturbationFit) -> str:
         bounds.append(words.number(bound, step))
     unit = words.plain(test.unit)
     if len(points) == 1:
-        return f"{kept} up to {words.with_unit(points[0], unit)} (surely to {bounds[0]})"
+        return f"{kept} up to {words.with_unit(points[0], unit)} (95 % sure to {bounds[0]})"
     said = words.with_unit(f"{points[0]} to {points[1]}", unit)
-    return f"{kept} from {said} (surely from {bounds[0]} to {bounds[1]})"
+    return f"{kept} from {said} (95 % sure from {bounds[0]} to {bounds[1]})"
 
 
 def _announced(fit: PerturbationFit) -> str:
