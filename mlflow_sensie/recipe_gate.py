@@ -20,7 +20,7 @@ KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "mean_drop": ("perturbation",),
         "effect": ("perturbation", "property"),
         "spread": ("property", "category", "class"),
-        "unexpected": ("property",),
+        "unexpected": ("perturbation", "property"),
         "holds_until": ("perturbation",),
     }
 )

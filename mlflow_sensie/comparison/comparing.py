@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from mlflow_sensie.inference.ranks import Ranks
 from mlflow_sensie.inference.sides import Sweep
 from mlflow_sensie.moments import FloatArray
 from mlflow_sensie.result import Result, TestResult
-from mlflow_sensie.scores import CLEAN, EXPECTED, property_column, score_column
+from mlflow_sensie.scores import CLEAN, EXPECTED, expected_column, property_column, score_column
 
 FEW = "few examples carry a difference, so pseudo-examples at the score's bounds widen its interval"
 
@@ -99,10 +99,14 @@ class _Pair:
 
     def joint(self, columns: list[str], contrasts: FloatArray) -> Joint:
         """Sum contrasts of these columns over both models."""
-        reach = self.pairing.reach(columns, self.scale)
+        return self._joint(columns, (), contrasts, self.pairing.reach(columns, self.scale))
+
+    def _joint(
+        self, columns: list[str], less: Sequence[str], contrasts: FloatArray, reach: tuple[float, float]
+    ) -> Joint:
         if self.pairing.paired:
-            return paired(lambda: self.pairing.differences(columns), contrasts, reach)
-        a, b = (partial(self.pairing.rows, side, columns) for side in SIDES)
+            return paired(lambda: self.pairing.differences(columns, less), contrasts, reach)
+        a, b = (partial(self.pairing.rows, side, columns, less) for side in SIDES)
         return unpaired(a, b, contrasts, reach)
 
     def _tests(self) -> tuple[dict[str, TestComparison], dict[str, str]]:
@@ -152,6 +156,8 @@ class _Pair:
         if test.kind == "perturbation":
             pair = self._sweep(test)
             found, curve = pair.differences(self._floor(test.name), rng), pair.curve(rng)
+            if (excess := self._excess(test, pair)) is not None:
+                found["unexpected"] = excess.effect(rng, "unexpected")
         elif test.kind == "property":
             found, curve = self._property(test, rng)
         else:
@@ -163,8 +169,17 @@ class _Pair:
 
     def _sweep(self, test: TestResult) -> SweepPair:
         sweep = Sweep.of(test.fit.magnitudes, test.fit.neutral, test.fit.log_distance)
-        columns = [CLEAN, *(score_column(test.slug, index) for index in range(len(sweep.magnitudes)))]
+        columns = _scores_of(test)
         return SweepPair(sweep, self.joint(columns, contrasts_of(sweep)), self.pairing.reach(columns, self.scale))
+
+    def _excess(self, test: TestResult, pair: SweepPair) -> SweepPair | None:
+        """The sweep of what the models' own confidence does not announce; None where that was not followed."""
+        announced = [EXPECTED, *(expected_column(test.slug, index) for index in range(len(test.fit.magnitudes)))]
+        if not all({*announced} <= {*table.columns} for table in (self.pairing.a, self.pairing.b)):
+            return None
+        low, high = pair.reach
+        reach = low - high, high - low
+        return SweepPair(pair.sweep, self._joint(_scores_of(test), announced, contrasts_of(pair.sweep), reach), reach)
 
     def _floor(self, name: str) -> Floor:
         drop = spec_of(self.a, name).get("allowed_drop") or self.a.recipe.get("allowed_drop", 0.1)
@@ -208,6 +223,10 @@ class _Pair:
         bins = spec_of(self.a, test.name).get("bins", 20)
         values = self.pairing.a.column(property_column(test.slug))
         return inner_edges(*bin_edges(values, ("uniform", bins["uniform"]) if isinstance(bins, Mapping) else bins))
+
+
+def _scores_of(test: TestResult) -> list[str]:
+    return [CLEAN, *(score_column(test.slug, index) for index in range(len(test.fit.magnitudes)))]
 
 
 def _correlation(joint: Joint) -> float | None:

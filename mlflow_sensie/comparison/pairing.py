@@ -65,17 +65,20 @@ class Pairing:
             here = slice(start, start + ROWS)
             yield _cut(ours, here), _cut(theirs, here)
 
-    def differences(self, columns: Sequence[str]) -> Iterator[tuple[FloatArray, Design]]:
-        """Yield rows (n, 2k), A's columns and then B - A, with their design; none with a missing score in either."""
-        for ours, theirs in self.blocks([*columns, *design_columns(self.a)]):
-            a, b = (np.column_stack([block[name] for name in columns]) for block in (ours, theirs))
+    def differences(self, columns: Sequence[str], less: Sequence[str] = ()) -> Iterator[tuple[FloatArray, Design]]:
+        """Yield rows (n, 2k), A's columns and then B - A, with their design; none with a missing score in either.
+
+        From each column is taken the one that stands in its place in ``less``, where there is one.
+        """
+        for ours, theirs in self.blocks([*columns, *less, *design_columns(self.a)]):
+            a, b = (_stacked(block, columns, less) for block in (ours, theirs))
             yield _finite(np.hstack([a, b - a]), design_of(ours))
 
-    def rows(self, side: Side, columns: Sequence[str]) -> Iterator[tuple[FloatArray, Design]]:
+    def rows(self, side: Side, columns: Sequence[str], less: Sequence[str] = ()) -> Iterator[tuple[FloatArray, Design]]:
         """Yield one model's rows (n, k) of these columns with their design; none with a missing score."""
         table = self.a if side == "a" else self.b
-        for block in table.blocks([*columns, *design_columns(table)]):
-            yield _finite(np.column_stack([block[name] for name in columns]), design_of(block))
+        for block in table.blocks([*columns, *less, *design_columns(table)]):
+            yield _finite(_stacked(block, columns, less), design_of(block))
 
     def reach(self, columns: Sequence[str], scale: ScoreScale) -> tuple[float, float]:
         """Give the score's bounds, with what either model reached in place of those it does not have."""
@@ -104,6 +107,11 @@ def design_columns(table: ScoreTable) -> list[str]:
 def design_of(block: Block) -> Design:
     """Give the weights and clusters of a block, where it has them."""
     return Design(block.get(WEIGHT), block.get(CLUSTER))
+
+
+def _stacked(block: Block, columns: Sequence[str], less: Sequence[str]) -> FloatArray:
+    found = np.column_stack([block[name] for name in columns])
+    return found - np.column_stack([block[name] for name in less]) if less else found
 
 
 def _finite(rows: FloatArray, design: Design) -> tuple[FloatArray, Design]:

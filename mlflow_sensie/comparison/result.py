@@ -24,9 +24,10 @@ SCHEMA_VERSION = 1
 class TestComparison:
     """The differences of one test by metric, those that its kind has.
 
-    Perturbations: mean_drop, effect, slope (where the sweep has one side) and holds_until. Properties: effect, slope,
-    unexpected, spread. Categories and classes: spread. `curve` compares the models magnitude by magnitude, bin by
-    bin or level by level; None for a property without bins. `n` examples have every score of it in both.
+    Perturbations: mean_drop, effect, slope (where the sweep has one side), holds_until, and unexpected (where both
+    followed their own confidence). Properties: effect, slope, unexpected, spread. Categories and classes: spread.
+    `curve` compares the models magnitude by magnitude, bin by bin or level by level; None for a property without
+    bins. `n` examples have every score of it in both.
     """
 
     __test__ = False

@@ -63,14 +63,14 @@ class SweepPair:
         """Compare the mean drops."""
         return contrast_difference(self.joint, "mean_drop", len(self.sweep.sides), rising=False)
 
-    def effect(self, rng: Rng) -> Difference:
-        """Compare the effects of the worse sides; of one side it is a contrast."""
+    def effect(self, rng: Rng, metric: str = "effect") -> Difference:
+        """Compare the effects of the worse sides, under this name; of one side it is a contrast."""
         sides = list(range(len(self.sweep.sides)))
         values = np.array([self.joint.values(side) for side in sides])
         a, b = values.min(0)
         estimates = [each[side] for each in (self.joint.a, self.joint.d) for side in sides]
         covariance = self.joint.covariance(sides)
-        return size_difference("effect", self.joint.n, float(a), float(b), estimates, covariance, rng)
+        return size_difference(metric, self.joint.n, float(a), float(b), estimates, covariance, rng)
 
     def holds_until(self, floor: Floor, rng: Rng) -> Difference:
         """Compare first crossings by joint draws of both curves, with the pseudo-curves of a single model's.

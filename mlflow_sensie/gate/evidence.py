@@ -20,6 +20,11 @@ from mlflow_sensie.result import Result, TestResult
 FEW = "few examples are informative: judged by the guarded interval"
 FEW_LEVELS = 5
 MOST_MORE = 10**9
+NEEDED = {
+    ("unexpected", "property"): "it needs probabilities",
+    ("unexpected", "perturbation"): "it needs probabilities, and 'calibration: true' in the recipe",
+    ("spread", "property"): "it needs bins",
+}
 
 
 @dataclass(frozen=True)
@@ -76,10 +81,8 @@ def refuse_without(metric: str, test: TestResult) -> None:
     if not test.ok:
         raise NotJudged(f"test {test.name!r} failed: {test.error}")
     if not has_metric(metric, test):
-        why = {"unexpected": " (it needs probabilities)", "spread": " (it needs bins)"}.get(metric, "")
-        raise NotJudged(
-            f"test {test.name!r}, a {test.kind} test, has no {metric}{why if test.kind == 'property' else ''}"
-        )
+        why = f" ({NEEDED[metric, test.kind]})" if (metric, test.kind) in NEEDED else ""
+        raise NotJudged(f"test {test.name!r}, a {test.kind} test, has no {metric}{why}")
 
 
 # --- against a baseline ------------------------------------------------------------------------------------
@@ -135,6 +138,13 @@ def effects_of(fit: PerturbationFit | PropertyFit) -> list[AnyPosterior]:
     return [fit.posterior] if isinstance(fit, PropertyFit) else [side.posterior for side in fit.sides]
 
 
+def unexpected_of(fit: PerturbationFit | PropertyFit) -> list[AnyPosterior]:
+    """Give the posterior of the part of the effect that the model does not announce, of every side."""
+    if isinstance(fit, PropertyFit):
+        return [fit.unexpected_posterior] if fit.unexpected_posterior else []
+    return [side.posterior for side in fit.calibration.sides] if fit.calibration else []
+
+
 def spread_of(fit: PropertyFit | CategoryFit) -> Spread:
     """Give the spread between bins or levels."""
     found = fit.spread if isinstance(fit, PropertyFit) else fit.levels_spread
@@ -172,7 +182,7 @@ def _effect(limit: float, test: TestResult) -> Evidence:
 
 
 def _unexpected(limit: float, test: TestResult) -> Evidence:
-    return _size(limit, [test.fit.unexpected_posterior], test.fit.n)
+    return _size(limit, unexpected_of(test.fit), test.fit.n)
 
 
 def _size(limit: float, posteriors: list[AnyPosterior], n: int) -> Evidence:

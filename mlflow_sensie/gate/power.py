@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
-from mlflow_sensie.gate.evidence import clean_of, effects_of, gather, refuse_without, spread_of
+from mlflow_sensie.gate.evidence import clean_of, effects_of, gather, refuse_without, spread_of, unexpected_of
 from mlflow_sensie.gate.judging import cases
 from mlflow_sensie.gate.scope import NotJudged, Scope, Scopes
 from mlflow_sensie.inference import PerturbationFit
@@ -170,9 +170,9 @@ def _standard_error(metric: str, result: Result, test: TestResult | None) -> flo
     if metric == "spread":
         known = spread_of(fit).spread
         return (known.hi95 - known.lo95) / 2 / float(ndtri(0.975))
-    if metric == "effect":
-        return max(part.scale for part in effects_of(fit))
-    return float((fit.mean_drop_posterior if metric == "mean_drop" else fit.unexpected_posterior).scale)
+    if metric == "mean_drop":
+        return float(fit.mean_drop_posterior.scale)
+    return max(part.scale for part in (effects_of(fit) if metric == "effect" else unexpected_of(fit)))
 
 
 def _holds_error(fit: PerturbationFit) -> float:

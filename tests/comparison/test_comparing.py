@@ -123,6 +123,20 @@ def test_values_are_those_of_the_two_results(comparison: Comparison, old: Result
         assert (found.a, found.b) == pytest.approx((ours, theirs)), metric
 
 
+def test_what_a_sweep_does_not_announce_is_compared(old: Result) -> None:
+    ours, theirs = (probed(model(*steep), {**RECIPE, "calibration": True}) for steep in ((2.0,), (2.3, 0.4)))
+    found = compare(ours, theirs)
+    for name in ("one side", "two sides", "no neutral"):
+        unexpected = found.difference(name, "unexpected")
+        a, b = (result.tests[name].fit.unexpected.value for result in (ours, theirs))
+        assert (unexpected.a, unexpected.b) == pytest.approx((a, b), abs=1e-9), name
+        assert unexpected.difference.lo95 < b - a < unexpected.difference.hi95
+    plain = compare(old, theirs)
+    assert plain.difference("one side", "effect") == found.difference("one side", "effect")
+    assert "unexpected" not in plain.tests["one side"].differences
+    assert Comparison.from_json(found.to_json()) == found
+
+
 def test_correlation_is_that_of_the_clean_scores(comparison: Comparison, old: Result, new: Result) -> None:
     ours, theirs = (columns_of(result)["clean"] for result in (old, new))
     assert comparison.correlation == pytest.approx(np.corrcoef(ours, theirs)[0, 1])

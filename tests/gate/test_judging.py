@@ -13,7 +13,7 @@ from scipy import stats
 from gate.made import made, rules
 from mlflow_sensie import Result
 from mlflow_sensie.errors import RecipeError
-from mlflow_sensie.gate import judge
+from mlflow_sensie.gate import judge, power
 from mlflow_sensie.verdict import Judgement, Verdict
 
 Array = NDArray[np.float64]
@@ -127,6 +127,27 @@ def test_unexpected(rng: np.random.Generator) -> None:
     rule = {"metric": "unexpected", "kind": "property", "at_most": 0.15}
     assert one(result, rule).outcome == "pass"
     assert one(result, {**rule, "metric": "effect"}).outcome == "fail"
+
+
+def followed(p: Array, cut: Array) -> Result:
+    """A model as sure as p (n, J + 1), clean and at each magnitude, that is right with that probability less cut."""
+    right = np.random.default_rng(7).random((len(p), 1)) < p - cut
+    return made(np.where(right, p, 1 - p), calibration=True)
+
+
+def test_unexpected_of_a_sweep(rng: np.random.Generator) -> None:
+    cut, p = np.array([0, 0.1, 0.2, 0.3]), rng.uniform(0.8, 1, (600, 1))
+    knows, fooled = followed(np.clip(p - cut, 0.5, 1), 0 * cut), followed(p + 0 * cut, cut)
+    rule = {"metric": "unexpected", "test": "sweep", "at_most": 0.12}
+    assert [one(each, rule).outcome for each in (knows, fooled)] == ["pass", "fail"]
+    assert one(knows, {**rule, "metric": "effect"}).outcome == "fail"
+    against = {**rule, "at_most": None, "versus": "baseline", "worse_by_at_most": 0.12}
+    assert one(fooled, against, knows).outcome == "fail" and one(knows, against, fooled).outcome == "pass"
+    assert power(knows, rules(against)).chance > 0.5
+    without = one(made(p + 0 * cut), rule)
+    assert without.outcome == "fail" and without.reason.endswith(
+        "a perturbation test, has no unexpected (it needs probabilities, and 'calibration: true' in the recipe)"
+    )
 
 
 # --- against a baseline ------------------------------------------------------------------------------------
