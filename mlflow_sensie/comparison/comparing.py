@@ -78,7 +78,9 @@ class _Pair:
         tests, missing = self._tests()
         joint = self.joint([CLEAN], np.eye(1))
         clean = contrast_difference(joint, "clean_score", 0, rising=True)
-        identical = self.pairing.identical()
+        agree = self.pairing.identical()
+        same_model = agree and self.a.model_uuid is not None and self.a.model_uuid == self.b.model_uuid
+        identical = same_model or (agree and self.pairing.telling(self.scale))
         if identical:
             tests, clean = {name: test.as_identical() for name, test in tests.items()}, clean.as_identical()
         names = (self.a.title, self.b.title)
@@ -90,11 +92,12 @@ class _Pair:
             n=self.pairing.n,
             paired=self.pairing.paired,
             identical=identical,
+            same_model=same_model,
             correlation=_correlation(joint) if self.pairing.paired else None,
             clean=clean,
             tests=tests,
             not_compared=missing,
-            warnings=self._warnings(clean.n, identical),
+            warnings=(*self._warnings(clean.n), *([self._agreement(identical, same_model)] if agree else [])),
         )
 
     def joint(self, columns: list[str], contrasts: FloatArray) -> Joint:
@@ -130,7 +133,7 @@ class _Pair:
             return "its property is one of the predictions: it differs between the two models"
         return None
 
-    def _warnings(self, scored: int, identical: bool) -> tuple[str, ...]:
+    def _warnings(self, scored: int) -> tuple[str, ...]:
         pairing, found = self.pairing, []
         if not pairing.paired:
             found.append(
@@ -141,12 +144,17 @@ class _Pair:
             found.append(f"{lost} examples have a clean score in one model only; the other {scored} are compared")
         if self.a.recipe_sha256 != self.b.recipe_sha256:
             found.append("the two recipes are not the same; what agrees between them is compared")
-        if identical:
-            found.append(
-                f"all scores are the same on {pairing.n} examples; a difference that shows in fewer than one example "
-                f"of {pairing.n / 3:.0f} could have been missed"
-            )
         return tuple(found)
+
+    def _agreement(self, identical: bool, same_model: bool) -> str:
+        """Say what it means that all scores agree."""
+        if same_model:
+            return "A and B are the same model"
+        agree = f"all scores are the same on {self.pairing.n} examples"
+        if identical:
+            missed = max(1, self.pairing.n // 3)
+            return f"{agree}; a difference that shows in fewer than one example of {missed} could have been missed"
+        return f"{agree}, but take so few values that two models can agree by chance: judged as any two models are"
 
     # --- one test ------------------------------------------------------------------------------------------
 

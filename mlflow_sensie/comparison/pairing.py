@@ -15,6 +15,8 @@ from mlflow_sensie.moments import Extremes, FloatArray
 from mlflow_sensie.scores import CLEAN, CLUSTER, EXPECTED, ID, WEIGHT, Block, ScoreTable
 
 ROWS = 65_536
+TELLING = 10
+MEASURED = ("score/", "expected/")
 Side = Literal["a", "b"]
 SIDES: tuple[Side, Side] = ("a", "b")
 Order = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -90,8 +92,25 @@ class Pairing:
 
     def identical(self) -> bool:
         """Whether every score of the two is equal: clean, expected, and at all magnitudes that both have."""
-        names = [name for name in self.a.columns if name in (CLEAN, EXPECTED) or name.startswith("score/")]
-        return self.paired and all(self.same(name) for name in names if name in self.b.columns)
+        return self.paired and all(self.same(name) for name in self._of_both())
+
+    def telling(self, scale: ScoreScale) -> bool:
+        """Whether A's scores take so many values between their bounds that others agree with all by no chance.
+
+        Probabilities do. Of scores that are 0 or 1, or fractions of a few neighbours, two good models share most.
+        """
+        found: set[float] = set()
+        for name in self._of_both():
+            for block, _ in self.blocks([name]):
+                values = block[name][np.isfinite(block[name])]
+                found.update(np.unique(values[scale.inside(values)])[:TELLING].tolist())
+                if len(found) >= TELLING:
+                    return True
+        return False
+
+    def _of_both(self) -> list[str]:
+        names = [name for name in self.a.columns if name in (CLEAN, EXPECTED) or name.startswith(MEASURED)]
+        return [name for name in names if name in self.b.columns]
 
     def same(self, column: str) -> bool:
         """Whether a column is equal in both; a property of the predictions is not."""

@@ -70,9 +70,10 @@ class Comparison:
     """How model B differs from model A; ``sides`` tells both.
 
     `paired`: on the same `n` examples, joined by their ids; else the two were measured on different data, and
-    `n` is the smaller number of examples. `identical`: every score of the two is the same, so that every
-    difference is exactly 0. `correlation` is that of the clean scores: an unpaired comparison would need about
-    1 / (1 - correlation) times the examples. `not_compared` says of each other test why it could not be.
+    `n` is the smaller number of examples. `identical`: every score of the two is the same, to the last digit, and
+    they are the `same_model`, or have scores of many values, as probabilities are; every difference is exactly 0.
+    `correlation` is that of the clean scores: an unpaired comparison would need about 1 / (1 - correlation) times
+    the examples. `not_compared` says of each other test why it could not be.
     """
 
     a: str
@@ -88,6 +89,7 @@ class Comparison:
     not_compared: dict[str, str]
     warnings: tuple[str, ...] = ()
     sides: tuple[Compared, ...] = ()
+    same_model: bool = False
     schema_version: int = SCHEMA_VERSION
 
     def difference(self, test: str | None, metric: str) -> Difference:

@@ -68,11 +68,11 @@ def gather(rule: Rule, scope: Scope, test: TestResult | None) -> Evidence:
     if rule.versus is None:
         return _clean(rule, scope.result) if test is None else _of_test(rule, test)
     found = scope.difference(rule.metric, test)
-    return _identical(found) if scope.identical else _paired(rule, found)
+    return _identical(found, scope) if scope.identical else _paired(rule, found)
 
 
 def has_metric(metric: str, test: TestResult) -> bool:
-    """Whether a test that went well has the metric: ``unexpected`` needs probabilities, ``spread`` bins."""
+    """Whether a test that went well has the metric; ``NEEDED`` says what some need."""
     return test.kind in KINDS[metric] and getattr(test.fit, metric, None) is not None
 
 
@@ -101,19 +101,10 @@ def _paired(rule: Rule, found: Difference) -> Evidence:
     return Evidence(worse_by(found), low, high, kept, broken, found.n, (FEW,) if found.few_informative else ())
 
 
-def _identical(found: Difference) -> Evidence:
-    """Every score agrees, to the last digit.
-
-    Either the two are one function, or they differ on a share of all examples that none of these n is from. With
-    even odds beforehand, and any share as likely as any other, the former is left with (n + 1)/(n + 2).
-    """
-    n = found.n
-
-    def times(confidence: float) -> float:
-        return ((2 * confidence - 1) / (1 - confidence)) / n
-
-    missed = f"all scores agree; a difference on fewer than one example in {max(1, n // 3)} could have been missed"
-    return Evidence(0.0, 0.0, 0.0, (n + 1) / (n + 2), 0.0, n, (missed,), times)
+def _identical(found: Difference, scope: Scope) -> Evidence:
+    """One model, or two whose every score agrees to the last digit: no difference is known."""
+    said = scope.comparison.warnings[-1:] if scope.comparison else ()
+    return Evidence(0.0, 0.0, 0.0, 1.0, 0.0, found.n, said)
 
 
 # --- of the model itself -----------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ class Scope:
 
     @property
     def identical(self) -> bool:
-        """Whether every score is the same as the baseline's."""
+        """Whether this is the baseline, by name or by every score."""
         return self.comparison is not None and self.comparison.identical
 
     def difference(self, metric: str, test: TestResult | None) -> Difference:

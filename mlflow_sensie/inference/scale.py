@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from mlflow_sensie.moments import Extremes, FloatArray
 
@@ -33,6 +33,12 @@ class ScoreScale:
         low = -np.inf if self.lower is None else self.lower
         high = np.inf if self.upper is None else self.upper
         return np.clip(np.asarray(values, np.float64), low, high)
+
+    def inside(self, values: FloatArray) -> NDArray[np.bool_]:
+        """Tell which values lie strictly between the bounds that there are."""
+        low = -np.inf if self.lower is None else self.lower
+        high = np.inf if self.upper is None else self.upper
+        return np.asarray((values > low) & (values < high))
 
     def reach(self, seen: Extremes) -> tuple[float, float]:
         """Give the bounds, with what was seen in place of those the score does not have.

@@ -100,3 +100,25 @@ def test_identical_means_every_score_they_share() -> None:
     assert Pairing.by_id(one, table([1, 2], [1, 1], **same)).identical()
     assert not Pairing.by_id(one, table([1, 2], [1, 1], **{"score/t/0": np.array([0.5, 0.5])})).identical()
     assert not Pairing.apart(one, one).identical()
+
+
+@pytest.mark.parametrize(
+    ("clean", "scale", "tells"),
+    [
+        (np.linspace(0, 1, 12), PROBABILITY, True),
+        (np.linspace(0, 1, 11), PROBABILITY, False),  # nine of them between the bounds
+        (np.arange(100) % 2, PROBABILITY, False),
+        (np.arange(100) % 5 / 4, PROBABILITY, False),  # shares of four neighbours
+        (-np.arange(11.0), LOSS, True),
+        ([*np.linspace(0, 1, 11), np.nan], PROBABILITY, False),
+    ],
+)
+def test_scores_of_many_values_tell_two_models_apart(clean: Any, scale: ScoreScale, tells: bool) -> None:
+    made = table(range(len(clean)), clean, sizes=(5, len(clean) - 5))
+    assert Pairing.by_id(made, made).telling(scale) is tells
+
+
+def test_scores_may_tell_at_some_magnitude_alone() -> None:
+    made = table(range(20), np.ones(20), **{"score/t/0": np.linspace(0, 1, 20)})
+    assert Pairing.by_id(made, made).telling(PROBABILITY)
+    assert not Pairing.by_id(made, table(range(20), np.ones(20))).telling(PROBABILITY)

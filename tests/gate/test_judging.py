@@ -14,6 +14,7 @@ from gate.made import made, rules
 from mlflow_sensie import Result
 from mlflow_sensie.errors import RecipeError
 from mlflow_sensie.gate import judge, power
+from mlflow_sensie.gate.evidence import FEW
 from mlflow_sensie.verdict import Judgement, Verdict
 
 Array = NDArray[np.float64]
@@ -177,14 +178,44 @@ def test_a_fragile_challenger_fails(scores: Array, metric: str) -> None:
     assert one(made(fragile), VERSUS, made(scores)).outcome == "pass"
 
 
-@pytest.mark.parametrize("n", [10, 18, 100])
-def test_identical_predictions_pass_unless_there_are_hardly_any(scores: Array, n: int) -> None:
-    same = made(scores[:n])
-    found = one(same, {**VERSUS, "worse_by_at_most": 0.0}, made(scores[:n]))
-    assert found.probability == pytest.approx((n + 1) / (n + 2))
-    assert found.outcome == ("pass" if n >= 18 else "inconclusive")
-    assert found.n_more == (None if n >= 18 else 8)
-    assert found.warnings[0].startswith("all scores agree; a difference on fewer than one example in")
+METRICS = ("clean_score", "mean_drop", "effect", "holds_until")
+
+
+def versus(metric: str, margin: float) -> dict[str, Any]:
+    about = {} if metric == "clean_score" else {"test": "sweep"}
+    return {"metric": metric, **about, "versus": "baseline", "worse_by_at_most": margin}
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("n", [10, 100])
+def test_identical_predictions_pass_however_few(scores: Array, n: int, metric: str) -> None:
+    found = one(made(scores[:n]), versus(metric, 0.0), made(scores[:n]))
+    assert (found.outcome, found.probability, found.value) == ("pass", 1, 0)
+    assert found.warnings == (
+        f"all scores are the same on {n} examples; a difference that shows in fewer than one example of {n // 3} "
+        "could have been missed",
+    )
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_scores_of_0_and_1_that_agree_are_no_identical_predictions(scores: Array, metric: str) -> None:
+    """Two good models share most of them by chance: one that loses 2 % looks the same in 36 % of sets of 50."""
+    right = (scores > 0.6).astype(float)
+    found = {n: one(made(right[:n]), versus(metric, 0.02), made(right[:n])) for n in (50, 200)}
+    assert found[50].outcome == "inconclusive" and found[50].n_more is not None and found[50].value == 0
+    if metric == "clean_score":
+        assert found[200].outcome == "pass" and found[200].warnings == (FEW,)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_model_is_as_good_as_itself_whatever_its_scores_tell(scores: Array, metric: str) -> None:
+    right = (scores[:3] > 0.6).astype(float)
+    ours, theirs = (made(right).model_copy(update={"model_uuid": "m-1"}) for _ in range(2))
+    for result in (ours, theirs):
+        result._score_table = made(right).score_table
+    found = one(ours, versus(metric, 0.0), theirs)
+    assert (found.outcome, found.probability) == ("pass", 1)
+    assert found.warnings == ("A and B are the same model",)
 
 
 @pytest.mark.parametrize(
