@@ -71,6 +71,11 @@ class Difference:
         parts = (self.loss,) if self.bound is None else (self.loss, self.bound)
         return min(part.prob_below(margin) for part in parts)
 
+    def worse_by_at_most(self, probability: float) -> float:
+        """Give the margin (quantile) of which `prob_worse_by_at_most` is this probability."""
+        parts = (self.loss,) if self.bound is None else (self.loss, self.bound)
+        return max(part.quantile(probability) for part in parts)
+
     def prob_worse_by_more(self, margin: float) -> float:
         """Give P(B is worse by more than the margin)."""
         return 1 - self.loss.prob_below(margin)

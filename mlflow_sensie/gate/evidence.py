@@ -98,7 +98,22 @@ def worse_by(found: Difference) -> float:
 def _paired(rule: Rule, found: Difference) -> Evidence:
     low, high = found.loss.interval()
     kept, broken = found.prob_worse_by_at_most(rule.limit), found.prob_worse_by_more(rule.limit)
-    return Evidence(worse_by(found), low, high, kept, broken, found.n, (FEW,) if found.few_informative else ())
+    few = (FEW,) if found.few_informative else ()
+    times = functools.partial(_times_for_paired, rule.limit, found)
+    return Evidence(worse_by(found), low, high, kept, broken, found.n, few, times)
+
+
+def _times_for_paired(limit: float, found: Difference, confidence: float) -> float | None:
+    """As `times_to_settle`, but by how far the bound is from the estimate.
+
+    The probability alone does not tell it where pseudo-examples or the size of an effect push it below .5 although
+    the estimate is within the limit.
+    """
+    value = worse_by(found)
+    if value == limit:
+        return None
+    bound = found.worse_by_at_most(confidence) if value < limit else found.loss.quantile(1 - confidence)
+    return max(1.0, ((bound - value) / (limit - value)) ** 2)
 
 
 def _identical(found: Difference, scope: Scope) -> Evidence:

@@ -207,6 +207,16 @@ def test_scores_of_0_and_1_that_agree_are_no_identical_predictions(scores: Array
         assert found[200].outcome == "pass" and found[200].warnings == (FEW,)
 
 
+@pytest.mark.parametrize("metric", ["clean_score", "mean_drop", "effect"])
+def test_as_many_more_examples_as_said_settle_a_comparison(scores: Array, metric: str) -> None:
+    """Nothing differs, so the guard decides; it fades faster than the number supposes."""
+    right, rule = (scores[:100] > 0.6).astype(float), versus(metric, 0.02)
+    found = one(made(right), rule, made(right))
+    assert found.outcome == "inconclusive" and found.n_more is not None and found.n_more < 3000
+    more = np.tile(right, (1 + found.n_more // 100 + 1, 1))
+    assert one(made(more), rule, made(more)).outcome == "pass"
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_a_model_is_as_good_as_itself_whatever_its_scores_tell(scores: Array, metric: str) -> None:
     right = (scores[:3] > 0.6).astype(float)
