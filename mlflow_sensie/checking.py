@@ -205,7 +205,7 @@ class Asked:
 
 def _read(data: Any, targets: Any, dataset_run: str | None, dataset: str | None) -> tuple[Any, Any]:
     """Inputs and targets: of a file, folder or past run as an MLflow Dataset, of a frame, or as they came."""
-    if dataset_run is not None or isinstance(data, str | Path):
+    if data is None or dataset_run is not None or isinstance(data, str | Path):
         return load(data, targets=targets, dataset_run=dataset_run, dataset=dataset), None
     if not isinstance(targets, str):
         return data, targets

@@ -301,7 +301,11 @@ def resolve(source: Any) -> DatasetSource:
     if source is None:
         return CodeDatasetSource(registry.resolve_tags())
     try:
-        return source if isinstance(source, DatasetSource) else resolve_dataset_source(str(source))
+        with (
+            warnings.catch_warnings()
+        ):  # MLflow registers a source of its own once per scheme, and cannot tell them apart
+            warnings.filterwarnings("ignore", "The specified dataset source can be interpreted in multiple ways")
+            return source if isinstance(source, DatasetSource) else resolve_dataset_source(str(source))
     except MlflowException as error:
         raise DataError(f"{source} is no path or URI that MLflow can read data from: {error}") from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from mlflow import MlflowClient
@@ -97,8 +97,16 @@ def move_alias(version: ModelVersion, alias: str, before: str | None, client: Ml
     """Move an alias to a version, unless it has moved since ``before`` was read.
 
     MLflow has no compare-and-set for aliases: it is read right before and after, so that a lost race is seen, but
-    one that falls between is not prevented. Promotions of one model must be serialised.
+    one that falls between is not prevented. Promotions of one model must be serialised. What came of it is written
+    as a tag of the version.
     """
+    done = _moved(version, alias, before, client)
+    if done.outcome in ("already there", "failed"):
+        return done
+    return replace(done, warning=tag_version(version, {PROMOTION_TAG: done.reason}, client))
+
+
+def _moved(version: ModelVersion, alias: str, before: str | None, client: MlflowClient) -> Promotion:
     try:
         now = alias_of(version.name, alias, client)
     except RegistryError as error:
@@ -118,8 +126,7 @@ def move_alias(version: ModelVersion, alias: str, before: str | None, client: Ml
             f"the alias {alias!r} moved {_from(before, version.version)}, and at once {_from(version.version, after)}"
         )
         return Promotion(alias, "lost race", before, after, reason)
-    reason = f"the alias {alias!r} moved {_from(before, after)}"
-    return Promotion(alias, "moved", before, after, reason, tag_version(version, {PROMOTION_TAG: reason}, client))
+    return Promotion(alias, "moved", before, after, f"the alias {alias!r} moved {_from(before, after)}")
 
 
 def _from(before: str | None, after: str | None) -> str:

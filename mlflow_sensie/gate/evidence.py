@@ -19,7 +19,7 @@ from mlflow_sensie.result import Result, TestResult
 
 FEW = "few examples are informative: judged by the guarded interval"
 FEW_LEVELS = 5
-MOST_MORE = 10**9
+MOST_TIMES = 1000
 NEEDED = {
     ("unexpected", "property"): "it needs probabilities",
     ("unexpected", "perturbation"): "it needs probabilities, and 'calibration: true' in the recipe",
@@ -45,10 +45,21 @@ class Evidence:
     times: Callable[[float], float | None] | None = None
 
     def n_more(self, confidence: float) -> int | None:
-        """How many more examples would about settle the rule, were the estimate to stay where it is."""
+        """How many more examples would about settle the rule, were the estimate to stay where it is.
+
+        Two digits are all that such an estimate has; None beyond a thousand times the examples that there are, where
+        the estimate is at the limit.
+        """
         factor = self.times(confidence) if self.times else times_to_settle(self.kept, confidence)
-        more = math.inf if factor is None else self.n * (factor - 1)
-        return max(1, math.ceil(more)) if more < MOST_MORE else None
+        if factor is None or factor > MOST_TIMES:
+            return None
+        return _two_digits(max(1, math.ceil(self.n * (factor - 1))))
+
+
+def _two_digits(n: int) -> int:
+    """Round up to two significant digits."""
+    unit: int = 10 ** max(0, len(str(n)) - 2)
+    return -(-n // unit) * unit
 
 
 def times_to_settle(kept: float, confidence: float) -> float | None:

@@ -9,7 +9,7 @@ from typing import Literal
 from xml.etree import ElementTree
 
 from mlflow_sensie.gate.outcome import Check, exit_code
-from mlflow_sensie.verdict import Judgement
+from mlflow_sensie.verdict import Judgement, Verdict
 
 SCHEMA_VERSION = 1
 SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❓", "error": "💥"}
@@ -37,10 +37,18 @@ def _text_of(check: Check) -> Iterator[str]:
     yield f"{check.outcome}: {check.name}{against}"
     if check.verdict:
         yield from _aligned([HEADER, *(_row(each) for each in check.verdict.judgements)], "  ")
-        for each in check.verdict.judgements:
-            if each.outcome != "pass":
-                yield f"  {each.reason}"
+        yield from (f"  {each.reason}" for each in [*_blocking(check.verdict), *_mild(check.verdict)])
     yield from (f"  {note}" for note in _notes(check))
+
+
+def _blocking(verdict: Verdict) -> list[Judgement]:
+    """What keeps the model from passing."""
+    return [each for each in verdict.judgements if each.blocks]
+
+
+def _mild(verdict: Verdict) -> list[Judgement]:
+    """What did not pass, but blocks nothing."""
+    return [each for each in verdict.judgements if each.outcome != "pass" and not each.blocks]
 
 
 def _notes(check: Check) -> Iterator[str]:
@@ -91,8 +99,18 @@ def _markdown_of(check: Check) -> str:
     parts = [f"### {SIGNS[check.outcome]} {_escaped(check.name)}: {check.outcome}{against}"]
     if check.verdict:
         parts.append(_table(HEADER, [_row(each) for each in check.verdict.judgements]))
-        parts += [f"- {_escaped(each.reason)}" for each in check.verdict.judgements if each.outcome != "pass"]
+        parts += [_list(_blocking(check.verdict))] if _blocking(check.verdict) else []
+        parts += [_folded(mild)] if (mild := _mild(check.verdict)) else []
     return "\n\n".join([*parts, *(_escaped(note) for note in _notes(check))])
+
+
+def _list(judgements: Sequence[Judgement]) -> str:
+    return "\n".join(f"- {_escaped(each.reason)}" for each in judgements)
+
+
+def _folded(mild: Sequence[Judgement]) -> str:
+    """A list that opens on a click: there may be many, and they decide nothing."""
+    return f"<details><summary>Blocks nothing: {len(mild)}</summary>\n\n{_list(mild)}\n\n</details>"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -154,7 +154,7 @@ def _in_words(case: _Case, found: Evidence, outcome: Outcome, n_more: int | None
     if rule.versus and found.value < 0:
         sign, how = -1, "better by "
     low, high = (_number(bound, sign) for bound in (found.lo95, found.hi95)[::sign])
-    how_many = "more examples would not settle it"
+    how_many = "no number of examples within reach would settle it"
     if n_more is not None:
         how_many = f"about {n_more:,} more examples would settle it"
     ends = {

@@ -223,7 +223,7 @@ def test_a_dry_run_leaves_no_trace(models: Models, counted: Counted) -> None:
         ({"recipe": {"gate": [{"metric": "nope"}]}}, RecipeError, "gate.0.metric"),
         ({"data": "nowhere.parquet"}, DataError, "nowhere.parquet"),
         ({"targets": "label"}, DataError, "'label'"),
-        ({"data": None}, DataError, "no column 'y'; its columns: none, it is a NoneType"),
+        ({"data": None}, DataError, "is needed; neither came"),
         ({"data": None, "dataset_run": "nobody"}, DataError, "nobody"),
         ({"data": np.zeros((5, 3))}, DataError, "no column 'y'; its columns: none, it is a ndarray"),
     ],
@@ -378,7 +378,7 @@ def test_an_alias_that_moved_meanwhile_stays(models: Models, monkeypatch: pytest
     assert (done.outcome, done.exit_code) == ("error", 2)
     assert done.promotion is not None and done.promotion.outcome == "lost race"
     assert done.error == "the alias 'champion' was not moved: meanwhile it went from version 1 to version 3"
-    assert alias(models.name) == "3"
+    assert alias(models.name) == "3" and tags(models.name, "2")["sensie_promotion"] == done.error
 
 
 def test_an_alias_that_is_moved_on_at_once_is_told(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -394,6 +394,7 @@ def test_an_alias_that_is_moved_on_at_once_is_told(models: Models, monkeypatch: 
     assert (
         done.error == "the alias 'champion' moved from version 1 to version 2, and at once from version 2 to version 3"
     )
+    assert tags(models.name, "2")["sensie_promotion"] == done.error
 
 
 def test_a_champion_checked_again_stays_where_it_is(models: Models) -> None:

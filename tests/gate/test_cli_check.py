@@ -78,6 +78,8 @@ def test_arguments_that_cannot_be_used_exit_with_2(models: Models, gate: str, tm
     assert check(models, gate, 99)[0] == 2
     assert run("check", models.uri(2), "--data", models.data)[0] == 2
     assert run("checks", gate)[0] == 2
+    code, output = run("check", models.uri(2), "--targets", "y", "--recipe", gate)
+    assert code == 2 and "--data (a file or folder) or --dataset-run (a run's logged input) is needed" in output
 
 
 def test_reuse_is_said_and_can_be_declined(models: Models, gate: str) -> None:

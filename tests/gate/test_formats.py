@@ -110,6 +110,15 @@ def test_markdown_is_a_table_that_names_cannot_break() -> None:
     assert "ModelError: no weights" in both
 
 
+def test_markdown_folds_what_blocks_nothing() -> None:
+    text = to_markdown([check(WARN, WAIVED, BROKEN, KEPT)])
+    assert text.index("- broken is what it is") < text.index("<details><summary>Blocks nothing: 2</summary>")
+    assert "\n- warned is what it is\n- waived is what it is\n\n</details>" in text
+    assert "details" not in to_markdown([check(KEPT, BROKEN)])
+    said = to_text([check(WARN, WAIVED, BROKEN, KEPT)])
+    assert said.index("broken is") < said.index("warned is")
+
+
 def cases(text: str) -> dict[str, str]:
     """Name and outcome of each case."""
     found = ElementTree.fromstring(text.encode())

@@ -84,6 +84,16 @@ def test_as_many_more_examples_as_said_settle_it(scores: Array, margin: float) -
     assert f"about {found.n_more:,} more examples would settle it" in found.reason
 
 
+@pytest.mark.parametrize(("away", "more"), [(0.003, [1000, 3000]), (0.0005, [50_000, 110_000]), (1e-4, [])])
+def test_two_digits_tell_how_many_more_and_none_at_the_limit(scores: Array, away: float, more: list[int]) -> None:
+    found = one(made(scores), {"metric": "clean_score", "at_least": float(scores[:, 0].mean()) - away})
+    if more:
+        assert found.n_more is not None and more[0] <= found.n_more <= more[1]
+        assert set(str(found.n_more)[2:]) <= {"0"}
+    else:
+        assert found.n_more is None and "no number of examples within reach would settle it" in found.reason
+
+
 def test_the_size_of_an_effect_counts_not_its_sign(scores: Array) -> None:
     up, down = made(scores[:, ::-1]), made(scores)
     rule = {"metric": "effect", "test": "sweep", "at_most": 0.25}
@@ -118,7 +128,7 @@ def test_spread(rng: np.random.Generator) -> None:
     found = one(two, {**rule, "at_most": 0.02})
     assert found.outcome == "inconclusive" and found.n_more is None
     assert found.warnings == ("2 levels tell little of the spread between levels",)
-    assert found.reason.endswith("more examples would not settle it")
+    assert found.reason.endswith("no number of examples within reach would settle it")
 
 
 def test_unexpected(rng: np.random.Generator) -> None:
