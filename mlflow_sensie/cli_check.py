@@ -79,7 +79,7 @@ def _tell_power(model_uri: str, given: dict[str, Any]) -> None:
         power = dry_run(model_uri, **given)
     except Exception as error:
         raise _NotEvaluated(f"{type(error).__name__}: {error}") from error
-    click.echo(power.summary().to_string(index=False, na_rep=""))
+    click.echo(power.summary().fillna({"test": ""}).to_string(index=False, na_rep="", float_format="{:.2f}".format))
     click.echo(power.to_text())
 
 

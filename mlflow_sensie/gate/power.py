@@ -74,7 +74,8 @@ class Power:
     def summary(self) -> pd.DataFrame:
         """A row per rule and test: rule, test, chance, n_for_90, source."""
         rows = [[each.rule, each.test, each.chance(self.n), _examples_for([each]), each.source] for each in self.rules]
-        return pd.DataFrame(rows, columns=["rule", "test", "chance", "n_for_90", "source"])
+        found = pd.DataFrame(rows, columns=["rule", "test", "chance", "n_for_90", "source"])
+        return found.astype({"n_for_90": "Int64"})  # a rule that cannot pass has none
 
     def to_text(self) -> str:
         """Say it in a sentence."""
@@ -84,9 +85,9 @@ class Power:
         named = f"{hardest.rule}{f' ({hardest.test})' if hardest.test else ''}"
         return (
             f"With {self.n:,} examples this gate of {len(self.rules)} judgements passes two equally good models at "
-            f"least {self.chance:.0%} of the time; "
+            f"least {_percent(self.chance)} of the time; "
             f"{f'{needed:,} examples make' if needed else 'no number of examples makes'} it 90 %. "
-            f"The hardest, with {hardest.chance(self.n):.0%}: {named}."
+            f"The hardest, with {_percent(hardest.chance(self.n))}: {named}."
         )
 
 
@@ -106,6 +107,10 @@ def power(
     scopes = Scopes(result, baseline)
     planned = [each for rule in load_gate(rules) if rule.severity == "error" for each in _plan(rule, scopes, result.n)]
     return Power(n or result.n, tuple(planned))
+
+
+def _percent(chance: float) -> str:
+    return f"{min(99, math.floor(100 * chance))}%"  # never a promise of 100
 
 
 def _chance(rules: Iterable[RulePower], n: int) -> float:
@@ -148,7 +153,7 @@ def _plan_case(unknown: RulePower, rule: Rule, scope: Scope, test: TestResult | 
 def _distance(rule: Rule, scope: Scope, test: TestResult | None) -> tuple[float, str]:
     if rule.versus is None:
         found = gather(rule, scope, test)
-        if found.kept < rule.confidence and found.n_more(rule.confidence) is None:
+        if found.kept < rule.confidence and found.times and found.times(rule.confidence) is None:
             raise NotJudged("no number of examples would settle it")
         return float(ndtri(found.kept)), AS_MEASURED
     if scope.comparison is not None and not scope.identical:

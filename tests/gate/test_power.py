@@ -84,7 +84,13 @@ def test_what_cannot_be_judged_cannot_pass(pair: tuple[Result, Result]) -> None:
     found = power(pair[0], rules(CLEAN, {**DROP, "kind": None, "test": "nope"}))
     assert (found.chance, found.n_for_90) == (0.0, None)
     assert "no number of examples makes it 90 %" in found.to_text()
-    assert found.summary()["source"][1].startswith("no test 'nope'")
+    table = found.summary()
+    assert table["source"][1].startswith("no test 'nope'") and table["n_for_90"].isna().tolist() == [False, True]
+
+
+def test_a_certain_pass_is_not_promised(pair: tuple[Result, Result]) -> None:
+    found = power(pair[0], rules({**CLEAN, "worse_by_at_most": 0.5}))
+    assert found.chance > 0.9999 and "at least 99% of the time" in found.to_text()
 
 
 def test_a_gate_of_many_rules_can_hardly_pass_and_says_so(pair: tuple[Result, Result]) -> None:
