@@ -16,11 +16,13 @@ import numpy as np
 import pandas as pd
 from mlflow.data.dataset import Dataset
 from mlflow.data.dataset_source import DatasetSource
+from mlflow.data.delta_dataset_source import DeltaDatasetSource
 from mlflow.data.evaluation_dataset import EvaluationDataset
 from mlflow.data.pyfunc_dataset_mixin import PyFuncConvertibleDatasetMixin, PyFuncInputsOutputs
 from mlflow.exceptions import MlflowException
 
 from mlflow_sensie.dataset import CHUNK, clean_targets, rows
+from mlflow_sensie.delta import is_delta, latest_version
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.form import numbered
 from mlflow_sensie.identity import content_digest
@@ -228,10 +230,11 @@ def from_image_folder(
 def from_parquet(
     path: str | Path, targets: str, *, name: str | None = None, digest: str | None = None
 ) -> SensieDataset:
-    """Return a Parquet file of any size, or a folder of them, as an MLflow Dataset that is read in blocks.
+    """Return a Parquet file of any size, a folder of them or a Delta table as an MLflow Dataset, read in blocks.
 
-    ``path``: file or folder, or URI of one. ``targets``: the column of right answers. Columns that are no inputs of
-    the model's signature can be properties.
+    ``path``: file or folder, or URI of one; of a Delta table the version that is the newest now is meant from then
+    on. ``targets``: the column of right answers. Columns that are no inputs of the model's signature can be
+    properties.
 
     Raises:
         DataError: there is no such file, or no such column.
@@ -243,26 +246,38 @@ def from_source(
     path: str | Path, *, name: str | None = None, digest: str | None = None, **reader: Any
 ) -> SensieDataset:
     """Return what lies in a file or folder, or at a URI, as an MLflow Dataset; ``reader`` as for ``read_source``."""
-    source = resolve(path if "://" in str(path) else Path(path).resolve())
-    said = {key: value for key, value in reader.items() if value is not None}
+    source, version = _source(path)
+    said = {key: value for key, value in {**reader, "version": version}.items() if value is not None}
     data = read_source(source, **said)
     _check(data)
     return SensieDataset(data if name is None else replace(data, name=name), source, said, digest)
 
 
+def _source(path: str | Path) -> tuple[DatasetSource, int | None]:
+    """MLflow's source for a path or URI, and the version of a Delta table (MLflow does not write down number 0)."""
+    if "://" in str(path):
+        return resolve(path), None
+    here = Path(path).resolve()
+    if not is_delta(here):
+        return resolve(here), None
+    version = latest_version(here)
+    return DeltaDatasetSource(path=str(here), delta_table_version=version), version
+
+
 def read_source(source: DatasetSource, **reader: Any) -> Data:
     """Read the data at a source, downloaded where it is not local.
 
-    ``reader`` has ``targets``, the name of the right answers; or ``images``, with their ``size`` and ``mode``.
+    ``reader`` has ``targets``, the name of the right answers, and the ``version`` of a Delta table; or ``images``,
+    with their ``size`` and ``mode``.
 
     Raises:
         DataError: it cannot be fetched, or is of no kind that is read.
     """
-    path = Path(fetch(source))
+    path = Path(source.path if isinstance(source, DeltaDatasetSource) and source.path else fetch(source))
     if reader.get("images"):
         size = reader.get("size")
         return image_folder(path, None if size is None else (int(size[0]), int(size[1])), reader.get("mode"))
-    return read_data(path, reader.get("targets"))
+    return read_data(path, reader.get("targets"), version=reader.get("version"))
 
 
 def fetch(source: DatasetSource) -> Any:
@@ -274,7 +289,8 @@ def fetch(source: DatasetSource) -> Any:
     try:
         return source.load()
     except ImportError as error:
-        raise DataError(f"a package is missing to read {source.to_json()}: {error}") from error
+        other = "; deltalake reads it as well" if isinstance(source, DeltaDatasetSource) else ""
+        raise DataError(f"a package is missing to read {source.to_json()}: {error}{other}") from error
     except Exception as error:
         raise DataError(f"{source.to_json()} cannot be read: {type(error).__name__}: {error}") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow.data.dataset_source import DatasetSource
+from mlflow.data.delta_dataset_source import DeltaDatasetSource
 from mlflow.data.numpy_dataset import from_numpy
 from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities import Dataset as DatasetEntity
 from mlflow.exceptions import MlflowException
 
+from mlflow_sensie import delta
 from mlflow_sensie.datasets import READER, SensieDataset, fetch, from_source, read_source
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.sources import Data, choose_column, read_csv, read_data
@@ -112,10 +115,12 @@ def _source(logged: DatasetEntity) -> DatasetSource:
 
 
 def _changed(source: DatasetSource, then: str, now: str) -> str:
+    by_spark = isinstance(source, DeltaDatasetSource) and not find_spec("pyspark")
     return (
         f"it is not what its source holds now ({source.to_json()}): its digest was {then}, and is {now}. The source "
         "has changed since, or only a part of it was logged. To evaluate what is there now, give it as --data; else "
         f"{LOG_NEXT_TIME}"
+        + (". If Spark logged it, only Spark can tell its digest: install pyspark and delta-spark" if by_spark else "")
     )
 
 
@@ -124,15 +129,25 @@ def _changed(source: DatasetSource, then: str, now: str) -> str:
 
 def _read_others(logged: DatasetEntity, source: DatasetSource, targets: str | None) -> Data:
     """Read a Dataset of MLflow's own: of its ways to read a source, the one that gives the digest that was logged."""
-    loaded = fetch(source)
-    if str(loaded).endswith(".npy") and _has_targets(logged):
-        raise DataError(f"its targets are not in {Path(loaded).name}; {LOG_NEXT_TIME}")
     digests = []
-    for data, digest in _readings(loaded, source, targets):
-        if digest == logged.digest:
-            return data if isinstance(data, Data) else _of_frame(data, targets)
-        digests.append(digest)
+    for loaded in _loads(source):
+        if str(loaded).endswith(".npy") and _has_targets(logged):
+            raise DataError(f"its targets are not in {Path(loaded).name}; {LOG_NEXT_TIME}")
+        for data, digest in _readings(loaded, source, targets):
+            if digest == logged.digest:
+                return data if isinstance(data, Data) else _of_frame(data, targets)
+            digests.append(digest)
     raise DataError(_changed(source, logged.digest, digests[0]))
+
+
+def _loads(source: DatasetSource) -> Iterator[Any]:
+    """What a source gives: the path of a file, or a table; a Delta table by deltalake, and by Spark if that is here."""
+    if isinstance(source, DeltaDatasetSource) and source.path and delta.is_delta(source.path):
+        if find_spec("deltalake"):
+            yield from delta.frames(source.path, source.delta_table_version)
+        if find_spec("deltalake") and not find_spec("pyspark"):
+            return
+    yield fetch(source)
 
 
 def _has_targets(logged: DatasetEntity) -> bool:
@@ -159,7 +174,9 @@ def _readings(loaded: Any, source: DatasetSource, targets: str | None) -> Iterat
 
 
 def _frames(path: Path) -> Iterator[pd.DataFrame]:
-    if path.is_dir() or path.suffix == ".parquet":
+    if delta.is_delta(path):
+        yield from delta.frames(path, None)
+    elif path.is_dir() or path.suffix == ".parquet":
         yield pd.read_parquet(path)
     elif path.suffix == ".csv":
         yield from (pd.read_csv(path, sep=separator) for separator in SEPARATORS)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mlflow_sensie.delta import as_parquet, is_delta
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.images import decode_images, find_images
 from mlflow_sensie.stored import Converted, Held, ParquetRows, Stored
@@ -19,7 +20,7 @@ from mlflow_sensie.stored import Converted, Held, ParquetRows, Stored
 if TYPE_CHECKING:
     from mlflow_sensie.dataset import Inputs
 
-READ = ".parquet, .csv, .npz, a folder of .parquet or .npy files, or a folder of images in subfolders"
+READ = ".parquet, .csv, .npz, a folder of .parquet or .npy files, a Delta table, or a folder of images in subfolders"
 # Since pandas 3.1 numbers are read to the last digit without being asked for.
 _EXACT: dict[str, Any] = {"float_precision": "round_trip"} if pd.__version__.startswith(("2.", "3.0.")) else {}
 INPUTS, TARGETS, IDS = "inputs", "targets", "ids"  # names of arrays in a .npz file or a folder of .npy files
@@ -80,11 +81,11 @@ def _of_dataset(dataset: Any) -> Data:
 # --- files and folders -----------------------------------------------------------------------------------------
 
 
-def read_data(path: str | Path, targets: str | None = None) -> Data:
+def read_data(path: str | Path, targets: str | None = None, *, version: int | None = None) -> Data:
     """Return the data in a file or folder; Parquet, .npy and images are left there, and read when asked for.
 
     ``targets`` names the column, or the array, that holds the right answers. In a folder of images they are the
-    names of its subfolders, and ``targets`` is left out.
+    names of its subfolders, and ``targets`` is left out. ``version`` is that of a Delta table, by default the newest.
 
     Raises:
         DataError: there is no such file, it is of no kind that is read, or it has no such column.
@@ -93,7 +94,7 @@ def read_data(path: str | Path, targets: str | None = None) -> Data:
     if not path.exists():
         raise DataError(f"there is no file or folder {path}")
     if path.is_dir():
-        return replace(_read_folder(path, targets), name=path.name)
+        return replace(_read_folder(path, targets, version), name=path.name)
     if path.suffix == ".parquet":
         return replace(_of_parquet([path], targets), name=path.stem, files=(path,))
     if path.suffix == ".csv":
@@ -105,12 +106,9 @@ def read_data(path: str | Path, targets: str | None = None) -> Data:
     raise DataError(f"{path.name} is of no kind that is read; these are: {READ}")
 
 
-def _read_folder(path: Path, targets: str | None) -> Data:
-    if (path / "_delta_log").is_dir():
-        raise DataError(
-            f"{path} is a Delta table, whose files are not all current; log it with mlflow.data.load_delta and give "
-            "the run (--dataset-run)"
-        )
+def _read_folder(path: Path, targets: str | None, version: int | None) -> Data:
+    if is_delta(path):
+        return _of_parquet([as_parquet(path, version)], targets)
     tables = sorted(path.glob("*.parquet"))
     arrays = {file.stem: file for file in sorted(path.glob("*.npy"))}
     if tables:

@@ -130,7 +130,7 @@ def test_images_are_decoded_only_where_they_are_asked_for(images: Any, tmp_path:
         (lambda p: npz(p, x=np.array([["a", 1]], dtype=object), y=np.zeros(1)), "y", "holds Python objects, which are"),
         (lambda p: npy(p, np.array(["a"], dtype=object)), "y", "holds Python objects, which are never read"),
         (lambda p: p, None, "holds no images in subfolders"),
-        (lambda p: (p / "_delta_log").mkdir() or p, "y", "is a Delta table"),
+        (lambda p: (p / "_delta_log").mkdir() or p, "y", "a Delta table"),
     ],
 )  # fmt: skip
 def test_what_is_refused(tmp_path: Path, write: Callable[[Path], Path], targets: str | None, said: str) -> None:

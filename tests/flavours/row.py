@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +20,14 @@ from flavours.logged import log_model
 
 # Packages of the extra [flavours], beside those that every test environment has.
 HEAVY = ("catboost", "lightgbm", "onnxruntime", "statsmodels", "torch", "transformers", "xgboost")
+
+
+def need(*packages: str) -> None:
+    """Skip where a package is not installed, unless this run is to test all flavours."""
+    for package in packages:
+        if os.environ.get("SENSIE_ALL_FLAVOURS"):
+            importlib.import_module(package)
+        pytest.importorskip(package, reason=f"{package} is not installed (extra 'flavours' or 'keras')")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ ran is written to docs/models.md.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import shutil
 import warnings
@@ -21,7 +20,7 @@ import mlflow_sensie
 from flavours import document, refused, rows_addresses, rows_networks, rows_tables, rows_texts
 from flavours.known import Known
 from flavours.logged import V3, evaluate
-from flavours.row import Made, Row
+from flavours.row import Made, Row, need
 from mlflow_sensie.errors import SensieError
 from mlflow_sensie.result import Result
 
@@ -36,14 +35,6 @@ def page() -> Iterator[dict[str, list[str]]]:
     yield seen
     if os.environ.get(WRITE):
         document.write(**seen)
-
-
-def need(*packages: str) -> None:
-    """Skip where a package is not installed, unless this run is to test all flavours."""
-    for package in packages:
-        if os.environ.get("SENSIE_ALL_FLAVOURS"):
-            importlib.import_module(package)
-        pytest.importorskip(package, reason=f"{package} is not installed (extra 'flavours' or 'keras')")
 
 
 def run(made: Made, known: Known, recipe: Any, targets: str, door: str = "evaluate", **options: Any) -> Result:
