@@ -26,7 +26,7 @@ from mlflow_sensie.delta import is_delta, latest_version
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.form import numbered
 from mlflow_sensie.identity import content_digest
-from mlflow_sensie.sources import Data, as_source, image_folder, read_data
+from mlflow_sensie.sources import Data, as_source, as_table, image_folder, read_data
 from mlflow_sensie.stored import Stored
 
 INPUTS, TARGETS, IDS = "inputs", "targets", "ids"  # what MLflow's evaluators see the columns called
@@ -187,9 +187,10 @@ def from_tensors(
 ) -> SensieDataset:
     """Return arrays of any number of axes as an MLflow Dataset.
 
-    ``images``: (n, ...) array, also mapped into memory, or the path or URI of a ``.npz`` file or of a folder of
-    ``.npy`` files, which holds arrays called ``inputs``, ``ids`` and as the properties are; ``targets`` is then the
-    name of that of the right answers, by default ``targets``. ``targets``: (n,) or one-hot (n, K).
+    ``images``: (n, ...) array, also mapped into memory; a dict of several such inputs by name; or the path or URI of
+    a ``.npz`` file or of a folder of ``.npy`` files, which holds arrays called ``inputs``, ``ids`` and as the
+    properties are; ``targets`` is then the name of that of the right answers, by default ``targets``.
+    ``targets``: (n,) or one-hot (n, K).
     ``properties``: frame or dict of columns (n,) that are no inputs. ``ids``: (n,) different values.
     ``source``: path or URI of such a file, from which the same data can be read again.
 
@@ -200,7 +201,7 @@ def from_tensors(
         if source is not None or properties is not None or ids is not None:
             raise DataError("source, properties and ids are those of the file; leave them out with a path")
         return from_source(images, name=name, digest=digest, targets=targets)
-    inputs = np.asarray(images)
+    inputs = as_source(as_table(images))
     beside = None if properties is None else pd.DataFrame(properties).reset_index(drop=True)
     data = Data(inputs, targets, beside, None if ids is None else np.asarray(ids), name=name or "tensors")
     _check(data)

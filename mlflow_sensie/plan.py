@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlflow_sensie import properties as property_library
+from mlflow_sensie.array_columns import InColumns, array_columns
 from mlflow_sensie.dataset import Examples
 from mlflow_sensie.errors import DataError, RecipeError
 from mlflow_sensie.inference import Ranks, bin_edges, merge_rare, property_span
@@ -50,11 +51,8 @@ def make_plan(recipe: Recipe, examples: Examples) -> Plan:
         RecipeError: a name is not known, a perturbation does not fit the kind of input, or a magnitude its range.
         DataError: a property is not there, constant, or of the wrong length.
     """
-    tensor = summarise_tensor(examples) if examples.form.kind in ("tensor", "series") else None
-    range_ = find_value_range(examples, recipe.value_range, tensor) if examples.form.kind == "tensor" else None
-    survey = take_survey(examples, range_, tensor)
-    unknown_range = examples.form.kind == "tensor" and range_ is None
-    tests = tuple(_plan_perturbation(spec, examples, survey, unknown_range) for spec in recipe.perturbations)
+    survey, unknown_range = _survey(examples, recipe)
+    tests = tuple(_plan_perturbation(spec, examples, recipe, survey, unknown_range) for spec in recipe.perturbations)
     found = [_plan_property(spec, examples, survey, unknown_range) for spec in recipe.properties]
     return Plan(
         survey,
@@ -65,30 +63,67 @@ def make_plan(recipe: Recipe, examples: Examples) -> Plan:
     )
 
 
+def _survey(examples: Examples, recipe: Recipe) -> tuple[Survey, bool]:
+    """The survey, and whether these are images whose pixel range nobody knows."""
+    kind = examples.form.kind
+    tensor = summarise_tensor(examples) if kind in ("tensor", "series") else None
+    range_ = find_value_range(examples, recipe.value_range, tensor) if kind == "tensor" else None
+    return take_survey(examples, range_, tensor), kind == "tensor" and range_ is None
+
+
 # --- perturbations -----------------------------------------------------------------------------------------
 
 
-def _plan_perturbation(spec: PerturbationSpec, examples: Examples, survey: Survey, unknown_range: bool) -> SweepTest:
+def _plan_perturbation(
+    spec: PerturbationSpec, examples: Examples, recipe: Recipe, survey: Survey, unknown_range: bool
+) -> SweepTest:
     where = f"perturbation {spec.name!r}"
-    made = _make_perturbation(spec, where)
-    if made.kind not in ("any", examples.form.kind):
-        hint = "; give input_shape, the shape of one example" if made.kind in ("tensor", "series") else ""
-        works = f"{spec.apply!r} works on {made.kind} inputs"
-        raise RecipeError(f"{where}: {works}, these are {examples.form.kind}{hint}")
-    if made.kind == "tensor":
-        _refuse_unknown_range(unknown_range, where, survey)
+    target = _find_perturbation(spec)
+    if getattr(target, "kind", "any") in ("tensor", "series") and examples.form.kind == "tabular":
+        made = _in_columns(spec, target, examples, recipe, where)
+    else:
+        made = _make_perturbation(spec, target, where)
+        if made.kind not in ("any", examples.form.kind):
+            raise _misfit(spec, made, examples, where)
+        if made.kind == "tensor":
+            _refuse_unknown_range(unknown_range, where, survey)
+        made = made.bind(survey)
     magnitudes = spec.magnitudes or tuple(sorted(made.default_magnitudes))
     if not magnitudes:
         raise RecipeError(f"{where}: a function has no default magnitudes; give 'magnitudes', at least two")
     _check_magnitudes(magnitudes, made, where)
     _check_range(spec, magnitudes, made, where)
-    return SweepTest(spec.name, slug(spec.name), made.bind(survey), tuple(p for p in magnitudes if p != made.neutral))
+    return SweepTest(spec.name, slug(spec.name), made, tuple(p for p in magnitudes if p != made.neutral))
 
 
-def _make_perturbation(spec: PerturbationSpec, where: str) -> Perturbation:
-    target: Any = spec.apply
-    if isinstance(target, str):
-        target = find(target, BUILT_IN, "mlflow_sensie.perturbations", "perturbation")
+def _in_columns(spec: PerturbationSpec, target: Any, examples: Examples, recipe: Recipe, where: str) -> Perturbation:
+    """A perturbation of images or series, in the columns of arrays that a table of several inputs has."""
+    params = dict(spec.params)
+    columns = params.pop("columns", None)
+    made = _make_perturbation(spec.model_copy(update={"params": params}), target, where)
+    parts = {}
+    for name, part in array_columns(examples, made.kind, recipe.layout, columns, where).items():
+        survey, unknown_range = _survey(part, recipe)
+        _refuse_unknown_range(unknown_range, where, survey)
+        parts[name] = (part.form, made.bind(survey))
+    if not parts:
+        raise _misfit(spec, made, examples, where)
+    return InColumns.of(parts)
+
+
+def _misfit(spec: PerturbationSpec, made: Perturbation, examples: Examples, where: str) -> RecipeError:
+    hint = "; give input_shape, the shape of one example" if made.kind in ("tensor", "series") else ""
+    works = f"{spec.apply!r} works on {made.kind} inputs"
+    return RecipeError(f"{where}: {works}, these are {examples.form.kind}{hint}")
+
+
+def _find_perturbation(spec: PerturbationSpec) -> Any:
+    if not isinstance(spec.apply, str):
+        return spec.apply
+    return find(spec.apply, BUILT_IN, "mlflow_sensie.perturbations", "perturbation")
+
+
+def _make_perturbation(spec: PerturbationSpec, target: Any, where: str) -> Perturbation:
     try:
         if isinstance(target, type) and issubclass(target, Perturbation):
             target = target(**spec.params)

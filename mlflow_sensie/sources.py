@@ -47,6 +47,17 @@ class Data:
     files: tuple[Path, ...] = ()
 
 
+def as_table(inputs: Any) -> Any:
+    """Return several inputs by name, each (n, ...), as the columns of a frame; what is no dict as it is."""
+    if not isinstance(inputs, Mapping):
+        return inputs
+    arrays = {name: np.asarray(values) for name, values in inputs.items()}
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise DataError(f"inputs by name need one length; {lengths} came")
+    return pd.DataFrame({name: array if array.ndim == 1 else list(array) for name, array in arrays.items()})
+
+
 def as_source(inputs: Any) -> Inputs | Stored:
     """Return inputs by rows: nested lists as an array."""
     return inputs if isinstance(inputs, Stored | pd.DataFrame | np.ndarray) else np.asarray(inputs)
@@ -62,7 +73,7 @@ def as_data(X: Any, y: Any = None, metadata: pd.DataFrame | None = None) -> Data
     if not isinstance(found, Data) and hasattr(X, "to_evaluation_dataset"):
         found = _of_dataset(X)
     if not isinstance(found, Data):
-        return Data(X, y, metadata)
+        return Data(as_table(X), y, metadata)
     if y is not None:
         raise DataError("targets came twice: in the dataset, and as y")
     both = [frame.reset_index(drop=True) for frame in (found.properties, metadata) if frame is not None]

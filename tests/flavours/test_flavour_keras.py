@@ -105,3 +105,26 @@ def check_robustness(done: Evaluated) -> None:
     assert done.ours["sensie/rotation/prob_sensitive"] > 0.99
     assert done.ours["sensie/rotation/holds_until"] < 30
     assert len(result.tests["class"].curve) == 10
+
+
+def test_a_network_of_an_image_and_a_number(network: Any, digits: tuple[Any, Any], experiment_id: str) -> None:
+    """An image perturbation finds the image among the inputs that the signature names."""
+    import keras
+
+    X, y = digits[0][1200:1400], digits[1][1200:1400]
+    age = np.random.default_rng(0).normal(size=(len(y), 1)).astype(np.float32)
+    image, number = keras.Input((8, 8, 1), name="image"), keras.Input((1,), name="age")
+    ignored = keras.layers.Dense(10, kernel_initializer="zeros")(number)
+    both = keras.Model({"image": image, "age": number}, keras.layers.Add()([network(image), ignored]))
+    signature = ModelSignature(
+        Schema(
+            [TensorSpec(np.dtype(np.float32), (-1, 8, 8, 1), "image"), TensorSpec(np.dtype(np.float32), (-1, 1), "age")]
+        )
+    )
+    info = log_model(mlflow.keras.log_model, both, signature=signature)
+    rotation = {"perturbations": RECIPE["perturbations"][:1], "log_examples": "full"}
+    data = mlflow_sensie.from_tensors({"image": X, "age": age[:, 0]}, y)
+    done = evaluate(info.model_uri, data, {**rotation, "properties": ["age"]})
+    alone = mlflow_sensie.probe(network, X, y, rotation)
+    kept = {key: value for key, value in done.ours.items() if "/rotation/" in key}
+    assert kept == pytest.approx({key: alone.metrics[key] for key in kept}, rel=1e-4, abs=1e-6)
