@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlflow_sensie.cli_check import check, checks
-from mlflow_sensie.cli_run import data_options, run
+from mlflow_sensie.cli_run import Named, data_options, run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,10 +103,7 @@ def schema() -> None:
 @click.option("--recipe", default="auto", help="A recipe to complete instead of auto: a shipped name or a path.")
 @click.option("--model-type", type=click.Choice(["classifier", "regressor"]), help="Where it cannot be told.")
 @click.option("--allow-code", is_flag=True, help="Trust module:function in a recipe file.")
-def init(
-    model_uri: str, data: str | None, targets: str | None, dataset_run: str | None, dataset: str | None, recipe: str,
-    model_type: str | None, allow_code: bool,
-) -> None:  # fmt: skip
+def init(model_uri: str, named: Named, recipe: str, model_type: str | None, allow_code: bool) -> None:
     """Print the recipe that `auto` would choose for MODEL_URI on a file, a folder, or a run's logged input.
 
     Written to a file, it keeps the names of the tests fixed from then on.
@@ -118,8 +115,7 @@ def init(
 
     try:
         wanted = load_recipe(recipe, allow_code=allow_code)
-        given = load(data, targets=targets, dataset_run=dataset_run, dataset=dataset)
-        settled = settle(model_uri, given, None, wanted, task=model_type)
+        settled = settle(model_uri, load(**named), None, wanted, task=model_type)
     except SensieError as error:
         raise click.ClickException(str(error)) from error
     for reason in settled.choices:

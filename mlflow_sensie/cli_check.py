@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from mlflow_sensie.cli_run import data_options
+from mlflow_sensie.cli_run import Named, data_options
 
 if TYPE_CHECKING:
     from mlflow_sensie.gate.outcome import Check
@@ -44,8 +44,7 @@ def _outputs(command: Command) -> Command:
 @click.option("--dry-run", is_flag=True, help="Say how often the gate would pass two equally good models, and stop.")
 @_outputs
 def check(
-    model_uri: str, baseline: str | None, data: str | None, dataset_run: str | None, dataset: str | None,
-    targets: str | None, recipe: str, promote: str | None,
+    model_uri: str, baseline: str | None, named: Named, recipe: str, promote: str | None,
     model_type: str | None, dry_run: bool, json_file: Path | None, junit: Path | None, markdown: Path | None,
     on_inconclusive: OnInconclusive, no_reuse: bool, allow_code: bool,
 ) -> None:  # fmt: skip
@@ -55,28 +54,37 @@ def check(
     the data do not tell.
     """
     given: dict[str, Any] = {
-        "baseline": baseline, "data": data, "dataset_run": dataset_run, "dataset": dataset, "targets": targets,
-        "recipe": recipe, "model_type": model_type, "reuse": not no_reuse, "allow_code": allow_code,
+        "baseline": baseline, "recipe": recipe, "model_type": model_type, "reuse": not no_reuse,
+        "allow_code": allow_code,
     }  # fmt: skip
     os.environ.update({**QUIET, **os.environ})
     if dry_run:
-        _tell_power(model_uri, given)
+        _tell_power(model_uri, named, given)
         return
     from mlflow_sensie.checking import check as run
     from mlflow_sensie.gate.outcome import Check
 
     try:
-        done = run(model_uri, promote=promote, **given)
+        done = run(model_uri, promote=promote, **_as_checked(named), **given)
     except Exception as error:
         done = Check(model_uri, model_uri, baseline, "error", error=f"{type(error).__name__}: {error}")
     _report([done], json_file, junit, markdown, on_inconclusive)
 
 
-def _tell_power(model_uri: str, given: dict[str, Any]) -> None:
+def _as_checked(named: Named) -> dict[str, Any]:
+    """The options that name data as ``check`` takes them: images that are resized as the Dataset that they are then."""
+    from mlflow_sensie.loading import load
+
+    if named["size"] or named["mode"]:
+        return {"data": load(**named)}
+    return {name: named[name] for name in ("data", "targets", "dataset_run", "dataset")}
+
+
+def _tell_power(model_uri: str, named: Named, given: dict[str, Any]) -> None:
     from mlflow_sensie.checking import dry_run
 
     try:
-        power = dry_run(model_uri, **given)
+        power = dry_run(model_uri, **_as_checked(named), **given)
     except Exception as error:
         raise _NotEvaluated(f"{type(error).__name__}: {error}") from error
     click.echo(power.summary().fillna({"test": ""}).to_string(index=False, na_rep="", float_format="{:.2f}".format))

@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+import functools
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import click
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Named = Mapping[str, Any]  # the options that name data, as ``loading.load`` takes them
+NAMES = ("data", "targets", "dataset_run", "dataset", "size", "mode")
 
 
-def data_options(command: Command) -> Command:
-    """The options that name data, as ``loading.load`` takes them."""
+def _size(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """The height and width of images in pixels; one number is both."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", value)
+    if found is None:
+        raise click.BadParameter(f"a size is 32, or 224x320 for height and width; {value!r} came")
+    return int(found[1]), int(found[2] or found[1])
+
+
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that name data; the command gets them together, as ``named``."""
+
+    @functools.wraps(command)
+    def together(**options: Any) -> Any:
+        return command(named={name: options.pop(name) for name in NAMES}, **options)
+
+    found: Callable[..., Any] = together
     for option in (
+        click.option("--mode", type=click.Choice(["RGB", "L"]), help="Read a folder of images in colour or in grey."),
+        click.option("--size", callback=_size, metavar="HEIGHT[xWIDTH]", help="Resize a folder of images, in pixels."),
         click.option("--dataset", help="Which input of that run, by name or digest, if it has several."),
         click.option("--dataset-run", metavar="RUN_ID", help="Instead of --data: a run whose logged input to use."),
         click.option("--targets", help="The column (or array) that holds the right answers."),
         click.option("--data", metavar="PATH", help="A .parquet, .csv or .npz file, a folder, or the URI of one."),
     ):
-        command = option(command)
-    return command
+        found = option(found)
+    return found
 
 
 @click.command()
@@ -32,8 +53,8 @@ def data_options(command: Command) -> Command:
 @click.option("--dry-run", is_flag=True, help="Say how many predictions, bytes and seconds it takes, and stop.")
 @click.option("--allow-code", is_flag=True, help="Trust module:function in a recipe file.")
 def run(
-    model_uri: str, data: str | None, targets: str | None, dataset_run: str | None, dataset: str | None, recipe: str,
-    run_id: str | None, experiment: str | None, model_type: str | None, dry_run: bool, allow_code: bool,
+    model_uri: str, named: Named, recipe: str, run_id: str | None, experiment: str | None, model_type: str | None,
+    dry_run: bool, allow_code: bool,
 ) -> None:  # fmt: skip
     """Evaluate MODEL_URI on a file, a folder, or what an earlier run logged as its input; log the result on a run.
 
@@ -45,30 +66,21 @@ def run(
 
     try:
         if dry_run:
-            _tell_cost(model_uri, (data, targets, dataset_run, dataset), recipe, model_type, allow_code)
+            _tell_cost(model_uri, named, recipe, model_type, allow_code)
         else:
-            _run(model_uri, (data, targets, dataset_run, dataset), recipe, run_id, experiment, model_type, allow_code)
+            _run(model_uri, named, recipe, run_id, experiment, model_type, allow_code)
     except (SensieError, MlflowException, OSError) as error:
         raise click.ClickException(str(error)) from error
-
-
-Named = tuple["str | None", "str | None", "str | None", "str | None"]  # data, targets, dataset_run, dataset
-
-
-def _load(named: Named) -> Any:
-    from mlflow_sensie.loading import load
-
-    data, targets, dataset_run, dataset = named
-    return load(data, targets=targets, dataset_run=dataset_run, dataset=dataset)
 
 
 def _tell_cost(model_uri: str, named: Named, recipe: str, model_type: str | None, allow_code: bool) -> None:
     from mlflow_sensie.estimating import estimate, sentence
     from mlflow_sensie.gate.evaluating import prepare_both
+    from mlflow_sensie.loading import load
     from mlflow_sensie.recipe import load_recipe
 
     wanted = load_recipe(recipe, allow_code=allow_code)
-    ours, theirs = prepare_both(model_uri, _load(named), None, wanted, task=model_type)
+    ours, theirs = prepare_both(model_uri, load(**named), None, wanted, task=model_type)
     click.echo(sentence(estimate(ours)))
     if theirs is not None:
         click.echo(f"and the baseline {wanted.baseline}: {sentence(estimate(theirs))}")
@@ -78,13 +90,14 @@ def _run(
     model_uri: str, named: Named, recipe: str, run_id: str | None, experiment: str | None, model_type: str | None,
     allow_code: bool,
 ) -> None:  # fmt: skip
+    from mlflow_sensie.loading import load
     from mlflow_sensie.probing import failure_text
     from mlflow_sensie.recipe import load_recipe
     from mlflow_sensie.running import evaluate_and_log
 
     wanted = load_recipe(recipe, allow_code=allow_code)
     result, logged = evaluate_and_log(
-        model_uri, _load(named), wanted, task=model_type, run_id=run_id, experiment=experiment
+        model_uri, load(**named), wanted, task=model_type, run_id=run_id, experiment=experiment
     )
     for text in result.warnings:
         click.echo(f"warning: {text}", err=True)

@@ -318,9 +318,7 @@ def resolve(source: Any) -> DatasetSource:
     if source is None:
         return CodeDatasetSource(registry.resolve_tags())
     try:
-        with (
-            warnings.catch_warnings()
-        ):  # MLflow registers a source of its own once per scheme, and cannot tell them apart
+        with warnings.catch_warnings():  # MLflow knows two classes of local files, both called the same
             warnings.filterwarnings("ignore", "The specified dataset source can be interpreted in multiple ways")
             return source if isinstance(source, DatasetSource) else resolve_dataset_source(str(source))
     except MlflowException as error:

@@ -64,8 +64,9 @@ def estimate(prepared: Prepared) -> Estimate:
 def sentence(found: Estimate) -> str:
     """Say an estimate in words."""
     bound = "at most " if found.at_most else ""
+    tests = "test" if found.tests == 1 else "tests"
     return (
-        f"{found.examples:,} examples, {found.tests} tests: {bound}{found.predictions:,} predictions, on "
+        f"{found.examples:,} examples, {found.tests} {tests}: {bound}{found.predictions:,} predictions, on "
         f"{_bytes(found.input_bytes)} of inputs in all; {_bytes(found.score_bytes)} of scores; "
         f"{bound}about {_duration(found.seconds)}. Nothing was evaluated."
     )

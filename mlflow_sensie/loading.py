@@ -38,11 +38,14 @@ def load(
     targets: str | None = None,
     dataset_run: str | None = None,
     dataset: str | None = None,
+    size: tuple[int, int] | None = None,
+    mode: str | None = None,
 ) -> SensieDataset:
     """Return the data that a command line's options name: one of a file or folder, and an earlier run.
 
     ``data``: a .parquet, .csv or .npz file, a folder, or the URI of one. ``targets``: the column or array of right
     answers. ``dataset_run``: a run whose logged input is read again, ``dataset`` by name if there are several.
+    ``size`` and ``mode`` of a folder of images, as for ``from_image_folder``.
 
     Raises:
         DataError: nothing or both were named, or the data cannot be read; the message says what to do.
@@ -50,11 +53,14 @@ def load(
     if (data is None) == (dataset_run is None):
         came = "both came" if data is not None else "neither came"
         raise DataError(f"--data (a file or folder) or --dataset-run (a run's logged input) is needed; {came}")
+    resized = size is not None or mode is not None
+    if resized and (dataset_run is not None or targets is not None):
+        raise DataError("--size and --mode are for a folder of images (--data DIR), whose subfolders are the targets")
     if dataset_run is not None:
         return load_dataset(dataset_run, dataset, targets=targets)
     if dataset is not None:
         raise DataError("--dataset names an input of --dataset-run; leave it out with --data")
-    return from_source(str(data), targets=targets)
+    return from_source(str(data), targets=targets, images=resized or None, size=size, mode=mode)
 
 
 def load_dataset(run_id: str, name: str | None = None, *, targets: str | None = None) -> SensieDataset:

@@ -9,6 +9,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 from click.testing import CliRunner
 from flavours.logged import V3, artifact_paths, draw_nothing, log_model
@@ -181,6 +182,54 @@ def test_what_is_wrong_is_said_and_makes_no_run(
 def test_a_model_that_is_not_there(frame: pd.DataFrame, experiment_id: str, tmp_path: Path) -> None:
     csv = str(write(frame, tmp_path, "csv"))
     assert "nope" in run("models:/nope/1", "--data", csv, "--targets", "y", code=1)
+
+
+# --- images ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Forty images of different sizes, in colour or grey, of two classes."""
+    rng = np.random.default_rng(0)
+    for index in range(40):
+        label = "lit" if index % 2 else "dull"
+        side = int(rng.integers(5, 9))
+        pixels = rng.integers(0, 128, (side, side + 1, 3)) + 100 * (index % 2)
+        image = PIL.Image.fromarray(pixels.astype(np.uint8))
+        (tmp_path / "photos" / label).mkdir(parents=True, exist_ok=True)
+        (image.convert("L") if index % 3 else image).save(tmp_path / "photos" / label / f"{index}.png")
+    return tmp_path / "photos"
+
+
+class Bright(mlflow.pyfunc.PythonModel):
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+        return np.asarray(model_input, dtype=float).mean(axis=(1, 2)) / 255
+
+
+def test_a_folder_of_images_is_resized(photos: Path, experiment_id: str, tmp_path: Path) -> None:
+    signature = infer_signature(np.zeros((2, 6, 7), np.uint8), np.zeros(2))
+    model = log_model(mlflow.pyfunc.log_model, python_model=Bright(), signature=signature).model_uri
+    (tmp_path / "recipe.yaml").write_text("perturbations: [image.brightness]\nlabel_list: [dull, lit]\n")
+    named = ["--data", str(photos), "--recipe", str(tmp_path / "recipe.yaml")]
+    assert "must have one shape" in run(model, *named, code=1)
+    first = run_id_of(run(model, *named, "--size", "6x7", "--mode", "L"))
+    assert result_of(first).n == 40
+    again = run_id_of(run(model, "--dataset-run", first, "--recipe", named[-1]))
+    assert result_of(again).data_sha256 == result_of(first).data_sha256
+    assert "40 examples, 1 test: " in run(model, *named, "--size", "6x7", "--mode", "L", "--dry-run")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--size", "6by7"], 2, "a size is 32, or 224x320 for height and width; '6by7' came"),
+        (["--size", "0"], 2, "a size is 32"),
+        (["--mode", "CMYK"], 2, "'RGB', 'L'"),
+        (["--size", "6", "--targets", "y"], 1, "whose subfolders are the targets"),
+    ],
+)
+def test_sizes_and_modes_that_are_none(photos: Path, words: list[str], code: int, said: str) -> None:
+    assert said in run("models:/m/1", "--data", str(photos), *words, code=code)
 
 
 # --- what it will cost -------------------------------------------------------------------------------------------
