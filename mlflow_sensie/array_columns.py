@@ -1,4 +1,4 @@
-"""Images and series among other inputs: perturbations of a frame's columns whose cells are arrays."""
+"""Images and series among other inputs: the columns of a frame whose cells are arrays, and their perturbations."""
 
 from __future__ import annotations
 
@@ -90,6 +90,19 @@ def array_columns(
         arrays = ", ".join(str(name) for name in head.columns if holds_arrays(head[name])) or "none"
         raise DataError(f"{where}: {missing[0]!r} is no column of arrays of kind {kind}; columns of arrays: {arrays}")
     return found
+
+
+def only_array_column(examples: Examples, kind: str, layout: str | None, where: str) -> Examples:
+    """The column of arrays of this ``kind``, if there is just one; where there is none, the examples as they are.
+
+    Raises:
+        DataError: there are several.
+    """
+    found = array_columns(examples, kind, layout, None, where)
+    if len(found) > 1:
+        names = ", ".join(map(str, found))
+        raise DataError(f"{where}: the columns {names} fit; measure one of them by a function of the frame")
+    return next(iter(found.values()), examples)
 
 
 def _only(source: Any, name: Any) -> Any:

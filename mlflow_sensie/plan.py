@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlflow_sensie import properties as property_library
-from mlflow_sensie.array_columns import InColumns, array_columns
+from mlflow_sensie.array_columns import InColumns, array_columns, only_array_column
 from mlflow_sensie.dataset import Examples
 from mlflow_sensie.errors import DataError, RecipeError
 from mlflow_sensie.inference import Ranks, bin_edges, merge_rare, property_span
@@ -53,7 +53,7 @@ def make_plan(recipe: Recipe, examples: Examples) -> Plan:
     """
     survey, unknown_range = _survey(examples, recipe)
     tests = tuple(_plan_perturbation(spec, examples, recipe, survey, unknown_range) for spec in recipe.perturbations)
-    found = [_plan_property(spec, examples, survey, unknown_range) for spec in recipe.properties]
+    found = [_plan_property(spec, examples, recipe, survey, unknown_range) for spec in recipe.properties]
     return Plan(
         survey,
         tuple(each for each in found if isinstance(each, PropertyData)),
@@ -170,7 +170,7 @@ def _refuse_unknown_range(unknown: bool, where: str, survey: Survey) -> None:
 
 
 def _plan_property(
-    spec: PropertySpec, examples: Examples, survey: Survey, unknown_range: bool
+    spec: PropertySpec, examples: Examples, recipe: Recipe, survey: Survey, unknown_range: bool
 ) -> PropertyData | PredictedProperty:
     def settle(column: pd.Series[Any], unit: str) -> PropertyData:
         found = to_property(spec.name, slug(spec.name), column, unit, functools.partial(_cut, spec), merge_rare)
@@ -181,7 +181,11 @@ def _plan_property(
     where = f"property {spec.name!r}"
     if isinstance(spec.of, str) and (column := examples.column(spec.of)) is not None:
         return settle(column.reset_index(drop=True), "")
-    function = _find_property(spec, examples, survey, unknown_range, where)
+    target = _find_property(spec, examples, where)
+    if getattr(target, "kind", "any") in ("tensor", "series") and examples.form.kind == "tabular":
+        examples = only_array_column(examples, target.kind, recipe.layout, where)
+        survey, unknown_range = _survey(examples, recipe)
+    function = _bound(target, spec, examples, survey, unknown_range, where)
     unit = str(getattr(function, "unit", ""))
     if getattr(function, "needs", "inputs") == "probabilities":
         return PredictedProperty(spec.name, slug(spec.name), function, lambda column: settle(column, unit))
@@ -202,9 +206,7 @@ def _cut(spec: PropertySpec, present: NDArray[np.float64]) -> dict[str, Any]:
     }
 
 
-def _find_property(
-    spec: PropertySpec, examples: Examples, survey: Survey, unknown_range: bool, where: str
-) -> Callable[[Any], Any]:
+def _find_property(spec: PropertySpec, examples: Examples, where: str) -> Any:
     """The function that measures a property: a built-in, an entry point, ``module:function``, or the user's own."""
     target: Any = spec.of
     if isinstance(target, str):
@@ -213,8 +215,13 @@ def _find_property(
         except RecipeError as error:
             columns = ", ".join(examples.column_names()[:20]) or "none"
             raise RecipeError(f"{where}: no column {spec.of!r} (columns: {columns}) and {error}") from error
-    if isinstance(target, type):
-        target = target()
+    return target() if isinstance(target, type) else target
+
+
+def _bound(
+    target: Any, spec: PropertySpec, examples: Examples, survey: Survey, unknown_range: bool, where: str
+) -> Callable[[Any], Any]:
+    """The function with what it asks of the whole data, if it fits the kind of input."""
     if getattr(target, "kind", "any") not in ("any", examples.form.kind):
         raise RecipeError(f"{where}: {spec.of!r} works on {target.kind} inputs, these are {examples.form.kind}")
     if getattr(target, "kind", None) == "tensor":

@@ -106,6 +106,15 @@ def test_all_columns_of_images_or_those_that_are_named(images: Any, labels: Any)
     assert drops["both"] == pytest.approx(drops["left"] + drops["right"]) and 0 < drops["left"] < drops["both"]
 
 
+def test_a_property_of_the_image(images: Any, ages: Any, labels: Any) -> None:
+    asked = {"properties": [{"name": "ink", "of": "image.mean"}]}
+    among = probe(of_both, {"image": images, "age": ages}, labels, asked)
+    assert among.metrics == pytest.approx(probe(of_images, images, labels, asked).metrics)
+    two = {"left": images, "right": images}
+    with pytest.raises(DataError, match="property 'ink': the columns left, right fit; measure one of them by"):
+        probe(lambda frame: of_images(np.stack(frame["left"])), two, labels, asked)
+
+
 def test_a_series_among_other_inputs(labels: Any, ages: Any) -> None:
     series = np.random.default_rng(3).normal(labels[:, None], 1, (N, 20))
     result = probe(
