@@ -293,7 +293,8 @@ def fetch(source: DatasetSource) -> Any:
         other = "; deltalake reads it as well" if isinstance(source, DeltaDatasetSource) else ""
         raise DataError(f"a package is missing to read {source.to_json()}: {error}{other}") from error
     except Exception as error:
-        raise DataError(f"{source.to_json()} cannot be read: {type(error).__name__}: {error}") from error
+        said = str(error).split("\n\tat ")[0]  # without the stack of Java
+        raise DataError(f"{source.to_json()} cannot be read: {type(error).__name__}: {said}") from error
 
 
 def _check(data: Data) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -121,12 +122,12 @@ def _source(logged: DatasetEntity) -> DatasetSource:
 
 
 def _changed(source: DatasetSource, then: str, now: str) -> str:
-    by_spark = isinstance(source, DeltaDatasetSource) and not find_spec("pyspark")
+    by_spark = isinstance(source, DeltaDatasetSource)
     return (
         f"it is not what its source holds now ({source.to_json()}): its digest was {then}, and is {now}. The source "
         "has changed since, or only a part of it was logged. To evaluate what is there now, give it as --data; else "
         f"{LOG_NEXT_TIME}"
-        + (". If Spark logged it, only Spark can tell its digest: install pyspark and delta-spark" if by_spark else "")
+        + (". If Spark logged it, only Spark with the jars of Delta can tell its digest" if by_spark else "")
     )
 
 
@@ -147,13 +148,13 @@ def _read_others(logged: DatasetEntity, source: DatasetSource, targets: str | No
 
 
 def _loads(source: DatasetSource) -> Iterator[Any]:
-    """What a source gives: the path of a file, or a table; a Delta table by deltalake, and by Spark if that is here."""
-    if isinstance(source, DeltaDatasetSource) and source.path and delta.is_delta(source.path):
-        if find_spec("deltalake"):
-            yield from delta.frames(source.path, source.delta_table_version)
-        if find_spec("deltalake") and not find_spec("pyspark"):
-            return
-    yield fetch(source)
+    """What a source gives: the path of a file, or a table; a Delta table by deltalake, and by Spark if that can."""
+    forgiven: tuple[type[Exception], ...] = ()
+    if isinstance(source, DeltaDatasetSource) and delta.is_delta(source.path or "") and find_spec("deltalake"):
+        yield from delta.frames(str(source.path), source.delta_table_version)
+        forgiven = (DataError,)  # no Spark, or no Delta in it: what deltalake gave is what there is
+    with contextlib.suppress(*forgiven):
+        yield fetch(source)
 
 
 def _has_targets(logged: DatasetEntity) -> bool:

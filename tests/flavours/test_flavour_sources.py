@@ -163,7 +163,7 @@ def test_a_frame_of_a_delta_table_that_mlflow_logged(delta_table: Path, experime
 
     frame = DeltaTable(delta_table, version=version).to_pandas()
     source = DeltaDatasetSource(path=str(delta_table), delta_table_version=version)
-    run_id = log_input(mlflow.data.from_pandas(frame, source=source, targets="y"))
+    run_id = log_input(mlflow.data.from_pandas(frame, source=source, targets="y", name="by version"))
     found = mlflow_sensie.load_dataset(run_id, targets="y")
     pd.testing.assert_frame_equal(found.sensie_data.inputs, frame.drop(columns="y"))
     by_path = log_input(mlflow.data.from_pandas(frame, source=str(delta_table), targets="y", name="by path"))
