@@ -170,7 +170,7 @@ def as_numbers(column: pd.Series[Any], kind: str | None = None) -> NDArray[np.fl
     if (kind or column_kind(column)) == "datetime":
         column = pd.to_datetime(column)
         naive = column.dt.tz_convert(None) if column.dt.tz is not None else column
-        stamps: NDArray[Any] = naive.to_numpy()
+        stamps: Any = naive.to_numpy()
         stamps = stamps if stamps.dtype.kind == "M" else naive.to_numpy(dtype="datetime64[us]")  # of Arrow
         # By NumPy: pandas 2 warns of its own Timedelta beside NumPy 2.5.
         return np.asarray((stamps - np.zeros(1, stamps.dtype)) / np.timedelta64(1, "D"))

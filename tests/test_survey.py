@@ -370,3 +370,14 @@ def test_no_column_of_any_objects_breaks_the_survey(values: list[Any]) -> None:
         assert len(as_numbers(column)) == len(values)
     examples = make_examples(pd.DataFrame({"z": np.arange(len(values)), "x": column}), np.arange(len(values)))
     assert len(data_digest(examples, [])) == 64
+
+
+@pytest.mark.parametrize("unit", ["datetime64[s]", "datetime64[us]", "datetime64[ns]", "timestamp[us][pyarrow]"])
+def test_dates_of_any_unit_are_days(unit: str) -> None:
+    stamps = pd.Series(pd.to_datetime(["1970-01-03 12:00:00", None, "1969-12-31 00:00:00"])).astype(unit)
+    np.testing.assert_array_equal(as_numbers(stamps), [2.5, np.nan, -1])
+
+
+def test_dates_with_a_zone_are_days_of_one_clock() -> None:
+    stamps = pd.Series(pd.to_datetime(["1970-01-03 13:00:00", None])).dt.tz_localize("Europe/Amsterdam")
+    np.testing.assert_array_equal(as_numbers(stamps), [2.5, np.nan])
