@@ -66,7 +66,7 @@ def peak() -> float:
 def evaluate(path: str, way: str) -> None:
     """Evaluate in this process, and print what it took as JSON."""
     import mlflow_sensie
-    from mlflow_sensie.sources import read_data
+    from mlflow_sensie.data.sources import read_data
 
     mlflow_sensie.probe(model, pd.DataFrame({"x00": np.arange(99.0)}), np.arange(99) % 2, {"class_test": True})
     before, started = peak(), time.monotonic()

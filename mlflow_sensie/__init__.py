@@ -9,38 +9,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mlflow_sensie.checking import check as check
     from mlflow_sensie.comparison import Comparison as Comparison
     from mlflow_sensie.comparison import compare as compare
-    from mlflow_sensie.datasets import from_image_folder as from_image_folder
-    from mlflow_sensie.datasets import from_parquet as from_parquet
-    from mlflow_sensie.datasets import from_tensors as from_tensors
+    from mlflow_sensie.data.datasets import from_image_folder as from_image_folder
+    from mlflow_sensie.data.datasets import from_parquet as from_parquet
+    from mlflow_sensie.data.datasets import from_tensors as from_tensors
+    from mlflow_sensie.data.loading import load_dataset as load_dataset
+    from mlflow_sensie.doors.checking import check as check
+    from mlflow_sensie.evaluation.probing import probe as probe
     from mlflow_sensie.gate import judge as judge
-    from mlflow_sensie.loading import load_dataset as load_dataset
-    from mlflow_sensie.probing import probe as probe
-    from mlflow_sensie.recipe import load_recipe as load_recipe
-    from mlflow_sensie.recipe_model import Recipe as Recipe
+    from mlflow_sensie.models.serving import Endpoint as Endpoint
+    from mlflow_sensie.recipe.model import Recipe as Recipe
+    from mlflow_sensie.recipe.reading import load_recipe as load_recipe
     from mlflow_sensie.result import Result as Result
-    from mlflow_sensie.serving import Endpoint as Endpoint
-    from mlflow_sensie.tracking import log_folder as log_folder
+    from mlflow_sensie.tracking.runs import log_folder as log_folder
     from mlflow_sensie.verdict import Verdict as Verdict
 
 _WHERE = {
     "Comparison": "mlflow_sensie.comparison",
-    "Endpoint": "mlflow_sensie.serving",
-    "Recipe": "mlflow_sensie.recipe_model",
+    "Endpoint": "mlflow_sensie.models.serving",
+    "Recipe": "mlflow_sensie.recipe.model",
     "Result": "mlflow_sensie.result",
     "Verdict": "mlflow_sensie.verdict",
-    "check": "mlflow_sensie.checking",
+    "check": "mlflow_sensie.doors.checking",
     "compare": "mlflow_sensie.comparison",
-    "from_image_folder": "mlflow_sensie.datasets",
-    "from_parquet": "mlflow_sensie.datasets",
-    "from_tensors": "mlflow_sensie.datasets",
-    "load_dataset": "mlflow_sensie.loading",
+    "from_image_folder": "mlflow_sensie.data.datasets",
+    "from_parquet": "mlflow_sensie.data.datasets",
+    "from_tensors": "mlflow_sensie.data.datasets",
+    "load_dataset": "mlflow_sensie.data.loading",
     "judge": "mlflow_sensie.gate",
-    "load_recipe": "mlflow_sensie.recipe",
-    "log_folder": "mlflow_sensie.tracking",
-    "probe": "mlflow_sensie.probing",
+    "load_recipe": "mlflow_sensie.recipe.reading",
+    "log_folder": "mlflow_sensie.tracking.runs",
+    "probe": "mlflow_sensie.evaluation.probing",
 }
 __all__ = [
     "Comparison", "Endpoint", "Recipe", "Result", "Verdict", "__version__", "check", "compare", "from_image_folder",

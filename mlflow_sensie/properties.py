@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from mlflow_sensie.data.survey import Covariance, Survey, ValueRange
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.perturbations.base import BOUND, Array
 from mlflow_sensie.perturbations.colour import luma
@@ -16,7 +17,6 @@ from mlflow_sensie.perturbations.frames import is_number, to_floats
 from mlflow_sensie.perturbations.pixels import PixelCodec
 from mlflow_sensie.perturbations.series import check_series
 from mlflow_sensie.perturbations.strikes import text_columns
-from mlflow_sensie.survey import Covariance, Survey, ValueRange
 
 if TYPE_CHECKING:
     import pandas as pd

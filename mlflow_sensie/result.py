@@ -10,16 +10,16 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, PrivateAttr, TypeAdapter, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
+from mlflow_sensie.evaluation.several import Several
+from mlflow_sensie.evaluation.stopping import Reason
 from mlflow_sensie.inference import CategoryFit, Curve, Guarded, Interval, PerturbationFit, PropertyFit
 from mlflow_sensie.inference.nuts import Sampling
-from mlflow_sensie.several import Several
-from mlflow_sensie.stopping import Reason
 from mlflow_sensie.verdict import Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from mlflow_sensie.gallery import Gallery
+    from mlflow_sensie.evaluation.gallery import Gallery
     from mlflow_sensie.scores import ScoreTable
 
 SCHEMA_VERSION = 1
@@ -312,7 +312,7 @@ class Result(_Frozen):
         ``fit_effect``, ``fit_lo95`` and ``fit_hi95`` are of the side that falls more. ``attrs["several"]`` says what
         the number of tests does to their claims.
         """
-        from mlflow_sensie.summary_table import summary_frame
+        from mlflow_sensie.report.summary import summary_frame
 
         return summary_frame(self)
 
@@ -321,13 +321,13 @@ class Result(_Frozen):
 
         ``worst`` marks the slice of the column that the pooled value is worst in.
         """
-        from mlflow_sensie.slicing import slices_frame
+        from mlflow_sensie.evaluation.slicing import slices_frame
 
         return slices_frame(self)
 
     def interactions_frame(self) -> pd.DataFrame:
         """A row per property and perturbation: effect (or spread) of the examples' own effects, and its interval."""
-        from mlflow_sensie.slicing import interactions_frame
+        from mlflow_sensie.evaluation.slicing import interactions_frame
 
         return interactions_frame(self)
 
@@ -359,13 +359,13 @@ class Result(_Frozen):
 
     def html(self) -> str:
         """Return the report, all of it as one self-contained page of HTML."""
-        from mlflow_sensie.report import render
+        from mlflow_sensie.report.page import render
 
         return render(self)
 
     def _repr_html_(self) -> str:
         """The findings and the summary, for notebooks."""
-        from mlflow_sensie.report import render_summary
+        from mlflow_sensie.report.page import render_summary
 
         return render_summary(self)
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlflow_sensie.data.survey import ColumnSummary, Covariance, Survey, TensorSummary, ValueRange
 from mlflow_sensie.perturbations.base import Array, Perturbation
-from mlflow_sensie.survey import ColumnSummary, Covariance, Survey, TensorSummary, ValueRange
 
 CHANNELS = (1, 3, 4, 13)
 PIXELS = ValueRange()

@@ -13,12 +13,12 @@ from scipy.special import expit, softmax
 
 from mlflow_sensie.errors import DataError, ModelError
 from mlflow_sensie.inference.scale import ScoreScale
-from mlflow_sensie.labels import class_order, encode, key_of, listing, positive_class, sorted_labels
-from mlflow_sensie.models import Model
-from mlflow_sensie.outputs import Predictions
+from mlflow_sensie.models.labels import class_order, encode, key_of, listing, positive_class, sorted_labels
+from mlflow_sensie.models.model import Model
+from mlflow_sensie.models.outputs import Predictions
 from mlflow_sensie.plugins import load_target
-from mlflow_sensie.recipe_model import Recipe
-from mlflow_sensie.recipe_values import Threshold, TopK
+from mlflow_sensie.recipe.model import Recipe
+from mlflow_sensie.recipe.values import Threshold, TopK
 
 Floats = NDArray[np.float64]
 SUM_TOLERANCE = 1e-3  # float16 softmax outputs sum to 1 within this

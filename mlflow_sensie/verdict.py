@@ -8,7 +8,7 @@ from typing import Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from mlflow_sensie.recipe_gate import Severity
+from mlflow_sensie.recipe.rules import Severity
 
 Outcome = Literal["pass", "fail", "inconclusive"]
 SCHEMA_VERSION = 1

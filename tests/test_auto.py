@@ -14,9 +14,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlflow_sensie import probe
-from mlflow_sensie.auto import MOST_EXAMPLES, MOST_TESTS
 from mlflow_sensie.errors import ModelError, RecipeError
-from mlflow_sensie.recipe import load_recipe
+from mlflow_sensie.evaluation.auto import MOST_EXAMPLES, MOST_TESTS
+from mlflow_sensie.recipe.reading import load_recipe
 from mlflow_sensie.result import Result
 
 

@@ -19,7 +19,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from test_auto import check, reason
 
 from mlflow_sensie import probe
-from mlflow_sensie.auto import MOST_EXAMPLES, MOST_TESTS
+from mlflow_sensie.evaluation.auto import MOST_EXAMPLES, MOST_TESTS
 from mlflow_sensie.result import Result
 
 DAY = pd.Timestamp("2024-01-01")

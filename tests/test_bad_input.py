@@ -12,9 +12,9 @@ import pytest
 
 from mlflow_sensie import probe
 from mlflow_sensie.errors import DataError, ModelError, NotBuiltError, RecipeError, SensieError
-from mlflow_sensie.models import Model
-from mlflow_sensie.recipe_model import RESERVED, slug
-from mlflow_sensie.schema import InputSchema
+from mlflow_sensie.models.model import Model
+from mlflow_sensie.models.signature import InputSchema
+from mlflow_sensie.recipe.model import RESERVED, slug
 
 N = 60
 

@@ -27,7 +27,7 @@ from sklearn.tree import DecisionTreeClassifier
 from test_server import Server, server
 
 import mlflow_sensie
-from mlflow_sensie.tracking_comparison import log_comparison
+from mlflow_sensie.tracking.comparisons import log_comparison
 
 __all__ = ["server"]  # the fixture of the real server
 

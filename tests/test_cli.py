@@ -15,10 +15,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import mlflow_sensie
-from mlflow_sensie.cli import main
+from mlflow_sensie.doors.cli import main
 from mlflow_sensie.perturbations import BUILT_IN as PERTURBATIONS
 from mlflow_sensie.properties import BUILT_IN as PROPERTIES
-from mlflow_sensie.recipe import shipped_recipes
+from mlflow_sensie.recipe.reading import shipped_recipes
 
 
 def run(*words: str, code: int = 0) -> str:

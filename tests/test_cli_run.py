@@ -18,10 +18,10 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 import mlflow_sensie
-from mlflow_sensie import estimating
-from mlflow_sensie.cli import main
-from mlflow_sensie.probing import prepare
-from mlflow_sensie.recipe import load_recipe
+from mlflow_sensie.doors.cli import main
+from mlflow_sensie.evaluation import estimating
+from mlflow_sensie.evaluation.probing import prepare
+from mlflow_sensie.recipe.reading import load_recipe
 from mlflow_sensie.result import Result
 
 N = 300

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlflow_sensie.dataset import Form, clean_targets, concat, make_examples, rows
+from mlflow_sensie.data.examples import Form, clean_targets, concat, make_examples, rows
 from mlflow_sensie.errors import DataError
 
 N = 12

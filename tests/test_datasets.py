@@ -21,11 +21,11 @@ from mlflow.models import infer_signature
 from scipy.special import expit
 
 import mlflow_sensie
-from mlflow_sensie.datasets import SensieDataset
+from mlflow_sensie.data.datasets import SensieDataset
+from mlflow_sensie.data.loading import load
+from mlflow_sensie.data.sources import read_data
+from mlflow_sensie.data.stored import Stored
 from mlflow_sensie.errors import DataError
-from mlflow_sensie.loading import load
-from mlflow_sensie.sources import read_data
-from mlflow_sensie.stored import Stored
 
 N = 80
 RECIPE: dict[str, Any] = {

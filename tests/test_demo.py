@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from mlflow_sensie.recipe import load_recipe, shipped_recipes
+from mlflow_sensie.recipe.reading import load_recipe, shipped_recipes
 
 DEMO = Path(__file__).parents[1] / "examples" / "demo.py"
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from scipy import ndimage
 
 from mlflow_sensie import probe
-from mlflow_sensie.cli import main
+from mlflow_sensie.doors.cli import main
 from mlflow_sensie.perturbations import BUILT_IN as PERTURBATIONS
 from mlflow_sensie.properties import BUILT_IN as PROPERTIES
 

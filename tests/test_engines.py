@@ -16,15 +16,17 @@ from mlflow.models import EvaluationResult
 from mlflow.tracking import fluent
 from scipy.special import expit
 
-from mlflow_sensie import Result, engines, probe, tracking
-from mlflow_sensie.engines import apply_engine, regressions_of
+from mlflow_sensie import Result, probe
 from mlflow_sensie.errors import EvaluationIncomplete, MissingDependencyError, RecipeError
+from mlflow_sensie.evaluation import engines
+from mlflow_sensie.evaluation.engines import apply_engine, regressions_of
 from mlflow_sensie.inference import Draws, Mixture
 from mlflow_sensie.inference.nuts import Convergence, Sampling
 from mlflow_sensie.plots import draw_posterior, to_png
-from mlflow_sensie.recipe import load_recipe
-from mlflow_sensie.recipe_schema import json_schema
-from mlflow_sensie.tracking import Destination
+from mlflow_sensie.recipe.reading import load_recipe
+from mlflow_sensie.recipe.schema import json_schema
+from mlflow_sensie.tracking import runs as tracking
+from mlflow_sensie.tracking.runs import Destination
 
 N = 240
 TESTS: dict[str, Any] = {

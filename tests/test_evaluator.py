@@ -20,9 +20,9 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 import mlflow_sensie
-from mlflow_sensie import evaluator
+from mlflow_sensie.doors import evaluator
+from mlflow_sensie.doors.evaluator import SensieEvaluator, asked_for
 from mlflow_sensie.errors import DataError, EvaluationIncomplete, ModelError, NotBuiltError, RecipeError
-from mlflow_sensie.evaluator import SensieEvaluator, asked_for
 
 RECIPE: dict[str, Any] = {"properties": [{"name": "a", "bins": 4}]}
 QUIET = {"log_model_explainability": False}  # a key of MLflow's default evaluator

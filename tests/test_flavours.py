@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlflow_sensie import flavours
 from mlflow_sensie.errors import ModelError
-from mlflow_sensie.models import open_model
-from mlflow_sensie.schema import InputSchema, Tensor, fitted_names
+from mlflow_sensie.models import flavours
+from mlflow_sensie.models.model import open_model
+from mlflow_sensie.models.signature import InputSchema, Tensor, fitted_names
 
 TEXTS = pd.DataFrame({"review": ["good", "bad", "dull"]})
 SCORES = np.array([[0.2, 0.7, 0.1], [0.5, 0.3, 0.2], [0.1, 0.1, 0.8]])

@@ -23,24 +23,24 @@ from mlflow.exceptions import MlflowException
 from scipy.special import expit, softmax
 
 import mlflow_sensie
-from mlflow_sensie import tracking
-from mlflow_sensie.dataset import Form
+from mlflow_sensie.data.examples import Form
 from mlflow_sensie.errors import RecipeError
-from mlflow_sensie.gallery import can_be_shown, choose_magnitudes, differing, evenly, pick
-from mlflow_sensie.models import Model
-from mlflow_sensie.outputs import Predictions
+from mlflow_sensie.evaluation.gallery import can_be_shown, choose_magnitudes, differing, evenly, pick
+from mlflow_sensie.evaluation.sweep import SweepTest
+from mlflow_sensie.models.model import Model
+from mlflow_sensie.models.outputs import Predictions
 from mlflow_sensie.perturbations import BUILT_IN
 from mlflow_sensie.perturbations.base import FunctionPerturbation
 from mlflow_sensie.plots.changes import SPACE, lines_of, marked
 from mlflow_sensie.plots.gallery_rows import cell_texts, texts_of
 from mlflow_sensie.plugins import load_target
-from mlflow_sensie.recipe import capped_log_examples, load_recipe
-from mlflow_sensie.recipe_model import Recipe
-from mlflow_sensie.recipe_schema import json_schema
+from mlflow_sensie.recipe.model import Recipe
+from mlflow_sensie.recipe.reading import capped_log_examples, load_recipe
+from mlflow_sensie.recipe.schema import json_schema
 from mlflow_sensie.result import Result
 from mlflow_sensie.scores import CLEAN, score_column
 from mlflow_sensie.scoring import settle_scorer
-from mlflow_sensie.sweep import SweepTest
+from mlflow_sensie.tracking import runs as tracking
 
 CAP = "MLFLOW_SENSIE_LOG_EXAMPLES"
 N = 300  # more than a chunk
@@ -244,7 +244,7 @@ def test_images_and_scores_are_those_of_the_test() -> None:
 
 
 def test_images_perturbed_in_parts_are_those_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlflow_sensie.sweep.PART_VALUES", 8 * 64)
+    monkeypatch.setattr("mlflow_sensie.evaluation.sweep.PART_VALUES", 8 * 64)
     asked = {"perturbations": [ROTATE, NOISE], "seed": 7, "log_examples": "full"}
     late = np.where(np.arange(N) < 50, 0, classes())  # so that examples of several parts are shown
     result = mlflow_sensie.probe(seen, images(), late, asked)

@@ -17,8 +17,8 @@ from mlflow.types import ColSpec, DataType, Schema
 from scipy.special import expit
 
 import mlflow_sensie
+from mlflow_sensie.data.images import decode_images, encode_images
 from mlflow_sensie.errors import DataError
-from mlflow_sensie.images import decode_images, encode_images
 
 N = 60
 RECIPE: dict[str, Any] = {

@@ -93,14 +93,16 @@ def test_import_of_the_package_alone_is_light() -> None:
 
 def test_the_entry_point_loads_the_evaluator_alone(registry: dict[str, set[str]]) -> None:
     """MLflow loads it, and asks it, at the first ``evaluate`` of anyone; what else is loaded then is MLflow's own."""
-    assert ours(registry["registry"]) == {"mlflow_sensie.evaluator"}
+    assert ours(registry["registry"]) == {"mlflow_sensie.doors", "mlflow_sensie.doors.evaluator"}
 
 
 def test_a_plain_evaluation_loads_nothing_heavy(probe: dict[str, set[str]]) -> None:
     loaded = probe["probe"]
     assert tops(loaded) & (HEAVY | FOR_PLOTS) == set()
-    assert {"mlflow_sensie.sweep", "mlflow_sensie.inference"} <= ours(loaded)
-    assert {"mlflow_sensie.tracking", "mlflow_sensie.evaluator", "mlflow_sensie.plots"} & ours(loaded) == set()
+    assert {"mlflow_sensie.evaluation.sweep", "mlflow_sensie.inference"} <= ours(loaded)
+    assert {"mlflow_sensie.tracking.runs", "mlflow_sensie.doors.evaluator", "mlflow_sensie.plots"} & ours(
+        loaded
+    ) == set()
 
 
 def test_a_plot_never_loads_pyplot(probe: dict[str, set[str]]) -> None:

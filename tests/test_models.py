@@ -24,8 +24,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 from mlflow_sensie import probe
 from mlflow_sensie.errors import ModelError
-from mlflow_sensie.models import Model, open_model
-from mlflow_sensie.schema import InputSchema, read_schema
+from mlflow_sensie.models.model import Model, open_model
+from mlflow_sensie.models.signature import InputSchema, read_schema
 from mlflow_sensie.scores import CLEAN
 
 N = 150

@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 import mlflow_sensie
-from mlflow_sensie.recipe import load_recipe, shipped_recipes
+from mlflow_sensie.recipe.reading import load_recipe, shipped_recipes
 
 ROOT = Path(__file__).parent.parent
 # Printed by a fresh interpreter: where the package was found, and where its shipped recipes are.
 WHERE = """
 import mlflow_sensie
-from mlflow_sensie.recipe import shipped_recipes
+from mlflow_sensie.recipe.reading import shipped_recipes
 print(mlflow_sensie.__file__, *shipped_recipes().values(), sep="\\n")
 """
 
@@ -44,7 +44,7 @@ def test_every_package_on_disk_is_listed(setup_cfg: configparser.ConfigParser) -
 
 
 def test_entry_point_names_the_evaluator() -> None:
-    from mlflow_sensie.evaluator import SensieEvaluator
+    from mlflow_sensie.doors.evaluator import SensieEvaluator
 
     (point,) = entry_points(group="mlflow.model_evaluator", name="sensie")
     assert point.load() is SensieEvaluator
@@ -112,8 +112,8 @@ def test_wheel_holds_everything(wheels: list[Path], tree: Path) -> None:
         assert recipes and recipes | modules | {"mlflow_sensie/py.typed"} <= names
         assert any(name.endswith("LICENSE") for name in names)
         assert {name.split("/")[0].split("-")[0] for name in names} == {"mlflow_sensie"}
-        assert "[mlflow.model_evaluator]\nsensie = mlflow_sensie.evaluator:SensieEvaluator" in points
-        assert "[console_scripts]\nmlflow-sensie = mlflow_sensie.cli:main" in points
+        assert "[mlflow.model_evaluator]\nsensie = mlflow_sensie.doors.evaluator:SensieEvaluator" in points
+        assert "[console_scripts]\nmlflow-sensie = mlflow_sensie.doors.cli:main" in points
 
 
 @pytest.mark.slow

@@ -16,9 +16,9 @@ from sklearn.linear_model import LogisticRegression
 
 import mlflow_sensie
 from mlflow_sensie import probe
-from mlflow_sensie.models import Model
-from mlflow_sensie.recipe import load_recipe
-from mlflow_sensie.schema import InputSchema
+from mlflow_sensie.models.model import Model
+from mlflow_sensie.models.signature import InputSchema
+from mlflow_sensie.recipe.reading import load_recipe
 from mlflow_sensie.scores import CLEAN, score_column
 
 # --- known truths ------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from mlflow.tracking import fluent
 from test_server import Server, free_port
 
 import mlflow_sensie
-from mlflow_sensie import checking
+from mlflow_sensie.doors import checking
 
 pytestmark = pytest.mark.slow
 NAME = "scores"
@@ -37,9 +37,9 @@ class Desk:
     def check(self, version: int, *words: str, data: str = "test.parquet") -> tuple[int, str, dict[str, Any]]:
         """Run the command line as CI does; exit code, what it printed, and the verdict's file."""
         command = [
-            sys.executable, "-c", "from mlflow_sensie.cli import main; main()", "check", f"models:/{NAME}/{version}",
-            "--baseline", f"models:/{NAME}@champion", "--data", data, "--targets", "y", "--recipe", "gate.yaml",
-            "--promote", "champion", "--json", f"{version}.json", *words,
+            sys.executable, "-c", "from mlflow_sensie.doors.cli import main; main()", "check",
+            f"models:/{NAME}/{version}", "--baseline", f"models:/{NAME}@champion", "--data", data, "--targets", "y",
+            "--recipe", "gate.yaml", "--promote", "champion", "--json", f"{version}.json", *words,
         ]  # fmt: skip
         environment = {**os.environ, "MLFLOW_TRACKING_URI": self.server.uri, "PYTHONPATH": os.pathsep.join(sys.path)}
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)

@@ -6,10 +6,10 @@ import pytest
 from scipy import ndimage
 from scipy.spatial.distance import mahalanobis
 
+from mlflow_sensie.data.survey import Covariance, Survey, ValueRange
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.plugins import load_target
 from mlflow_sensie.properties import BUILT_IN
-from mlflow_sensie.survey import Covariance, Survey, ValueRange
 from mlflow_sensie.testing import sample, sample_images
 
 IMAGE = [name for name in BUILT_IN if name.startswith("image.")]

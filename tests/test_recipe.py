@@ -19,10 +19,10 @@ from mlflow_sensie import probe
 from mlflow_sensie.errors import NotBuiltError, RecipeError
 from mlflow_sensie.perturbations.image import Rotate
 from mlflow_sensie.plugins import find, load_target, source_of, takes
-from mlflow_sensie.recipe import load_recipe, shipped_recipes
-from mlflow_sensie.recipe_model import Recipe, slug
-from mlflow_sensie.recipe_schema import json_schema
-from mlflow_sensie.recipe_values import AbsoluteDrop, Threshold, TopK
+from mlflow_sensie.recipe.model import Recipe, slug
+from mlflow_sensie.recipe.reading import load_recipe, shipped_recipes
+from mlflow_sensie.recipe.schema import json_schema
+from mlflow_sensie.recipe.values import AbsoluteDrop, Threshold, TopK
 
 SLUG = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")
 

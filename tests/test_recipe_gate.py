@@ -13,8 +13,8 @@ import pytest
 
 from mlflow_sensie import load_recipe, probe
 from mlflow_sensie.errors import RecipeError
-from mlflow_sensie.recipe_gate import Rule, Waiver
-from mlflow_sensie.recipe_schema import json_schema
+from mlflow_sensie.recipe.rules import Rule, Waiver
+from mlflow_sensie.recipe.schema import json_schema
 
 CLEAN: dict[str, Any] = {"metric": "clean_score", "at_least": 0.9}
 DROP: dict[str, Any] = {"metric": "mean_drop", "kind": "perturbation", "at_most": 0.1}

@@ -12,11 +12,12 @@ import pandas as pd
 import pytest
 
 import mlflow_sensie
-from mlflow_sensie import Result, report
-from mlflow_sensie.pages import glued
-from mlflow_sensie.report import _number, make_page, render
-from mlflow_sensie.sentences import findings
-from mlflow_sensie.tracking import write_files
+from mlflow_sensie import Result
+from mlflow_sensie.report import page as report
+from mlflow_sensie.report.page import _number, make_page, render
+from mlflow_sensie.report.pages import glued
+from mlflow_sensie.report.sentences import findings
+from mlflow_sensie.tracking.runs import write_files
 
 N = 400
 HOSTILE = "<script>alert(1)</script>\"'/../../x"

@@ -12,12 +12,12 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 import mlflow_sensie
-from mlflow_sensie import dataset
-from mlflow_sensie.dataset import make_examples
+from mlflow_sensie.data import examples as dataset
+from mlflow_sensie.data.examples import make_examples
+from mlflow_sensie.data.sources import Data, read_data
+from mlflow_sensie.data.stored import ParquetRows, Picked
 from mlflow_sensie.result import Result
 from mlflow_sensie.scores import ID
-from mlflow_sensie.sources import Data, read_data
-from mlflow_sensie.stored import ParquetRows, Picked
 
 N = 1500
 TABLE = {

@@ -12,9 +12,9 @@ from sklearn.metrics import brier_score_loss, log_loss, top_k_accuracy_score
 
 from mlflow_sensie import probe
 from mlflow_sensie.errors import DataError, ModelError
-from mlflow_sensie.models import Model
-from mlflow_sensie.outputs import Predictions
-from mlflow_sensie.recipe import load_recipe
+from mlflow_sensie.models.model import Model
+from mlflow_sensie.models.outputs import Predictions
+from mlflow_sensie.recipe.reading import load_recipe
 from mlflow_sensie.scores import CLEAN, TARGET
 from mlflow_sensie.scoring import SCALES, settle_scorer
 

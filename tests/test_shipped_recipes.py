@@ -21,8 +21,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from mlflow_sensie.recipe import load_recipe, shipped_recipes
-from mlflow_sensie.recipe_schema import json_schema
+from mlflow_sensie.recipe.reading import load_recipe, shipped_recipes
+from mlflow_sensie.recipe.schema import json_schema
 
 MOST_PREDICTIONS = 150_000  # of a recipe on as many examples as it allows itself
 

@@ -15,7 +15,7 @@ from mlflow_sensie import Result, plots
 from mlflow_sensie.errors import DataError, RecipeError
 from mlflow_sensie.inference import Interval
 from mlflow_sensie.inference.pooling import pooled
-from mlflow_sensie.recipe import load_recipe
+from mlflow_sensie.recipe.reading import load_recipe
 
 N = 600
 DAMP = {"name": "damp", "apply": lambda x, p: x.assign(z=x["z"] * (1 - p)), "magnitudes": [0, 0.5, 1], "neutral": 0}

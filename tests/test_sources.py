@@ -11,12 +11,12 @@ import pandas as pd
 import PIL.Image
 import pytest
 
-from mlflow_sensie.dataset import make_examples
+from mlflow_sensie.data.examples import make_examples
+from mlflow_sensie.data.identity import data_digest
+from mlflow_sensie.data.loading import load
+from mlflow_sensie.data.sources import Data, as_data, read_csv, read_data, shared
+from mlflow_sensie.data.stored import Stored
 from mlflow_sensie.errors import DataError
-from mlflow_sensie.identity import data_digest
-from mlflow_sensie.loading import load
-from mlflow_sensie.sources import Data, as_data, read_csv, read_data, shared
-from mlflow_sensie.stored import Stored
 
 N = 30
 

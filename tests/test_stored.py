@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlflow_sensie import stored
+from mlflow_sensie.data import stored
+from mlflow_sensie.data.stored import Converted, Held, ParquetRows, Picked
 from mlflow_sensie.errors import DataError
-from mlflow_sensie.stored import Converted, Held, ParquetRows, Picked
 
 N = 97
 

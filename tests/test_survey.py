@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlflow_sensie import identity, probe
-from mlflow_sensie.dataset import make_examples
-from mlflow_sensie.identity import data_digest
-from mlflow_sensie.survey import (
+from mlflow_sensie import probe
+from mlflow_sensie.data import identity
+from mlflow_sensie.data.examples import make_examples
+from mlflow_sensie.data.identity import data_digest
+from mlflow_sensie.data.survey import (
     ValueRange,
     as_numbers,
     column_kind,
@@ -162,7 +163,7 @@ def test_survey_of_a_frame_knows_its_columns_by_their_own_names() -> None:
     [((6, 5), None, (0, 1, 2)), ((6, 5, 3), "NHWC", (0, 1, 2)), ((3, 6, 5), "NCHW", (0, 2, 3)), ((7,), None, (0, 1))],
 )
 def test_survey_of_tensors_in_chunks_is_that_of_the_whole(shape: Any, layout: Any, axes: Any, monkeypatch: Any) -> None:
-    import mlflow_sensie.survey as module
+    import mlflow_sensie.data.survey as module
 
     values = (np.random.default_rng(1).normal(3, 2, (100, *shape)) + 1e4).astype(np.float32)
     values[3:7] = np.nan  # what is missing is left out

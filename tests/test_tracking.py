@@ -26,10 +26,10 @@ from sklearn.linear_model import LogisticRegression
 
 import mlflow_sensie
 from mlflow_sensie import result as result_module
-from mlflow_sensie import tracking
 from mlflow_sensie.result import Result
 from mlflow_sensie.scores import ScoreTable
-from mlflow_sensie.tracking import Destination
+from mlflow_sensie.tracking import runs as tracking
+from mlflow_sensie.tracking.runs import Destination
 
 # The names are a contract: written out here, as DESIGN.md has them.
 ALL = {"ok", "n", "prob_sensitive"}

@@ -7,15 +7,15 @@ from functools import partial
 
 import numpy as np
 
-from mlflow_sensie.dataset import make_examples
-from mlflow_sensie.findings import sweep_scores
+from mlflow_sensie.data.examples import make_examples
+from mlflow_sensie.evaluation.findings import sweep_scores
+from mlflow_sensie.evaluation.stopping import Stopping, stratified_order
+from mlflow_sensie.evaluation.sweep import Sweep, SweepTest
 from mlflow_sensie.inference import PerturbationFit, ScoreScale, perturbation_test
-from mlflow_sensie.models import Model
+from mlflow_sensie.models.model import Model
 from mlflow_sensie.perturbations.base import FunctionPerturbation
 from mlflow_sensie.scores import Scores
 from mlflow_sensie.scoring import Scorer, Targets
-from mlflow_sensie.stopping import Stopping, stratified_order
-from mlflow_sensie.sweep import Sweep, SweepTest
 from study import LOSS, PROBABILITY, UNBOUNDED, Array, Rng, Row, Scenario, Table, U, large, rng_of
 from study.sweeps import (
     dip,

@@ -53,7 +53,7 @@ def compare_results(a: Result, b: Result, source_a: str = "", source_b: str = ""
 
 
 def _read(source: str | Path) -> Result:
-    from mlflow_sensie.tracking import read_result
+    from mlflow_sensie.tracking.runs import read_result
 
     return read_result(source)
 

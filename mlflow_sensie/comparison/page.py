@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlflow_sensie import pages
 from mlflow_sensie.comparison.sentences import findings, lead
 from mlflow_sensie.inference import Interval
-from mlflow_sensie.pages import Drawing, Finding
 from mlflow_sensie.plots import words
 from mlflow_sensie.plots.differences import verdict
+from mlflow_sensie.report import pages
+from mlflow_sensie.report.pages import Drawing, Finding
 
 if TYPE_CHECKING:
     import pandas as pd

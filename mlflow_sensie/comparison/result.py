@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from mlflow_sensie.comparison.difference import CurveDifference, Difference
 from mlflow_sensie.errors import ComparisonError
-from mlflow_sensie.recipe_model import slug
+from mlflow_sensie.recipe.model import slug
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

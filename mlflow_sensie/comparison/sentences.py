@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from mlflow_sensie.comparison.leaderboard import headline
 from mlflow_sensie.inference import Interval
-from mlflow_sensie.pages import Finding, Tone
 from mlflow_sensie.plots import words
 from mlflow_sensie.plots.differences import BETTER, UNDECIDED, WORSE, verdict, verdicts
+from mlflow_sensie.report.pages import Finding, Tone
 
 if TYPE_CHECKING:
     from mlflow_sensie.comparison.difference import Difference

@@ -14,7 +14,7 @@ from mlflow_sensie.comparison import Difference, SkewedT
 from mlflow_sensie.gate.scope import NotJudged, Scope
 from mlflow_sensie.inference import AnyPosterior, CategoryFit, Guarded, PerturbationFit, Posterior, PropertyFit, Spread
 from mlflow_sensie.moments import FloatArray
-from mlflow_sensie.recipe_gate import GREATER_IS_BETTER, KINDS, SIZES, Rule
+from mlflow_sensie.recipe.rules import GREATER_IS_BETTER, KINDS, SIZES, Rule
 from mlflow_sensie.result import Result, TestResult
 
 FEW = "few examples are informative: judged by the guarded interval"

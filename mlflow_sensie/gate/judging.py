@@ -9,8 +9,8 @@ from typing import Any
 
 from mlflow_sensie.gate.evidence import Evidence, gather, has_metric
 from mlflow_sensie.gate.scope import NotJudged, Scope, Scopes
-from mlflow_sensie.recipe import load_gate
-from mlflow_sensie.recipe_gate import KINDS, Rule
+from mlflow_sensie.recipe.reading import load_gate
+from mlflow_sensie.recipe.rules import KINDS, Rule
 from mlflow_sensie.result import Result, TestResult
 from mlflow_sensie.verdict import Judgement, Outcome, Verdict, overall
 

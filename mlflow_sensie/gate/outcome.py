@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mlflow_sensie.verdict import Verdict
 
 if TYPE_CHECKING:
-    from mlflow_sensie.registry import Promotion
+    from mlflow_sensie.tracking.registry import Promotion
 
 CheckOutcome = Literal["pass", "fail", "inconclusive", "error"]
 EXIT_CODES = {"pass": 0, "fail": 1, "error": 2, "inconclusive": 3}

@@ -15,8 +15,8 @@ from mlflow_sensie.gate.evidence import clean_of, effects_of, gather, refuse_wit
 from mlflow_sensie.gate.judging import cases
 from mlflow_sensie.gate.scope import NotJudged, Scope, Scopes
 from mlflow_sensie.inference import PerturbationFit
-from mlflow_sensie.recipe import load_gate
-from mlflow_sensie.recipe_gate import Rule
+from mlflow_sensie.recipe.reading import load_gate
+from mlflow_sensie.recipe.rules import Rule
 from mlflow_sensie.result import Result, TestResult
 
 CORRELATION = 0.88  # between the scores of two trainings of a network

@@ -8,7 +8,7 @@ from typing import Any
 
 from mlflow_sensie.comparison import Comparison, Difference, compare
 from mlflow_sensie.errors import ComparisonError
-from mlflow_sensie.recipe_model import slug
+from mlflow_sensie.recipe.model import slug
 from mlflow_sensie.result import Result, TestResult
 from mlflow_sensie.scores import Part, ScoreTable, slice_column
 

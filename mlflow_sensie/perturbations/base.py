@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from mlflow_sensie.data.survey import Survey
 from mlflow_sensie.errors import DataError
-from mlflow_sensie.survey import Survey
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from mlflow_sensie.data.survey import Survey, ValueRange
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.perturbations.base import BOUND, Array, Perturbation
-from mlflow_sensie.survey import Survey, ValueRange
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from mlflow_sensie.data.survey import Survey
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.perturbations.base import BOUND, Array, Perturbation
 from mlflow_sensie.perturbations.draws import standard_normal
 from mlflow_sensie.perturbations.pixels import to_dtype
-from mlflow_sensie.survey import Survey
 
 if TYPE_CHECKING:
     from typing_extensions import Self

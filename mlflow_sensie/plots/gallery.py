@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlflow_sensie.gallery import Gallery
+from mlflow_sensie.evaluation.gallery import Gallery
 from mlflow_sensie.plots import canvas, words
 from mlflow_sensie.plots import gallery_paper as sheet
 from mlflow_sensie.plots.canvas import BLUE, GREEN, INK, MARGIN, PALE, VERMILION

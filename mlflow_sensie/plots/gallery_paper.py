@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlflow_sensie.gallery import Gallery
+from mlflow_sensie.evaluation.gallery import Gallery
 from mlflow_sensie.plots import canvas, words
 from mlflow_sensie.plots.canvas import GREY, INK, LINE, MARGIN, PALE, VERMILION, WIDTH
 from mlflow_sensie.plots.changes import Run

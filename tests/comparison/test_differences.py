@@ -7,7 +7,7 @@ import pytest
 from mlflow_sensie.comparison import Comparison, CurveDifference, Difference, Sampled, SkewedT, TestComparison
 from mlflow_sensie.comparison.posteriors import summary_of
 from mlflow_sensie.errors import ComparisonError
-from mlflow_sensie.recipe_model import slug
+from mlflow_sensie.recipe.model import slug
 
 
 def drop(loc: float = 0.03, scale: float = 0.01) -> Difference:

@@ -12,13 +12,13 @@ import pytest
 from click.testing import CliRunner
 
 import mlflow_sensie
-from mlflow_sensie import tracking
-from mlflow_sensie.cli import main
 from mlflow_sensie.comparison import Comparison
 from mlflow_sensie.comparison.leaderboard import headline, leaderboard
+from mlflow_sensie.doors.cli import main
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.result import Result
-from mlflow_sensie.tracking_comparison import comparison_metrics, log_comparison
+from mlflow_sensie.tracking import runs as tracking
+from mlflow_sensie.tracking.comparisons import comparison_metrics, log_comparison
 
 RECIPE = {
     "perturbations": [{"name": "shift", "apply": "tabular.noise", "magnitudes": [0.2, 0.5, 1]}],

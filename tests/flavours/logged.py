@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from mlflow.entities import Metric, Run
 from mlflow.models import EvaluationResult
 
-from mlflow_sensie import tracking
 from mlflow_sensie.result import Result
+from mlflow_sensie.tracking import runs as tracking
 
 V3 = hasattr(Metric, "model_id")
 

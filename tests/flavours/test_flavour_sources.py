@@ -19,9 +19,9 @@ from sklearn.linear_model import LogisticRegression
 import mlflow_sensie
 from flavours.logged import evaluate, log_model
 from flavours.row import need
-from mlflow_sensie.cli import main
+from mlflow_sensie.data.stored import Stored
+from mlflow_sensie.doors.cli import main
 from mlflow_sensie.errors import DataError
-from mlflow_sensie.stored import Stored
 
 pytestmark = [pytest.mark.flavours, pytest.mark.slow]
 RECIPE: dict[str, Any] = {"properties": ["site"], "perturbations": ["tabular.noise"]}

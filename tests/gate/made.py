@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from mlflow_sensie import Result, probe
-from mlflow_sensie.recipe import load_gate
-from mlflow_sensie.recipe_gate import Rule
+from mlflow_sensie.recipe.reading import load_gate
+from mlflow_sensie.recipe.rules import Rule
 
 
 def use(inputs: pd.DataFrame, p: float) -> pd.DataFrame:

@@ -16,10 +16,12 @@ from sklearn.linear_model import LogisticRegression
 
 import mlflow_sensie
 from gate.registered import FEATURES, RECIPE, Models, alias, data, tags
-from mlflow_sensie import checking, registry, tracking
-from mlflow_sensie.checking import dry_run
+from mlflow_sensie.doors import checking
+from mlflow_sensie.doors.checking import dry_run
 from mlflow_sensie.errors import BaselineError, DataError, ModelError, RecipeError, RegistryError
 from mlflow_sensie.gate.outcome import Check
+from mlflow_sensie.tracking import registry
+from mlflow_sensie.tracking import runs as tracking
 from mlflow_sensie.verdict import Verdict
 
 
@@ -439,7 +441,7 @@ def test_what_a_check_was_made_on_can_be_checked_on_again(models: Models, counte
 
 
 def test_check_is_no_module() -> None:
-    import mlflow_sensie.checking
+    import mlflow_sensie.doors.checking
 
     checks: Callable[..., Check] = mlflow_sensie.check
     assert callable(checks)

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from gate.registered import Models
-from mlflow_sensie.cli_check import check
+from mlflow_sensie.doors.cli_check import check
 
 CI = Path(__file__).parents[2] / "examples" / "ci"
 

@@ -12,7 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 from gate.registered import RECIPE, Models, alias, data
-from mlflow_sensie.cli import main
+from mlflow_sensie.doors.cli import main
 
 
 @pytest.fixture

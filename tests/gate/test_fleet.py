@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from gate.registered import RECIPE, Models, alias, data, tags
+from mlflow_sensie.doors.fleet import check_fleet, load_fleet
 from mlflow_sensie.errors import RecipeError
-from mlflow_sensie.fleet import check_fleet, load_fleet
 
 
 def written(folder: Path, *checks: Any, **more: Any) -> Path:

@@ -11,7 +11,7 @@ import pytest
 
 from mlflow_sensie.gate.formats import to_json, to_junit, to_markdown, to_text
 from mlflow_sensie.gate.outcome import Check, exit_code
-from mlflow_sensie.registry import Promotion
+from mlflow_sensie.tracking.registry import Promotion
 from mlflow_sensie.verdict import Judgement, Verdict, overall
 
 Outcome = Literal["pass", "fail", "inconclusive"]

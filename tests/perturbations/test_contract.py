@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mlflow_sensie.data.survey import Survey, ValueRange
 from mlflow_sensie.perturbations import BUILT_IN
 from mlflow_sensie.perturbations.base import Perturbation
 from mlflow_sensie.perturbations.image import Jpeg, MotionBlur, Rotate, Shear, Translate
 from mlflow_sensie.plugins import load_target
-from mlflow_sensie.survey import Survey, ValueRange
 from mlflow_sensie.testing import check_perturbation, sample_images
 
 SYNONYMS = {"mapping": {"good": ["fine", "decent"], "the": "this", "rude": "impolite"}}

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlflow_sensie.data.survey import Survey, TensorSummary
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.perturbations import BUILT_IN
 from mlflow_sensie.perturbations.series import Dropout, Noise, Scale, Shift
@@ -20,7 +21,6 @@ from mlflow_sensie.perturbations.text import (
     neighbours,
 )
 from mlflow_sensie.plugins import load_target
-from mlflow_sensie.survey import Survey, TensorSummary
 from mlflow_sensie.testing import check_perturbation, sample_series, sample_texts
 
 MAPPING = {"good": ["fine", "decent"], "Film": "movie"}

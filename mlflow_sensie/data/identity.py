@@ -1,0 +1,133 @@
+"""Identity of the data: one digest, whatever it was read from, in whatever form or width it came."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mlflow_sensie.data.examples import CHUNK, Examples, Inputs, row_bytes, rows
+from mlflow_sensie.data.form import Form, as_cell, find_form, is_cells
+from mlflow_sensie.data.property_data import PropertyData
+from mlflow_sensie.data.stored import Stored
+from mlflow_sensie.data.survey import BLOCK_BYTES, BLOCK_ROWS, as_numbers, column_kind
+
+TARGETS = " targets"  # no column is called so
+GAP = np.array([np.nan]).tobytes()  # eight bytes, as a number has, so that a column of gaps has no type
+
+
+def data_digest(examples: Examples, properties: list[PropertyData]) -> str:
+    """SHA-256 (hex) over inputs, targets and properties used.
+
+    Tables and texts count column by column, in the order of the columns' names; tensors and series as (n, *shape),
+    whichever way they lie. Numbers count as float64, dates as days, everything else as text. So the same data from
+    another file format, container or width of integers agrees. Inputs that are stored elsewhere are read in blocks.
+    """
+    columns = {prop.name: _values_of(prop) for prop in properties}
+    return _digest(examples.source, examples.form, {**columns, TARGETS: pd.Series(examples.targets)})
+
+
+def content_digest(inputs: Any, columns: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) over inputs of any form and the ``columns`` (n,) beside them, in the same way."""
+    source = inputs if isinstance(inputs, Stored | pd.DataFrame) else np.asarray(inputs)
+    head = rows(source, slice(0, CHUNK))
+    if isinstance(head, np.ndarray) and head.ndim > 2:
+        form = Form("tensor", "array", head.shape[1:])
+    elif isinstance(head, pd.DataFrame) and is_cells(head):
+        form = Form("tensor", "cells", as_cell(head.iloc[0, 0]).shape)
+    else:
+        form = find_form(head)
+    return _digest(source, form, {name: pd.Series(values) for name, values in columns.items()})
+
+
+def _digest(source: Inputs | Stored, form: Form, columns: Mapping[str, pd.Series[Any]]) -> str:
+    digest = hashlib.sha256(f"sensie-data-2 {len(source)}".encode())
+    for name, found in sorted(_input_digests(source, form).items()):
+        digest.update(_text(name) + found)
+    for name in sorted(columns):
+        digest.update(_text(f"beside {name}"))
+        for part in _canonical(columns[name]):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _values_of(prop: PropertyData) -> pd.Series[Any]:
+    names = np.array(["", *(prop.levels or ())], dtype=object)
+    return pd.Series(names[prop.values + 1] if prop.levels else prop.values)
+
+
+def _input_digests(source: Inputs | Stored, form: Form) -> dict[str, bytes]:
+    """SHA-256 of each column, or of the whole tensor, by name."""
+    found: dict[str, Any] = {}
+    for inputs in _blocks(source, form):
+        for name, parts in _parts(inputs, form):
+            hashed = found.setdefault(name, hashlib.sha256())
+            for part in parts:
+                hashed.update(part)
+    return {name: each.digest() for name, each in found.items()}
+
+
+def _blocks(source: Inputs | Stored, form: Form) -> Iterator[Inputs]:
+    """What lies in memory as it is, so that a column of any objects is judged as a whole; else blocks of rows."""
+    if isinstance(source, pd.DataFrame) and form.kind in ("tabular", "text"):
+        yield source
+        return
+    size = int(np.clip(BLOCK_BYTES // row_bytes(source), 16, BLOCK_ROWS))
+    for start in range(0, len(source), size):
+        yield rows(source, slice(start, start + size))
+
+
+def _parts(inputs: Inputs, form: Form) -> Iterator[tuple[str, Iterable[bytes]]]:
+    if form.kind in ("tensor", "series"):
+        array = form.as_array(inputs)
+        yield f"tensor {array.shape[1:]}", [_numbers(array)]
+    elif isinstance(inputs, pd.DataFrame):
+        for name in inputs.columns:
+            yield str(name), _canonical(inputs[name])
+    elif inputs.ndim == 1:
+        yield "text", _canonical(pd.Series(inputs, dtype=object))
+    else:
+        for index, name in enumerate(form.names):
+            yield name, _canonical(pd.Series(inputs[:, index]))
+
+
+def _canonical(column: pd.Series[Any]) -> Iterator[bytes]:
+    """A column as bytes, in parts; what kind it is, is told of the whole."""
+    kind = column_kind(column)
+    for start in range(0, len(column), BLOCK_ROWS):
+        part = column.iloc[start : start + BLOCK_ROWS]
+        if kind in ("numeric", "integer", "boolean", "datetime"):
+            yield _numbers(as_numbers(part.astype("Float64") if kind == "boolean" else part, kind))
+        else:
+            yield b"".join(map(_cell, part.astype(object).where(part.notna(), None)))
+
+
+def _numbers(values: NDArray[Any]) -> bytes:
+    """Numbers as float64, every NaN by the same bytes."""
+    wide = np.array(values, dtype=np.float64)
+    wide[np.isnan(wide)] = np.nan
+    return wide.tobytes()
+
+
+def _cell(cell: Any) -> bytes:
+    if cell is None:
+        return GAP
+    if isinstance(cell, bytes | bytearray):
+        return len(cell).to_bytes(8, "little") + bytes(cell)
+    if not isinstance(cell, np.ndarray | list):
+        return _text(str(cell))
+    try:
+        values = _numbers(as_cell(cell))
+    except (TypeError, ValueError):  # e.g. a list of words
+        return _text(repr(list(cell)))
+    return len(values).to_bytes(8, "little") + values
+
+
+def _text(text: str) -> bytes:
+    """A text with its length before it, so that two texts never look like two others."""
+    encoded = text.encode("utf-8", "surrogatepass")
+    return len(encoded).to_bytes(8, "little") + encoded

@@ -1,0 +1,262 @@
+"""Data as it is given: arrays, frames, files and folders, with what belongs to them; not yet fitted to a model."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mlflow_sensie.data.delta import as_parquet, is_delta
+from mlflow_sensie.data.images import decode_images, find_images
+from mlflow_sensie.data.stored import Converted, Held, ParquetRows, Stored
+from mlflow_sensie.errors import DataError
+
+if TYPE_CHECKING:
+    from mlflow_sensie.data.examples import Inputs
+
+READ = ".parquet, .csv, .npz, a folder of .parquet or .npy files, a Delta table, or a folder of images in subfolders"
+# Since pandas 3.1 numbers are read to the last digit without being asked for.
+_EXACT: dict[str, Any] = {"float_precision": "round_trip"} if pd.__version__.startswith(("2.", "3.0.")) else {}
+INPUTS, TARGETS, IDS = "inputs", "targets", "ids"  # names of arrays in a .npz file or a folder of .npy files
+ZONE = r"\d(?:Z|[+-]\d{2}:?\d{2})$"
+DATES = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?"
+
+
+@dataclass(frozen=True)
+class Data:
+    """Inputs, targets and what belongs to them: n rows each.
+
+    ``inputs``: array, nested list, frame, or rows stored elsewhere. ``targets``: (n,) or one-hot (n, K).
+    ``properties``: frame of columns that are no model input. ``ids``: (n,) identify the examples.
+    ``predictions``: what was predicted where no model is asked, (n,) or (n, K). ``files``: where all of it lies, if
+    it was read from files.
+    """
+
+    inputs: Any
+    targets: Any = None
+    properties: pd.DataFrame | None = None
+    ids: Any = None
+    predictions: Any = None
+    name: str = "data"
+    files: tuple[Path, ...] = ()
+
+
+def as_table(inputs: Any) -> Any:
+    """Return several inputs by name, each (n, ...), as the columns of a frame; what is no dict as it is."""
+    if not isinstance(inputs, Mapping):
+        return inputs
+    arrays = {name: np.asarray(values) for name, values in inputs.items()}
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise DataError(f"inputs by name need one length; {lengths} came")
+    return pd.DataFrame({name: array if array.ndim == 1 else list(array) for name, array in arrays.items()})
+
+
+def as_source(inputs: Any) -> Inputs | Stored:
+    """Return inputs by rows: nested lists as an array."""
+    return inputs if isinstance(inputs, Stored | pd.DataFrame | np.ndarray) else np.asarray(inputs)
+
+
+def as_data(X: Any, y: Any = None, metadata: pd.DataFrame | None = None) -> Data:
+    """Return what was given as data: arrays and frames as they are, or an MLflow Dataset's content.
+
+    Raises:
+        DataError: targets came twice, in the dataset and beside it.
+    """
+    found = getattr(X, "sensie_data", X)
+    if not isinstance(found, Data) and hasattr(X, "to_evaluation_dataset"):
+        found = _of_dataset(X)
+    if not isinstance(found, Data):
+        return Data(as_table(X), y, metadata)
+    if y is not None:
+        raise DataError("targets came twice: in the dataset, and as y")
+    both = [frame.reset_index(drop=True) for frame in (found.properties, metadata) if frame is not None]
+    return replace(found, properties=pd.concat(both, axis=1) if both else None)
+
+
+def _of_dataset(dataset: Any) -> Data:
+    """The content of one of MLflow's own Datasets; its arrays may have any number of axes."""
+    name, features, targets = str(dataset.name), getattr(dataset, "features", None), getattr(dataset, "targets", None)
+    if isinstance(features, np.ndarray):
+        return Data(features, targets, name=name)
+    table = dataset.to_evaluation_dataset()
+    return Data(table.features_data, table.labels_data, predictions=table.predictions_data, name=name)
+
+
+# --- files and folders -----------------------------------------------------------------------------------------
+
+
+def read_data(path: str | Path, targets: str | None = None, *, version: int | None = None) -> Data:
+    """Return the data in a file or folder; Parquet, .npy and images are left there, and read when asked for.
+
+    ``targets`` names the column, or the array, that holds the right answers. In a folder of images they are the
+    names of its subfolders, and ``targets`` is left out. ``version`` is that of a Delta table, by default the newest.
+
+    Raises:
+        DataError: there is no such file, it is of no kind that is read, or it has no such column.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"there is no file or folder {path}")
+    if path.is_dir():
+        return replace(_read_folder(path, targets, version), name=path.name)
+    if path.suffix == ".parquet":
+        return replace(_of_parquet([path], targets), name=path.stem, files=(path,))
+    if path.suffix == ".csv":
+        frame = read_csv(path)
+        answers = frame[choose_column(targets, list(frame.columns), path.name)].to_numpy()
+        return Data(frame.drop(columns=targets), answers, name=path.stem, files=(path,))
+    if path.suffix == ".npz":
+        return replace(_of_arrays(_read_npz(path), targets, path), name=path.stem, files=(path,))
+    raise DataError(f"{path.name} is of no kind that is read; these are: {READ}")
+
+
+def _read_folder(path: Path, targets: str | None, version: int | None) -> Data:
+    if is_delta(path):
+        return _of_parquet([as_parquet(path, version)], targets)
+    tables = sorted(path.glob("*.parquet"))
+    arrays = {file.stem: file for file in sorted(path.glob("*.npy"))}
+    if tables:
+        return replace(_of_parquet(tables, targets), files=tuple(tables))
+    if arrays:
+        opened = {name: _open_npy(file) for name, file in arrays.items()}
+        return replace(_of_arrays(opened, targets, path), files=tuple(arrays.values()))
+    if targets is not None:
+        raise DataError(f"{path} is a folder of images, whose subfolders are the targets; leave targets out")
+    return image_folder(path)
+
+
+def image_folder(path: str | Path, size: tuple[int, int] | None = None, mode: str | None = None) -> Data:
+    """Return the images in a folder's subfolders, which are their classes; decoded when they are asked for.
+
+    ``size`` and ``mode`` as for ``decode_images``. The ids are the paths within the folder.
+    """
+    folder = Path(path)
+    files, labels, _ = find_images(folder)
+    images = Held(pd.DataFrame({"image": list(map(str, files))}))
+    ids = [file.relative_to(folder).as_posix() for file in files]
+    stored = Converted(images, lambda frame: decode_images(frame["image"], size, mode))
+    answers = np.array(labels, dtype=object)
+    return Data(stored, answers, ids=np.array(ids, dtype=object), name=folder.name, files=tuple(files))
+
+
+def read_csv(path: str | Path) -> pd.DataFrame:
+    """Return a CSV file as a frame: numbers to the last digit, columns of ISO dates as dates.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        frame: pd.DataFrame = pd.read_csv(path, **_EXACT)
+    except (ValueError, OSError) as error:
+        raise DataError(f"{path} cannot be read as CSV: {error}") from error
+    for name in frame.columns:
+        present = frame[name].dropna()
+        if not pd.api.types.is_numeric_dtype(frame[name].dtype) and len(present) and _are_dates(present):
+            zoned = bool(present.str.contains(ZONE).any())
+            frame[name] = pd.to_datetime(frame[name], format="ISO8601", utc=zoned)
+    return frame
+
+
+def _are_dates(present: pd.Series[Any]) -> bool:
+    return all(isinstance(cell, str) for cell in present) and bool(present.str.fullmatch(DATES).all())
+
+
+def _of_parquet(paths: list[Path], targets: str | None) -> Data:
+    import pyarrow as pa
+
+    try:
+        stored = ParquetRows(paths)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{paths[0]} cannot be read as Parquet: {error}") from error
+    wanted = choose_column(targets, list(stored.names), paths[0].name)
+    column = stored.column(wanted)
+    assert column is not None
+    rest = [name for name in stored.names if name != wanted]
+    return Data(ParquetRows(paths, rest), shared(column))
+
+
+def shared(column: pd.Series[Any]) -> NDArray[Any]:
+    """Return a column as (n,), texts as references to one text per value: eight bytes an example."""
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column.to_numpy()
+    codes, values = pd.factorize(column)
+    known: NDArray[Any] = np.array([*values.tolist(), None], dtype=object)
+    return known[codes]
+
+
+def choose_column(name: str | None, columns: list[Any], where: str) -> str:
+    """Return the name of the column of targets.
+
+    Raises:
+        DataError: none was named, or there is no such column.
+    """
+    known = ", ".join(map(str, columns[:20])) + (", …" if len(columns) > 20 else "")
+    if name is None:
+        raise DataError(f"say which column of {where} holds the targets; its columns are {known}")
+    if name not in columns:
+        raise DataError(f"{where} has no column {name!r} of targets; its columns are {known}")
+    return name
+
+
+# --- arrays ------------------------------------------------------------------------------------------------------
+
+
+def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a .npz file; Python objects in it are refused, for reading those runs code."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} cannot be read: {_why(error)}") from error
+
+
+def _open_npy(path: Path) -> NDArray[Any]:
+    """An array that stays in its file, mapped into memory."""
+    try:
+        found: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return found
+    except (ValueError, OSError) as error:
+        raise DataError(f"{path} cannot be read: {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    if "pickle" in str(error).lower() or "Python objects" in str(error):
+        return "it holds Python objects, which are never read, for that runs code; save texts as np.array(…, dtype=str)"
+    return str(error)
+
+
+def _of_arrays(arrays: Mapping[str, NDArray[Any]], targets: str | None, path: Path) -> Data:
+    """Inputs, targets, ids and properties from arrays by name.
+
+    The inputs are the array called ``inputs``, else the only one of two axes or more beside the targets, which are
+    called ``targets`` unless said otherwise; arrays of one axis are ids (if they are called so) and properties.
+    """
+    shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+    targets = TARGETS if targets is None and TARGETS in arrays else targets
+    if targets is None or targets not in arrays:
+        came = "say which array" if targets is None else f"there is no array {targets!r} of targets"
+        raise DataError(f"{path.name}: {came}{' holds the targets' if targets is None else ''}; it holds {shapes}")
+    rest = {name: array for name, array in arrays.items() if name != targets}
+    wide = [name for name, array in rest.items() if array.ndim > 1]
+    chosen = [INPUTS] if INPUTS in rest else wide
+    if len(chosen) != 1:
+        raise DataError(
+            f"{path.name}: one array of the inputs is needed, called {INPUTS!r} or the only wide one; {shapes}"
+        )
+    beside = {name: array for name, array in rest.items() if name not in chosen}
+    n = len(rest[chosen[0]])
+    odd = [name for name, array in beside.items() if array.shape != (n,)]
+    if odd:
+        raise DataError(
+            f"{path.name}: {odd[0]!r} is no property of the {n} examples: its shape is {beside[odd[0]].shape}"
+        )
+    ids = beside.pop(IDS, None)
+    properties = pd.DataFrame({name: np.asarray(array) for name, array in beside.items()}) if beside else None
+    return Data(rest[chosen[0]], np.asarray(arrays[targets]), properties, ids)

@@ -1,0 +1,1 @@
+"""The ways in: MLflow's evaluator, the checks before promotion, the command line."""

@@ -1,0 +1,235 @@
+"""The command line: what there is to test, and a recipe to start from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlflow_sensie.doors.cli_check import check, checks
+from mlflow_sensie.doors.cli_run import Named, data_options, run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mlflow_sensie.comparison import Comparison
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mlflow-sensie")
+def main() -> None:
+    """What is my model sensitive to, how sure are we, and is the new model worse?"""
+
+
+main.add_command(run)
+main.add_command(check)
+main.add_command(checks)
+
+
+@main.group(invoke_without_command=True)
+@click.pass_context
+def recipes(context: click.Context) -> None:
+    """List the shipped recipes."""
+    from mlflow_sensie.recipe.reading import shipped_recipes
+
+    if context.invoked_subcommand is None:
+        rows = [(name, _first_comment(path)) for name, path in shipped_recipes().items()]
+        rows.insert(0, ("auto", "chosen from the data and the model; 'mlflow-sensie init' writes it down"))
+        _print_table(("recipe", "what it asks"), rows)
+
+
+@recipes.command("show")
+@click.argument("name")
+def show_recipe(name: str) -> None:
+    """Print the shipped recipe NAME, comments included, to be edited."""
+    from mlflow_sensie.recipe.reading import shipped_recipes
+
+    found = shipped_recipes()
+    if name not in found:
+        raise click.ClickException(f"no recipe {name!r}; shipped are: {', '.join(found)}")
+    click.echo(found[name].read_text(encoding="utf-8"), nl=False)
+
+
+_markdown = click.option("--markdown", is_flag=True, help="As a Markdown table.")
+
+
+@main.command()
+@_markdown
+def perturbations(markdown: bool) -> None:
+    """List the perturbations: unit, neutral, and the magnitudes tested by default.
+
+    The Markdown table also says what each does, and what can be set in its params.
+    """
+    from mlflow_sensie.perturbations import BUILT_IN
+
+    header: tuple[str, ...] = ("perturbation", "inputs", "unit", "neutral", "default range")
+    found = _library(BUILT_IN, "mlflow_sensie.perturbations")
+    rows: list[tuple[str, ...]] = [
+        (name, made.kind, made.unit, _number(made.neutral), _range(made.default_magnitudes)) for name, made in found
+    ]
+    if markdown:
+        header += ("what it does", "`params`")
+        rows = [(*row, _summary(made), _parameters(made)) for row, (_, made) in zip(rows, found, strict=True)]
+    _print_table(header, rows, markdown)
+
+
+@main.command()
+@_markdown
+def properties(markdown: bool) -> None:
+    """List the properties: what they are measured on, and their unit."""
+    from mlflow_sensie.properties import BUILT_IN
+
+    found = _library(BUILT_IN, "mlflow_sensie.properties")
+    rows = [(name, getattr(made, "kind", "any"), getattr(made, "unit", ""), _summary(made)) for name, made in found]
+    rows.append(("COLUMN", "any", "", "Any column of the data, or of property_table."))
+    _print_table(("property", "inputs", "unit", "what it is"), rows, markdown)
+
+
+@main.command()
+def schema() -> None:
+    """Print the recipe's JSON schema, for editors."""
+    from mlflow_sensie.recipe.schema import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=1))
+
+
+@main.command()
+@click.argument("model_uri")
+@data_options
+@click.option("--recipe", default="auto", help="A recipe to complete instead of auto: a shipped name or a path.")
+@click.option("--model-type", type=click.Choice(["classifier", "regressor"]), help="Where it cannot be told.")
+@click.option("--allow-code", is_flag=True, help="Trust module:function in a recipe file.")
+def init(model_uri: str, named: Named, recipe: str, model_type: str | None, allow_code: bool) -> None:
+    """Print the recipe that `auto` would choose for MODEL_URI on a file, a folder, or a run's logged input.
+
+    Written to a file, it keeps the names of the tests fixed from then on.
+    """
+    from mlflow_sensie.data.loading import load
+    from mlflow_sensie.errors import SensieError
+    from mlflow_sensie.evaluation.settling import settle
+    from mlflow_sensie.recipe.reading import load_recipe
+
+    try:
+        wanted = load_recipe(recipe, allow_code=allow_code)
+        settled = settle(model_uri, load(**named), None, wanted, task=model_type)
+    except SensieError as error:
+        raise click.ClickException(str(error)) from error
+    for reason in settled.choices:
+        click.echo(f"# {reason}")
+    click.echo(settled.recipe.to_yaml(), nl=False)
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True)
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="A folder for pages and tables.")
+@click.option("--log", is_flag=True, help="Log each comparison, and a leaderboard, onto runs of their own.")
+def compare(runs: tuple[str, ...], output: Path | None, log: bool) -> None:
+    """Compare evaluations: RUN_A RUN_B prints every difference B - A, more RUNS a leaderboard.
+
+    A run is its id, runs:/ID, or a folder with report.json and scores.parquet. Examples are paired by their ids where
+    the data are the same. Of more than two runs each is compared with the first.
+    """
+    from mlflow_sensie.comparison.files import write_comparison, write_leaderboard
+    from mlflow_sensie.comparison.leaderboard import leaderboard
+    from mlflow_sensie.errors import SensieError
+    from mlflow_sensie.tracking.runs import read_result
+
+    if len(dict.fromkeys(runs)) != len(runs) or len(runs) < 2:
+        raise click.UsageError(f"at least two different runs are needed; {', '.join(runs)} came")
+    try:
+        table, comparisons = leaderboard({run: read_result(run) for run in runs})
+    except SensieError as error:
+        raise click.ClickException(str(error)) from error
+    rows = _difference_rows(comparisons[runs[1]]) if len(runs) == 2 else _leader_rows(table)
+    _print_table(*rows)
+    for name, found in comparisons.items():
+        missing = (f"{test!r} was not compared: {why}" for test, why in found.not_compared.items())
+        for text in (*found.warnings, *missing):
+            click.echo(f"{name}: {text}" if len(runs) > 2 else text, err=True)
+    if output is not None:
+        folders = ["."] if len(runs) == 2 else [f"1-{k}" for k in range(2, len(runs) + 1)]
+        write_leaderboard(table, comparisons, output, folders)
+        for folder, found in zip(folders, comparisons.values(), strict=True):
+            write_comparison(found, output / folder)
+    if log:
+        from mlflow_sensie.tracking.comparisons import log_comparison, log_leaderboard
+
+        made = [log_comparison(found, runs[0], name) for name, found in comparisons.items()]
+        made += [log_leaderboard(table, comparisons, runs)] if len(runs) > 2 else []
+        for run_id in made:
+            click.echo(f"logged to run {run_id}")
+
+
+def _difference_rows(found: Comparison) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    rows: list[tuple[str, ...]] = [
+        (row["test"] or "all examples", row["metric"], f"{row['a']:.4g}", f"{row['b']:.4g}",
+         _with_interval(row["difference"], row["lo95"], row["hi95"]), f"{row['prob_more_robust']:.3f}")
+        for row in found.summary().to_dict("records")
+    ]  # fmt: skip
+    return ("test", "metric", "A", "B", "B - A [95 %]", "P(B more robust)"), rows
+
+
+def _leader_rows(table: pd.DataFrame) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    rows: list[tuple[str, ...]] = [
+        (row["run"], *(_with_interval(*(row[name + end] for end in ("", "_lo95", "_hi95")))
+                       for name in ("clean_score", "clean_difference", "worst_loss")),
+         row["worst"], f"{row['more_robust']} / {row['less_robust']} of {row['compared']}")
+        for row in table.to_dict("records")
+    ]  # fmt: skip
+    return ("run", "clean score [95 %]", "less the first", "worst loss", "worst test", "more / less robust"), rows
+
+
+def _with_interval(value: float, low: float, high: float) -> str:
+    return "" if value != value else f"{value:.4g} [{low:.4g}, {high:.4g}]"
+
+
+def _library(built_in: Mapping[str, Any], group: str) -> list[tuple[str, Any]]:
+    """Built-ins and entry points by name, each loaded."""
+    from importlib.metadata import entry_points
+
+    from mlflow_sensie.plugins import find
+
+    names = [*built_in, *(point.name for point in entry_points(group=group))]
+    return [(name, find(name, built_in, group, "name")) for name in names]
+
+
+def _summary(made: Any) -> str:
+    return (made.__doc__ or "").strip().split("\n")[0]
+
+
+def _parameters(made: Any) -> str:
+    """A perturbation's parameters with their defaults; those whose default is none by name alone."""
+    own = [each for each in fields(made) if not each.metadata.get("bound")] if is_dataclass(made) else []
+    shown = [
+        f"{each.name}: {each.default}" if isinstance(each.default, str | float | int) else each.name for each in own
+    ]
+    return ", ".join(shown)
+
+
+def _first_comment(path: Path) -> str:
+    return path.read_text(encoding="utf-8").split("\n", 1)[0].lstrip("# ").strip()
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
+
+
+def _range(magnitudes: Sequence[float]) -> str:
+    if not magnitudes:
+        return ""
+    low, high = min(magnitudes), max(magnitudes)
+    return f"±{high:g}" if low == -high else f"{low:g}..{high:g}"
+
+
+def _print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]], markdown: bool = False) -> None:
+    if markdown:
+        for row in (header, ("---",) * len(header), *rows):
+            click.echo(f"| {' | '.join(row)} |".replace("``", "`"))
+        return
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    for row in (header, *rows):
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

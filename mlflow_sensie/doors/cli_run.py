@@ -1,0 +1,107 @@
+"""The command line's evaluation: `run`, and what it will cost."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+Named = Mapping[str, Any]  # the options that name data, as ``loading.load`` takes them
+NAMES = ("data", "targets", "dataset_run", "dataset", "size", "mode")
+
+
+def _size(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """The height and width of images in pixels; one number is both."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", value)
+    if found is None:
+        raise click.BadParameter(f"a size is 32, or 224x320 for height and width; {value!r} came")
+    return int(found[1]), int(found[2] or found[1])
+
+
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that name data; the command gets them together, as ``named``."""
+
+    @functools.wraps(command)
+    def together(**options: Any) -> Any:
+        return command(named={name: options.pop(name) for name in NAMES}, **options)
+
+    found: Callable[..., Any] = together
+    for option in (
+        click.option("--mode", type=click.Choice(["RGB", "L"]), help="Read a folder of images in colour or in grey."),
+        click.option("--size", callback=_size, metavar="HEIGHT[xWIDTH]", help="Resize a folder of images, in pixels."),
+        click.option("--dataset", help="Which input of that run, by name or digest, if it has several."),
+        click.option("--dataset-run", metavar="RUN_ID", help="Instead of --data: a run whose logged input to use."),
+        click.option("--targets", help="The column (or array) that holds the right answers."),
+        click.option("--data", metavar="PATH", help="A .parquet, .csv or .npz file, a folder, or the URI of one."),
+    ):
+        found = option(found)
+    return found
+
+
+@click.command()
+@click.argument("model_uri")
+@data_options
+@click.option("--recipe", default="auto", show_default=True, help="A shipped name or a path.")
+@click.option("--run-id", help="Log onto this run instead of a new one.")
+@click.option("--experiment", help="The experiment of a new run, by name.")
+@click.option("--model-type", type=click.Choice(["classifier", "regressor"]), help="Where it cannot be told.")
+@click.option("--dry-run", is_flag=True, help="Say how many predictions, bytes and seconds it takes, and stop.")
+@click.option("--allow-code", is_flag=True, help="Trust module:function in a recipe file.")
+def run(
+    model_uri: str, named: Named, recipe: str, run_id: str | None, experiment: str | None, model_type: str | None,
+    dry_run: bool, allow_code: bool,
+) -> None:  # fmt: skip
+    """Evaluate MODEL_URI on a file, a folder, or what an earlier run logged as its input; log the result on a run.
+
+    Exits with 1 if the evaluation was not possible, or a test failed; the others are logged then.
+    """
+    from mlflow.exceptions import MlflowException
+
+    from mlflow_sensie.errors import SensieError
+
+    try:
+        if dry_run:
+            _tell_cost(model_uri, named, recipe, model_type, allow_code)
+        else:
+            _run(model_uri, named, recipe, run_id, experiment, model_type, allow_code)
+    except (SensieError, MlflowException, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _tell_cost(model_uri: str, named: Named, recipe: str, model_type: str | None, allow_code: bool) -> None:
+    from mlflow_sensie.data.loading import load
+    from mlflow_sensie.evaluation.estimating import estimate, sentence
+    from mlflow_sensie.gate.evaluating import prepare_both
+    from mlflow_sensie.recipe.reading import load_recipe
+
+    wanted = load_recipe(recipe, allow_code=allow_code)
+    ours, theirs = prepare_both(model_uri, load(**named), None, wanted, task=model_type)
+    click.echo(sentence(estimate(ours)))
+    if theirs is not None:
+        click.echo(f"and the baseline {wanted.baseline}: {sentence(estimate(theirs))}")
+
+
+def _run(
+    model_uri: str, named: Named, recipe: str, run_id: str | None, experiment: str | None, model_type: str | None,
+    allow_code: bool,
+) -> None:  # fmt: skip
+    from mlflow_sensie.data.loading import load
+    from mlflow_sensie.doors.running import evaluate_and_log
+    from mlflow_sensie.evaluation.probing import failure_text
+    from mlflow_sensie.recipe.reading import load_recipe
+
+    wanted = load_recipe(recipe, allow_code=allow_code)
+    result, logged = evaluate_and_log(
+        model_uri, load(**named), wanted, task=model_type, run_id=run_id, experiment=experiment
+    )
+    for text in result.warnings:
+        click.echo(f"warning: {text}", err=True)
+    click.echo(result.summary().to_string())
+    click.echo(f"run {logged}")
+    if result.failed and result.recipe["on_error"] == "raise":
+        raise click.ClickException(failure_text(result))

@@ -1,0 +1,1 @@
+"""From recipe, model and examples to a result: plan, sweep, findings."""

@@ -1,0 +1,109 @@
+"""Images and series among other inputs: the columns of a frame whose cells are arrays, and their perturbations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mlflow_sensie.data.examples import CHUNK, Examples, rows
+from mlflow_sensie.data.form import Form, find_form, holds_arrays
+from mlflow_sensie.data.stored import Converted, Stored
+from mlflow_sensie.errors import DataError
+from mlflow_sensie.perturbations.base import Perturbation
+
+
+@dataclass(frozen=True, kw_only=True)
+class InColumns(Perturbation):
+    """A perturbation of arrays, applied in columns of a frame; what else the frame holds stays as it is.
+
+    ``parts`` by the column's name: the form of its cells, and the perturbation as it is bound to them.
+    """
+
+    kind: ClassVar[str] = "tabular"
+
+    parts: Mapping[Any, tuple[Form, Perturbation]]
+    unit: str = ""  # type: ignore[misc]  # these are those of the perturbation
+    neutral: float | None = None  # type: ignore[misc]
+    log_distance: bool = False  # type: ignore[misc]
+    default_magnitudes: tuple[float, ...] = ()  # type: ignore[misc]
+    limits: tuple[float, float] = (-np.inf, np.inf)  # type: ignore[misc]
+    staircase: bool = False  # type: ignore[misc]
+    random: bool = False  # type: ignore[misc]
+    monotone: bool = False  # type: ignore[misc]
+
+    @classmethod
+    def of(cls, parts: Mapping[Any, tuple[Form, Perturbation]]) -> InColumns:
+        """Take what the perturbation says of itself from the first part."""
+        _, one = next(iter(parts.values()))
+        names = ("unit", "neutral", "log_distance", "default_magnitudes", "limits", "staircase", "random", "monotone")
+        return cls(parts=parts, **{name: getattr(one, name) for name in names})
+
+    @property
+    def makes_missing(self) -> bool:
+        """Whether that of a column does."""
+        return any(each.makes_missing for _, each in self.parts.values())
+
+    def along(
+        self, inputs: pd.DataFrame, magnitudes: Sequence[float] | NDArray[Any], rng: np.random.Generator | None = None
+    ) -> Iterator[pd.DataFrame]:
+        """Perturb every column, each with draws of its own; see `Perturbation.along`."""
+        draws: Sequence[Any] = [None] * len(self.parts) if rng is None else rng.spawn(len(self.parts))
+        walks = [
+            each.along(form.decode(inputs[[column]]), magnitudes, draw)
+            for (column, (form, each)), draw in zip(self.parts.items(), draws, strict=True)
+        ]
+        return (self._put(inputs, arrays) for arrays in zip(*walks, strict=True))
+
+    def _put(self, inputs: pd.DataFrame, arrays: Sequence[NDArray[Any]]) -> pd.DataFrame:
+        frame = inputs.copy(deep=False)
+        for (column, (form, _)), values in zip(self.parts.items(), arrays, strict=True):
+            encoded = form.encode(values, inputs[[column]])
+            assert isinstance(encoded, pd.DataFrame)
+            frame[column] = encoded[column]
+        return frame
+
+
+def array_columns(
+    examples: Examples, kind: str, layout: str | None, names: Sequence[str] | None, where: str
+) -> dict[Any, Examples]:
+    """The columns of arrays of this ``kind``, those in ``names`` or all of them; each as examples of its own.
+
+    Raises:
+        DataError: one of ``names`` is no such column.
+    """
+    head = rows(examples.source, slice(0, CHUNK))
+    if not isinstance(head, pd.DataFrame):
+        return {}
+    found: dict[Any, Examples] = {}
+    for name in head.columns:
+        if holds_arrays(head[name]) and (names is None or str(name) in names):
+            form = find_form(head[[name]], layout=layout)
+            if form.kind == kind:
+                found[name] = replace(examples, source=_only(examples.source, name), form=form)
+    missing = [name for name in names or () if name not in map(str, found)]
+    if missing:
+        arrays = ", ".join(str(name) for name in head.columns if holds_arrays(head[name])) or "none"
+        raise DataError(f"{where}: {missing[0]!r} is no column of arrays of kind {kind}; columns of arrays: {arrays}")
+    return found
+
+
+def only_array_column(examples: Examples, kind: str, layout: str | None, where: str) -> Examples:
+    """The column of arrays of this ``kind``, if there is just one; where there is none, the examples as they are.
+
+    Raises:
+        DataError: there are several.
+    """
+    found = array_columns(examples, kind, layout, None, where)
+    if len(found) > 1:
+        names = ", ".join(map(str, found))
+        raise DataError(f"{where}: the columns {names} fit; measure one of them by a function of the frame")
+    return next(iter(found.values()), examples)
+
+
+def _only(source: Any, name: Any) -> Any:
+    return Converted(source, lambda frame: frame[[name]]) if isinstance(source, Stored) else source[[name]]

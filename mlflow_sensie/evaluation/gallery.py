@@ -1,0 +1,313 @@
+"""Galleries: the same few examples at several magnitudes of a perturbation, with the model's answers and scores."""
+
+from __future__ import annotations
+
+import warnings
+from bisect import bisect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mlflow_sensie.data.examples import Examples, Inputs, concat, rows
+from mlflow_sensie.data.form import Form
+from mlflow_sensie.data.survey import Survey, ValueRange, as_numbers, column_kind
+from mlflow_sensie.evaluation.sweep import Sweep, SweepTest, parts, perturbed, predict_in_calls
+from mlflow_sensie.perturbations.base import fresh_copy
+from mlflow_sensie.perturbations.pixels import ROUNDING, PixelCodec
+from mlflow_sensie.scores import CLEAN, ScoreTable, score_column
+from mlflow_sensie.scoring import Targets
+
+MOST_MAGNITUDES = 7
+MOST_EXAMPLES: Mapping[str, int] = {"tensor": 4, "series": 4, "tabular": 2, "text": 3}
+MOST_COLUMNS = 8
+FRAMES = ("tabular", "text")
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Some examples of a perturbation test, at k of its magnitudes each.
+
+    ``magnitudes`` (k,) ascend; at the position ``clean`` the inputs are as they came, and where the neutral is
+    not known that is the first one, ``None``. ``tested`` counts those of the whole test. ``inputs``: k batches
+    of the same m examples, as the perturbation sees them; ``pictures`` are the batches of images as pixels in
+    [0, 1], (m, H, W) or (m, H, W, 3). ``columns``: those of a frame to show. ``ids`` and ``truths`` (m,);
+    ``answers``, k lists of m, or ``None`` where only a custom score knows; ``labels`` says that they name
+    classes. ``scores`` (k, m) are those of the test. ``touched``: of how many examples looked at the test
+    changes how many. ``repeated`` is false if the model's answers are not those that were scored in the test.
+    """
+
+    test: str
+    magnitudes: tuple[float | None, ...]
+    clean: int
+    tested: int
+    form: Form
+    inputs: tuple[Inputs, ...]
+    pictures: tuple[NDArray[Any], ...]
+    columns: tuple[Any, ...]
+    ids: tuple[Any, ...]
+    truths: tuple[Any, ...]
+    answers: tuple[tuple[Any, ...], ...] | None
+    labels: bool
+    scores: NDArray[np.float64]
+    touched: tuple[int, int] | None = None
+    repeated: bool = True
+
+    def right(self, magnitude: int, example: int) -> bool | None:
+        """Whether the answer at this position is the true class; ``None`` where answers are no classes."""
+        if not self.labels or self.answers is None:
+            return None
+        return str(self.answers[magnitude][example]) == str(self.truths[example])
+
+    def changed(self, magnitude: int, column: Any) -> Flags:
+        """Which cells (m,) of a frame's column differ from the clean ones."""
+        before, after = self.inputs[self.clean], self.inputs[magnitude]
+        return differing(_series(before, column), _series(after, column))
+
+
+def make_galleries(sweep: Sweep, survey: Survey, table: ScoreTable, names: Sequence[str]) -> dict[str, Gallery]:
+    """Make a gallery of each test in ``names`` that perturbs pictures, series, tables or texts.
+
+    ``table`` is what the sweep gave. The first chunk is perturbed again as in the sweep, so that the examples are
+    those that were scored. What user code raises costs a gallery, with a warning, but never a result.
+    """
+    chunk = sweep.examples.take(sweep.first_chunk)
+    galleries: dict[str, Gallery] = {}
+    for test in sweep.tests:
+        if test.name not in names or not can_be_shown(chunk.form):
+            continue
+        try:
+            galleries[test.name] = _make(sweep, survey, table, test, chunk)
+        except Exception as error:
+            text = f"sensie: there is no gallery of {test.name!r}: {type(error).__name__}: {error}"
+            warnings.warn(text, UserWarning, stacklevel=2)
+    return galleries
+
+
+def can_be_shown(form: Form) -> bool:
+    """Whether inputs of this form are images, series of at most two axes, tables or texts."""
+    if form.kind == "series":
+        return len(form.shape or ()) in (1, 2)
+    return form.kind in FRAMES or form.layout is not None
+
+
+def _make(sweep: Sweep, survey: Survey, table: ScoreTable, test: SweepTest, chunk: Examples) -> Gallery:
+    slots = choose_magnitudes(test)
+    truth = sweep.targets.values[sweep.first_chunk]
+    count = min(MOST_EXAMPLES[chunk.form.kind], len(chunk))
+    touched: Flags | None = None
+    if chunk.form.kind in FRAMES:
+        versions = _versions(test, chunk, sweep.seed, slots, slice(None))
+        touched = _touched(versions)
+        picked = pick(truth, count, _continuous(sweep.targets), touched)
+        columns = _columns_to_show(versions, picked, chunk.form)
+        few = {index: rows(version, picked) for index, version in versions.items()}
+    else:
+        picked, columns = pick(truth, count, _continuous(sweep.targets)), ()
+        few = _versions(test, chunk, sweep.seed, slots, picked)
+    inputs = tuple(few[index] for _, index in slots)
+    scores = _scores(table, test, slots, picked)
+    answers, repeated = _answers(sweep, chunk.take(picked), slots, inputs, truth[picked], scores)
+    return Gallery(
+        test=test.name,
+        magnitudes=tuple(magnitude for magnitude, _ in slots),
+        clean=[index for _, index in slots].index(None),
+        tested=len(test.magnitudes) + 1,
+        form=chunk.form,
+        inputs=inputs,
+        pictures=_pictures(inputs, chunk.form, survey),
+        columns=columns,
+        ids=tuple(chunk.ids[picked].tolist()),
+        truths=_truths(sweep.targets, picked),
+        answers=answers,
+        labels=sweep.targets.classes is not None,
+        scores=scores,
+        touched=None if touched is None else (int(touched.sum()), len(touched)),
+        repeated=repeated,
+    )
+
+
+# --- which magnitudes and examples ---------------------------------------------------------------------------
+
+Slot = tuple["float | None", "int | None"]  # a magnitude, and which of the test's it is: None for the clean inputs
+
+
+def choose_magnitudes(test: SweepTest) -> list[Slot]:
+    """Choose at most 7 magnitudes in even steps through the test's, both ends and the clean inputs among them."""
+    neutral = test.perturbation.neutral
+    slots: list[Slot] = [(magnitude, index) for index, magnitude in enumerate(test.magnitudes)]
+    place = 0 if neutral is None else bisect(test.magnitudes, neutral)
+    slots.insert(place, (neutral, None))
+    return [slots[k] for k in evenly(len(slots), place)]
+
+
+def evenly(n: int, wanted: int) -> list[int]:
+    """Choose at most 7 of n positions in even steps: both ends, and the wanted one instead of its nearest."""
+    chosen = np.rint(np.linspace(0, n - 1, min(n, MOST_MAGNITUDES))).astype(int)
+    if wanted not in chosen:
+        chosen[1 + np.abs(chosen[1:-1] - wanted).argmin()] = wanted
+    return [int(position) for position in chosen]
+
+
+def pick(truth: NDArray[Any], count: int, continuous: bool, touched: Flags | None = None) -> NDArray[np.intp]:
+    """Pick ``count`` positions: the first examples of different classes, or spread over a number's quantiles.
+
+    Those that are ``touched`` by the perturbation, where that is known, come before all others.
+    """
+    if touched is not None and not touched.all():
+        moved, still = np.flatnonzero(touched), np.flatnonzero(~touched)
+        first = moved[pick(truth[moved], min(count, len(moved)), continuous)]
+        return np.concatenate([first, still[pick(truth[still], count - len(first), continuous)]])
+    if continuous:
+        places = ((np.arange(count) + 0.5) / max(1, count) * len(truth)).astype(np.intp)
+        return np.argsort(truth, kind="stable")[places]
+    codes = pd.Series(pd.factorize(pd.Series(truth))[0])
+    return np.argsort(codes.groupby(codes).cumcount().to_numpy(), kind="stable")[:count]
+
+
+def _continuous(targets: Targets) -> bool:
+    return targets.classes is None and targets.values.dtype.kind == "f"
+
+
+def _truths(targets: Targets, picked: NDArray[np.intp]) -> tuple[Any, ...]:
+    found = targets.values[picked].tolist()
+    return tuple(found if targets.classes is None else (targets.classes[number] for number in found))
+
+
+# --- their inputs, answers and scores ------------------------------------------------------------------------
+
+
+def _versions(
+    test: SweepTest, chunk: Examples, seed: int, slots: Sequence[Slot], keep: Any
+) -> dict[int | None, Inputs]:
+    """The kept rows of the chunk at each chosen magnitude, perturbed part by part, as the sweep does."""
+    kept = np.arange(len(chunk))[keep]
+    order = np.argsort(kept)
+    pieces: dict[int, list[Inputs]] = {index: [] for _, index in slots if index is not None}
+    for part in parts(chunk):
+        inside = kept[order][(kept[order] >= part.start) & (kept[order] < part.stop)] - part.start
+        versions = perturbed(test, chunk.take(part), (0, part.start), seed) if len(inside) else ()
+        for index, values in enumerate(versions):
+            if index in pieces:
+                values = values if isinstance(values, pd.DataFrame) else np.asarray(values)
+                pieces[index].append(fresh_copy(rows(values, inside)))
+    back = np.argsort(order)
+    found: dict[int | None, Inputs] = {index: rows(concat(piece), back) for index, piece in pieces.items()}
+    return {None: chunk.form.decode(rows(chunk.inputs, keep)), **found}
+
+
+def _scores(table: ScoreTable, test: SweepTest, slots: Sequence[Slot], picked: NDArray[np.intp]) -> NDArray[np.float64]:
+    names = [CLEAN if index is None else score_column(test.slug, index) for _, index in slots]
+    first = next(table.blocks(names))  # no block is smaller than a chunk
+    return np.stack([first[name][picked] for name in names])
+
+
+def _answers(
+    sweep: Sweep,
+    few: Examples,
+    slots: Sequence[Slot],
+    inputs: Sequence[Inputs],
+    truth: NDArray[Any],
+    scores: NDArray[np.float64],
+) -> tuple[tuple[tuple[Any, ...], ...] | None, bool]:
+    """What the model answers, per magnitude, and whether that scores as it did in the test."""
+    if sweep.scorer.kind == "custom":  # its answers have no name, and its score may need all examples
+        return None, True
+    batches = [
+        fresh_copy(few.inputs) if index is None else few.form.encode(fresh_copy(values), few.inputs)
+        for (_, index), values in zip(slots, inputs, strict=True)
+    ]
+    predictions = predict_in_calls(sweep.model, concat(batches), sweep.batch_size)
+    found, m = sweep.scorer.answers(predictions), len(few)
+    again = sweep.scorer(predictions, np.tile(truth, len(slots))).reshape(scores.shape)
+    same = np.allclose(again, scores, rtol=0.01, atol=0.001, equal_nan=True)  # a model may round by batch
+    return tuple(tuple(found[k * m : (k + 1) * m]) for k in range(len(slots))), same
+
+
+def _pictures(inputs: Sequence[Inputs], form: Form, survey: Survey) -> tuple[NDArray[Any], ...]:
+    """Images as pixels in [0, 1]: of 1 and 3 channels as they are, else the mean over channels."""
+    if form.kind != "tensor":
+        return ()
+    value_range, tensor = survey.value_range, survey.tensor
+    if tensor is not None and value_range == ValueRange() and (tensor.lo < -ROUNDING or tensor.hi > 1 + ROUNDING):
+        width = (tensor.hi - tensor.lo) or 1.0  # the range is not known: that of the data
+        value_range = ValueRange((1 / width,), (-tensor.lo / width,))
+    found = []
+    for batch in inputs:
+        array = np.asarray(batch)
+        pixels = np.nan_to_num(PixelCodec.of(array, form.layout, value_range).decode(array))
+        shown = pixels if pixels.shape[-1] == 3 else pixels.mean(axis=-1)
+        found.append(np.clip(shown, 0, 1).astype(np.float32))
+    return tuple(found)
+
+
+# --- what changes in frames and texts ------------------------------------------------------------------------
+
+
+def _series(batch: Inputs, column: Any) -> pd.Series[Any]:
+    return batch[column] if isinstance(batch, pd.DataFrame) else pd.Series(batch)
+
+
+def _names(batch: Inputs) -> list[Any]:
+    return list(batch.columns) if isinstance(batch, pd.DataFrame) else [None]
+
+
+def differing(before: pd.Series[Any], after: pd.Series[Any]) -> Flags:
+    """Which cells (n,) differ; two missing ones do not."""
+    numeric = pd.api.types.is_numeric_dtype
+    if numeric(before.dtype) and numeric(after.dtype):
+        a, b = (column.to_numpy(dtype=np.float64, na_value=np.nan) for column in (before, after))
+        return np.asarray((a != b) & ~(np.isnan(a) & np.isnan(b)))
+    empty = before.isna().to_numpy() | after.isna().to_numpy()
+    both = before.isna().to_numpy() & after.isna().to_numpy()
+    texts = np.array([str(a) != str(b) for a, b in zip(before, after, strict=True)], dtype=np.bool_)
+    return np.where(empty, ~both, texts)
+
+
+def _touched(versions: Mapping[int | None, Inputs]) -> Flags:
+    """Which examples any of the magnitudes changes."""
+    clean = versions[None]
+    found = [
+        differing(_series(clean, name), _series(version, name))
+        for version in versions.values()
+        for name in _names(clean)
+    ]
+    return np.asarray(np.any(found, axis=0))
+
+
+def _columns_to_show(versions: Mapping[int | None, Inputs], picked: NDArray[np.intp], form: Form) -> tuple[Any, ...]:
+    """The columns that change most in the picked examples, in the frame's order: 8 of a table, one of texts."""
+    clean = versions[None]
+    most = MOST_COLUMNS if form.kind == "tabular" else 1
+    moved = [_movement(versions, name, picked) for name in _names(clean)]
+    chosen = np.argsort(-np.round(moved, 6), kind="stable")[:most]
+    return tuple(_names(clean)[position] for position in sorted(chosen))
+
+
+def _movement(versions: Mapping[int | None, Inputs], name: Any, picked: NDArray[np.intp]) -> float:
+    """How far a column moves, in its SDs in the chunk; a cell that is no number, or gets lost, moves by 1."""
+    before = _series(versions[None], name)
+    sd, total = _spread(before), 0.0
+    for version in versions.values():
+        after = _series(version, name)
+        changed = differing(before, after).astype(np.float64)
+        if sd:
+            steps = np.abs(_numbers(after) - _numbers(before)) / sd
+            changed = np.where(np.isfinite(steps), np.minimum(steps, 10), changed)
+        total += float(changed[picked].sum())
+    return total
+
+
+def _spread(column: pd.Series[Any]) -> float:
+    values = _numbers(column)
+    values = values[np.isfinite(values)]
+    return float(values.std()) if len(values) else 0.0
+
+
+def _numbers(column: pd.Series[Any]) -> NDArray[np.float64]:
+    measured = column_kind(column) in ("numeric", "integer", "datetime")
+    return as_numbers(column) if measured else np.full(len(column), np.nan)

@@ -1,0 +1,304 @@
+"""The plan: recipe + examples → the properties and sweep tests to run; everything wrong is refused here."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mlflow_sensie import properties as property_library
+from mlflow_sensie.data.examples import Examples
+from mlflow_sensie.data.property_data import PredictedProperty, PropertyData, to_property
+from mlflow_sensie.data.sources import read_csv
+from mlflow_sensie.data.survey import Survey, find_value_range, in_chunks, summarise_tensor, take_survey
+from mlflow_sensie.errors import DataError, RecipeError
+from mlflow_sensie.evaluation.array_columns import InColumns, array_columns, only_array_column
+from mlflow_sensie.evaluation.roles import Roles, find_roles
+from mlflow_sensie.evaluation.sweep import SweepTest
+from mlflow_sensie.inference import Ranks, bin_edges, merge_rare, property_span
+from mlflow_sensie.inference.ranges import points_within
+from mlflow_sensie.inference.sides import Sweep as InferenceSweep
+from mlflow_sensie.perturbations import BUILT_IN
+from mlflow_sensie.perturbations.base import FunctionPerturbation, Perturbation
+from mlflow_sensie.plugins import find
+from mlflow_sensie.recipe.model import PerturbationSpec, PropertySpec, Recipe, slug
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be run: the survey it rests on, the properties, and the perturbation tests.
+
+    ``predicted`` are the properties of the model's own predictions; ``roles`` the weights, clusters and slices.
+    """
+
+    survey: Survey
+    properties: tuple[PropertyData, ...]
+    predicted: tuple[PredictedProperty, ...]
+    tests: tuple[SweepTest, ...]
+    roles: Roles
+
+
+def make_plan(recipe: Recipe, examples: Examples) -> Plan:
+    """Settle every test of the recipe for these examples.
+
+    Raises:
+        RecipeError: a name is not known, a perturbation does not fit the kind of input, or a magnitude its range.
+        DataError: a property is not there, constant, or of the wrong length.
+    """
+    survey, unknown_range = _survey(examples, recipe)
+    tests = tuple(_plan_perturbation(spec, examples, recipe, survey, unknown_range) for spec in recipe.perturbations)
+    found = [_plan_property(spec, examples, recipe, survey, unknown_range) for spec in recipe.properties]
+    return Plan(
+        survey,
+        tuple(each for each in found if isinstance(each, PropertyData)),
+        tuple(each for each in found if isinstance(each, PredictedProperty)),
+        tests,
+        find_roles(recipe, examples),
+    )
+
+
+def _survey(examples: Examples, recipe: Recipe) -> tuple[Survey, bool]:
+    """The survey, and whether these are images whose pixel range nobody knows."""
+    kind = examples.form.kind
+    tensor = summarise_tensor(examples) if kind in ("tensor", "series") else None
+    range_ = find_value_range(examples, recipe.value_range, tensor) if kind == "tensor" else None
+    return take_survey(examples, range_, tensor), kind == "tensor" and range_ is None
+
+
+# --- perturbations -----------------------------------------------------------------------------------------
+
+
+def _plan_perturbation(
+    spec: PerturbationSpec, examples: Examples, recipe: Recipe, survey: Survey, unknown_range: bool
+) -> SweepTest:
+    where = f"perturbation {spec.name!r}"
+    target = _find_perturbation(spec)
+    if getattr(target, "kind", "any") in ("tensor", "series") and examples.form.kind == "tabular":
+        made = _in_columns(spec, target, examples, recipe, where)
+    else:
+        made = _make_perturbation(spec, target, where)
+        if made.kind not in ("any", examples.form.kind):
+            raise _misfit(spec, made, examples, where)
+        if made.kind == "tensor":
+            _refuse_unknown_range(unknown_range, where, survey)
+        made = made.bind(survey)
+    magnitudes = spec.magnitudes or tuple(sorted(made.default_magnitudes))
+    if not magnitudes:
+        raise RecipeError(f"{where}: a function has no default magnitudes; give 'magnitudes', at least two")
+    _check_magnitudes(magnitudes, made, where)
+    _check_range(spec, magnitudes, made, where)
+    return SweepTest(spec.name, slug(spec.name), made, tuple(p for p in magnitudes if p != made.neutral))
+
+
+def _in_columns(spec: PerturbationSpec, target: Any, examples: Examples, recipe: Recipe, where: str) -> Perturbation:
+    """A perturbation of images or series, in the columns of arrays that a table of several inputs has."""
+    params = dict(spec.params)
+    columns = params.pop("columns", None)
+    made = _make_perturbation(spec.model_copy(update={"params": params}), target, where)
+    parts = {}
+    for name, part in array_columns(examples, made.kind, recipe.layout, columns, where).items():
+        survey, unknown_range = _survey(part, recipe)
+        _refuse_unknown_range(unknown_range, where, survey)
+        parts[name] = (part.form, made.bind(survey))
+    if not parts:
+        raise _misfit(spec, made, examples, where)
+    return InColumns.of(parts)
+
+
+def _misfit(spec: PerturbationSpec, made: Perturbation, examples: Examples, where: str) -> RecipeError:
+    hint = "; give input_shape, the shape of one example" if made.kind in ("tensor", "series") else ""
+    works = f"{spec.apply!r} works on {made.kind} inputs"
+    return RecipeError(f"{where}: {works}, these are {examples.form.kind}{hint}")
+
+
+def _find_perturbation(spec: PerturbationSpec) -> Any:
+    if not isinstance(spec.apply, str):
+        return spec.apply
+    return find(spec.apply, BUILT_IN, "mlflow_sensie.perturbations", "perturbation")
+
+
+def _make_perturbation(spec: PerturbationSpec, target: Any, where: str) -> Perturbation:
+    try:
+        if isinstance(target, type) and issubclass(target, Perturbation):
+            target = target(**spec.params)
+        elif not isinstance(target, Perturbation):
+            function = functools.partial(target, **spec.params) if spec.params else target
+            return FunctionPerturbation(function, neutral=spec.neutral)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"{where}: {spec.apply!r} does not take params {dict(spec.params)}: {error}") from error
+    if spec.neutral is not None and spec.neutral != target.neutral:
+        raise RecipeError(f"{where}: the neutral of {spec.apply!r} is {target.neutral:g}; {spec.neutral:g} came")
+    found: Perturbation = target
+    return found
+
+
+def _check_magnitudes(magnitudes: tuple[float, ...], made: Perturbation, where: str) -> None:
+    low, high = made.limits
+    outside = [p for p in magnitudes if not low <= p <= high or (made.log_distance and p <= 0)]
+    if outside:
+        allowed = f"{low:g} to {high:g}" + (", above 0" if made.log_distance else "")
+        raise RecipeError(f"{where}: magnitude {outside[0]:g} is outside what is allowed ({allowed} {made.unit})")
+
+
+def _check_range(spec: PerturbationSpec, magnitudes: tuple[float, ...], made: Perturbation, where: str) -> None:
+    if spec.fit_range is None or spec.fit_range == "auto":
+        return
+    tested = tuple(sorted(p for p in magnitudes if p != made.neutral))
+    sides = InferenceSweep.of(tested, made.neutral, made.log_distance).sides
+    if not any(len(points_within(side, spec.fit_range)) >= 2 for side in sides):
+        points = ", ".join(f"{p:g}" for p in sorted({*tested, *([made.neutral] if made.neutral is not None else [])}))
+        low, high = spec.fit_range
+        raise RecipeError(f"{where}: fit_range [{low:g}, {high:g}] holds fewer than two points of a side ({points})")
+
+
+def _refuse_unknown_range(unknown: bool, where: str, survey: Survey) -> None:
+    if unknown and survey.tensor is not None:
+        found = f"the inputs run from {survey.tensor.lo:.4g} to {survey.tensor.hi:.4g}"
+        raise DataError(
+            f"{where}: {found}, which tells no pixel range; "
+            "say value_range: [lo, hi], or {mean: …, std: …} of a normalised input"
+        )
+
+
+# --- properties --------------------------------------------------------------------------------------------
+
+
+def _plan_property(
+    spec: PropertySpec, examples: Examples, recipe: Recipe, survey: Survey, unknown_range: bool
+) -> PropertyData | PredictedProperty:
+    def settle(column: pd.Series[Any], unit: str) -> PropertyData:
+        found = to_property(spec.name, slug(spec.name), column, unit, functools.partial(_cut, spec), merge_rare)
+        if spec.rank and found.levels is not None:
+            raise DataError(f"{where}: rank: true needs numbers or dates; its values are {_some(found.levels)}")
+        return replace(found, ranks=Ranks.of(found.values) if spec.rank else None)
+
+    where = f"property {spec.name!r}"
+    if isinstance(spec.of, str) and (column := examples.column(spec.of)) is not None:
+        return settle(column.reset_index(drop=True), "")
+    target = _find_property(spec, examples, where)
+    if getattr(target, "kind", "any") in ("tensor", "series") and examples.form.kind == "tabular":
+        examples = only_array_column(examples, target.kind, recipe.layout, where)
+        survey, unknown_range = _survey(examples, recipe)
+    function = _bound(target, spec, examples, survey, unknown_range, where)
+    unit = str(getattr(function, "unit", ""))
+    if getattr(function, "needs", "inputs") == "probabilities":
+        return PredictedProperty(spec.name, slug(spec.name), function, lambda column: settle(column, unit))
+    return settle(_measure(function, examples, where), unit)
+
+
+def _some(levels: tuple[str, ...]) -> str:
+    return ", ".join(map(repr, levels[:3])) + (", …" if len(levels) > 3 else "")
+
+
+def _cut(spec: PropertySpec, present: NDArray[np.float64]) -> dict[str, Any]:
+    bins = ("uniform", spec.bins["uniform"]) if isinstance(spec.bins, Mapping) else spec.bins
+    edges, unique = bin_edges(present, bins)
+    return {
+        "span": property_span(present),
+        "edges": None if edges is None else tuple(edges.tolist()),
+        "unique": None if unique is None else tuple(unique.tolist()),
+    }
+
+
+def _find_property(spec: PropertySpec, examples: Examples, where: str) -> Any:
+    """The function that measures a property: a built-in, an entry point, ``module:function``, or the user's own."""
+    target: Any = spec.of
+    if isinstance(target, str):
+        try:
+            target = find(target, property_library.BUILT_IN, "mlflow_sensie.properties", "property")
+        except RecipeError as error:
+            columns = ", ".join(examples.column_names()[:20]) or "none"
+            raise RecipeError(f"{where}: no column {spec.of!r} (columns: {columns}) and {error}") from error
+    return target() if isinstance(target, type) else target
+
+
+def _bound(
+    target: Any, spec: PropertySpec, examples: Examples, survey: Survey, unknown_range: bool, where: str
+) -> Callable[[Any], Any]:
+    """The function with what it asks of the whole data, if it fits the kind of input."""
+    if getattr(target, "kind", "any") not in ("any", examples.form.kind):
+        raise RecipeError(f"{where}: {spec.of!r} works on {target.kind} inputs, these are {examples.form.kind}")
+    if getattr(target, "kind", None) == "tensor":
+        _refuse_unknown_range(unknown_range, where, survey)
+    bound: Callable[[Any], Any] = target.bind(survey) if hasattr(target, "bind") else target
+    return bound
+
+
+def _measure(function: Callable[[Any], Any], examples: Examples, where: str) -> pd.Series[Any]:
+    parts: list[pd.Series[Any]] = []
+    for inputs in in_chunks(examples):
+        try:
+            found = pd.Series(np.asarray(function(inputs)))
+        except Exception as error:
+            raise DataError(
+                f"{where}: the function failed on {len(inputs)} examples: {type(error).__name__}: {error}"
+            ) from error
+        if len(found) != len(inputs):
+            raise DataError(f"{where}: the function returned {len(found)} values for {len(inputs)} examples")
+        parts.append(found)
+    return pd.concat(parts, ignore_index=True)
+
+
+def read_property_table(table: Any) -> tuple[pd.DataFrame, str | None]:
+    """Return the property table as a frame, and the key column that aligns it (``None``: by position).
+
+    Raises:
+        RecipeError: it is no frame, dict of columns, CSV or Parquet path, or ``{path, key}``.
+    """
+    key = None
+    if isinstance(table, Mapping) and set(table) == {"path", "key"}:
+        table, key = table["path"], table["key"]
+    if isinstance(table, str | Path):
+        path = Path(table)
+        if not path.is_file():
+            raise RecipeError(f"property_table: there is no file {path}")
+        if path.suffix not in (".csv", ".parquet"):
+            raise RecipeError(f"property_table: a .csv or .parquet file is read; {path.name} came")
+        table = read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    if isinstance(table, Mapping):
+        try:
+            table = pd.DataFrame(dict(table))
+        except ValueError as error:
+            raise RecipeError(f"property_table: its columns make no table: {error}") from error
+    if not isinstance(table, pd.DataFrame):
+        raise RecipeError(f"property_table: a frame, dict, path or {{path, key}} is read; {type(table).__name__} came")
+    return table, key
+
+
+def align_by_key(table: pd.DataFrame, key: str, keys: pd.Series[Any] | None) -> pd.DataFrame:
+    """Return the rows of ``table`` in the order of ``keys``; examples that it does not hold get missing values.
+
+    Raises:
+        DataError: the key column is missing on a side, or not unique in the table.
+    """
+    if key not in table or keys is None:
+        side = "the property table" if key not in table else "the data"
+        raise DataError(f"property_table: the key column {key!r} is not in {side}")
+    if table[key].duplicated().any():
+        repeated = table[key][table[key].duplicated()].tolist()
+        raise DataError(f"property_table: the key {key!r} is not unique ({repeated[0]!r} twice)")
+    found = table.set_index(key).reindex(keys.to_numpy()).reset_index(drop=True)
+    if not keys.isin(table[key]).any():
+        ours, theirs = keys.tolist()[0], table[key].tolist()[:1]
+        raise DataError(f"property_table: none of its keys is in the data; {key!r} is {theirs} there, {ours!r} here")
+    return found
+
+
+def stratified_sample(targets: NDArray[Any], size: int, seed: int) -> NDArray[np.intp]:
+    """Return ``size`` positions, ascending: a seeded systematic sample of the examples ordered by target.
+
+    Each class (or range of a regressor's targets) gets its share to within one example.
+    """
+    n = len(targets)
+    rng = np.random.default_rng([seed, 0x5A])
+    texts = targets.dtype.kind in "OUS"  # of whatever dtype, so that the sample does not depend on that
+    codes = pd.factorize(targets, sort=False)[0] if texts else np.unique(targets, return_inverse=True)[1]
+    order = np.lexsort((rng.random(n), codes))
+    steps = np.floor((np.arange(size) + rng.random()) * n / size).astype(np.intp)
+    return np.sort(order[np.minimum(steps, n - 1)])

@@ -1,0 +1,116 @@
+"""When a sweep may stop asking: the order of the examples, the looks at what was found, and the time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlflow_sensie.data.examples import CHUNK
+
+if TYPE_CHECKING:
+    from mlflow_sensie.evaluation.sweep import Sweep, SweepTest
+    from mlflow_sensie.scores import Scores
+    from mlflow_sensie.scoring import Targets
+
+FIRST_LOOK = 64
+GROUPS = 10  # of a regressor's targets, by quantile
+MOST_VALUES = 100  # numbers of more different values than this are no classes
+
+Reason = Literal["all", "precision", "time_budget"]
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A test saw the first ``n`` examples of the order, and why no more."""
+
+    n: int
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """In which order the examples are asked, and when a test, or all of them, need no more.
+
+    ``order`` (n,) holds positions of the examples; without it they come as they are, all of them, in chunks of
+    256. ``precise`` tells of a test and the scores so far whether they are enough. ``seconds`` is the time
+    budget, by ``clock``.
+    """
+
+    order: NDArray[np.intp] | None = None
+    precise: Callable[[SweepTest, Scores], bool] | None = None
+    seconds: float | None = None
+    clock: Callable[[], float] = lambda: monotonic()
+
+    def chunks(self, n: int) -> Iterator[slice | NDArray[np.intp]]:
+        """Yield the positions of each chunk of ``n`` examples; in an order of their own, chunks end at looks."""
+        if self.order is None:
+            for start in range(0, n, CHUNK):
+                yield slice(start, min(start + CHUNK, n))
+            return
+        edges = [0, FIRST_LOOK, 2 * FIRST_LOOK, *range(CHUNK, n, CHUNK)]
+        for start, stop in pairwise([*(edge for edge in edges if edge < n), n]):
+            yield self.order[start:stop]
+
+    def looks(self, n: int) -> bool:
+        """Whether the scores are looked at after ``n`` examples: 64, 128, 256, 512, ..."""
+        times = n // FIRST_LOOK
+        return self.precise is not None and n == times * FIRST_LOOK and n > 0 and times & (times - 1) == 0
+
+
+def stratified_order(strata: NDArray[np.intp], seed: int) -> NDArray[np.intp]:
+    """Return all positions in a seeded random order in which every stratum is spread evenly.
+
+    ``strata`` (n,) are codes from 0. Any example is as likely as any other to be among the first m, and each
+    stratum has its share of them, to within about one example.
+    """
+    rng = np.random.default_rng([seed, 0x0D])
+    sizes = np.bincount(strata)
+    shuffled = rng.permutation(len(strata))
+    by_stratum = shuffled[np.argsort(strata[shuffled], kind="stable")]
+    codes = strata[by_stratum]
+    ranks = np.arange(len(strata)) - (np.cumsum(sizes) - sizes)[codes]
+    places = (ranks + rng.random(len(sizes))[codes]) / sizes[codes]
+    return by_stratum[np.argsort(places, kind="stable")]
+
+
+def strata_of(targets: Targets) -> NDArray[np.intp]:
+    """Return what an order is stratified by, codes (n,): the classes, or ten quantile groups of numbers."""
+    values: NDArray[Any] = targets.values
+    if values.dtype == object:
+        return np.unique(values.astype(str), return_inverse=True)[1]
+    found, codes = np.unique(values, return_inverse=True)
+    if targets.classes is not None or values.dtype.kind not in "iuf" or len(found) <= MOST_VALUES:
+        return codes
+    ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable")
+    return np.asarray(ranks * GROUPS // len(values), dtype=np.intp)
+
+
+def saved(sweep: Sweep) -> str:
+    """Say how many predictions early stopping spared, and where it stopped; nothing where it did not."""
+    if not sweep.stopped:
+        return ""
+    share = f"{sweep.n_predictions:,} of {sweep.n_planned:,} predictions were made"
+    precise = _used(sweep, "precision")
+    return f"{share} ({sweep.n_predictions / sweep.n_planned:.0%})" + (
+        f"; precise enough: {precise}" if precise else ""
+    )
+
+
+def cut_short(sweep: Sweep) -> list[str]:
+    """Say what the time budget cut, if anything."""
+    cut, n = _used(sweep, "time_budget"), len(sweep.examples)
+    if sweep.done == n and not cut:
+        return []
+    over = f"the time budget of {sweep.stopping.seconds:g} s was over"
+    return [f"{over} after {sweep.done:,} of {n:,} examples, drawn at random{f'; tests cut: {cut}' if cut else ''}"]
+
+
+def _used(sweep: Sweep, reason: Reason) -> str:
+    stops = [(test.name, sweep.stopped[test.slug]) for test in sweep.tests if test.slug in sweep.stopped]
+    return ", ".join(f"{name!r} after {stop.n:,}" for name, stop in stops if stop.reason == reason)

@@ -1,0 +1,377 @@
+"""The sweep: the only loop over the model; chunk by chunk, perturb, predict, score, forget the inputs."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mlflow_sensie.data.examples import CHUNK, Examples, Inputs, concat, row_bytes, rows
+from mlflow_sensie.data.property_data import PredictedProperty, PropertyData
+from mlflow_sensie.errors import ModelError, TestFailure
+from mlflow_sensie.evaluation.progress import Progress
+from mlflow_sensie.evaluation.stopping import Reason, Stop, Stopping
+from mlflow_sensie.models.model import Model
+from mlflow_sensie.models.outputs import Predictions
+from mlflow_sensie.perturbations.base import Perturbation, fresh_copy
+from mlflow_sensie.scores import CLEAN, EXPECTED, ID, TARGET, ScoreTable, expected_column, property_column, score_column
+from mlflow_sensie.scoring import Scorer, Targets
+
+BATCH_BYTES = 32 * 2**20  # of inputs per predict call with batch_size "auto"
+PART_VALUES = 1 << 20  # of tensors perturbed at a time: what a processor's cache holds with draws and result
+LEAST_PART = 8
+
+
+@dataclass(frozen=True)
+class SweepTest:
+    """A perturbation test as the sweep runs it; ``magnitudes`` are ascending, without the neutral."""
+
+    name: str
+    slug: str
+    perturbation: Perturbation
+    magnitudes: tuple[float, ...]
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of its scores in the score table, one per magnitude."""
+        return [score_column(self.slug, index) for index in range(len(self.magnitudes))]
+
+    @property
+    def expected_columns(self) -> list[str]:
+        """The columns of the scores that the model itself announces, where these are followed."""
+        return [expected_column(self.slug, index) for index in range(len(self.magnitudes))]
+
+
+@dataclass
+class Sweep:
+    """A sweep under way: what it needs, and what it meets.
+
+    ``columns``, each (n,), go into the score table as they are. ``run`` gives the table; ``failures`` maps the
+    slug of a failed test to its error, and ``stopped`` that of one that did not see all examples to where and why
+    it stopped. ``done`` examples are behind it, and ``n_predictions`` rows were predicted for their scores. With
+    ``calibration`` the score that the model itself announces is kept at every magnitude.
+    """
+
+    model: Model
+    scorer: Scorer
+    targets: Targets
+    examples: Examples
+    tests: Sequence[SweepTest]
+    properties: Sequence[PropertyData] = ()
+    predicted: Sequence[PredictedProperty] = ()
+    batch_size: int | str = "auto"
+    seed: int = 0
+    missing: str = "fail"
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    stopping: Stopping = field(default_factory=Stopping)
+    calibration: bool = False
+    progress: Progress = field(default_factory=Progress)
+    failures: dict[str, TestFailure] = field(default_factory=dict)
+    stopped: dict[str, Stop] = field(default_factory=dict)
+    done: int = 0
+    n_predictions: int = 0
+    _deadline: float = np.inf
+    _place: str = ""
+
+    @property
+    def n_planned(self) -> int:
+        """How many rows the model predicts if no test stops early or fails."""
+        return len(self.examples) * (1 + sum(len(test.magnitudes) for test in self.tests))
+
+    @property
+    def first_chunk(self) -> slice | NDArray[np.intp]:
+        """The positions of the first chunk."""
+        return next(self.stopping.chunks(len(self.examples)))
+
+    def run(self) -> ScoreTable:
+        """Go through the examples and return their score table.
+
+        Raises:
+            ModelError: the model fails on the unperturbed examples; nothing can be said then.
+        """
+        table = ScoreTable()
+        batch = _Batch(self.model.predict, rows_per_call(self.examples.source, self.batch_size))
+        if self.stopping.seconds is not None:
+            self._deadline = self.stopping.clock() + self.stopping.seconds
+        for number, positions in enumerate(self.stopping.chunks(len(self.examples))):
+            if self._late():
+                break
+            table.append(self._chunk(number, positions, batch))
+            self.done = len(table)
+            self._look(table)
+            self.progress.chunk_done(self._left())
+        for test in self._running() if self.done < len(self.examples) else ():
+            self._stop(test, "time_budget")
+        table = self._without_failed(table) if self.failures else table
+        for test in self.tests:
+            if test.slug in self.stopped:
+                table.end(self._columns_of(test), self.stopped[test.slug].n)
+        return table
+
+    def reason(self, slug: str) -> Reason:
+        """Why a test saw no more examples than it did; property and class tests see all that have a clean score."""
+        if slug in self.stopped:
+            return self.stopped[slug].reason
+        return "all" if self.done == len(self.examples) else "time_budget"
+
+    def _columns_of(self, test: SweepTest) -> list[str]:
+        return [*test.columns, *(test.expected_columns if self.calibration else [])]
+
+    def _runs(self, test: SweepTest) -> bool:
+        return test.slug not in self.failures and test.slug not in self.stopped
+
+    def _running(self) -> list[SweepTest]:
+        return [test for test in self.tests if self._runs(test)]
+
+    def _left(self) -> int:
+        """How many predictions are still to come, if no other test stops."""
+        return (len(self.examples) - self.done) * (1 + sum(len(test.magnitudes) for test in self._running()))
+
+    def _late(self) -> bool:
+        """Whether the time is over; never in the first chunk, for there is to be a result."""
+        return self.done > 0 and self.stopping.clock() >= self._deadline
+
+    def _look(self, table: ScoreTable) -> None:
+        """Stop the tests that are precise enough, each for itself; the clean scores go on."""
+        precise = self.stopping.precise
+        if precise is None or not self.stopping.looks(self.done) or self.done == len(self.examples):
+            return
+        for test in self._running():
+            if precise(test, table):
+                self._stop(test, "precision")
+
+    def _stop(self, test: SweepTest, reason: Reason) -> None:
+        self.stopped[test.slug] = Stop(self.done, reason)
+
+    def _without_failed(self, table: ScoreTable) -> ScoreTable:
+        """Forget the scores that a test had before it failed: a part of the examples is no result."""
+        failed = [test for test in self.tests if test.slug in self.failures]
+        lost = [column for test in failed for column in self._columns_of(test)]
+        cleared = ScoreTable()
+        for block in table.blocks():
+            cleared.append({**block, **dict.fromkeys(lost, np.full(len(block[ID]), np.nan))})
+        return cleared
+
+    def _chunk(self, number: int, positions: slice | NDArray[np.intp], batch: _Batch) -> dict[str, NDArray[Any]]:
+        chunk = self.examples.take(positions)
+        self._place = _place(number, chunk, self.stopping.order is not None)
+        truth = self.targets.values[positions]
+        block: dict[str, NDArray[Any]] = {ID: chunk.ids, TARGET: truth}
+        for prop in self.properties:
+            block[property_column(prop.slug)] = prop.values[positions]
+        block |= {name: values[positions] for name, values in self.columns.items()}
+        scores: dict[str, NDArray[Any]] = {}
+        for piece, answer in batch.answers(self._pieces(chunk, number)):
+            self.n_predictions += len(piece.inputs)
+            self.progress.predicted(len(piece.inputs), piece.what)
+            for name, found in self._scored(piece, answer, truth[piece.rows]).items():
+                scores.setdefault(name, np.full(len(chunk), np.nan))[piece.rows] = found
+        measured = [EXPECTED, *(property_column(each.slug) for each in self.predicted)]
+        block |= {name: scores[name] for name in (CLEAN, *measured) if name in scores}
+        unknown = np.full(len(chunk), np.nan)
+        for test in self.tests:
+            block |= {name: scores[name] if self._runs(test) else unknown for name in self._columns_of(test)}
+        return block
+
+    def _pieces(self, chunk: Examples, number: int) -> Iterator[_Piece]:
+        """The clean inputs of a chunk, then every perturbed version of it; part by part."""
+        for part in parts(chunk):
+            some = chunk.take(part)
+            yield _Piece(CLEAN, None, None, part, fresh_copy(some.inputs))
+            for test in self.tests:
+                if self._runs(test):
+                    yield from self._perturbed(test, some, number, part)
+
+    def _perturbed(self, test: SweepTest, some: Examples, number: int, part: slice) -> Iterator[_Piece]:
+        """The versions of one test, until it fails: whatever user code raises fails this test alone."""
+        original = some.form.decode(some.inputs)
+        versions = perturbed(test, some, (number, part.start), self.seed)
+        for column, magnitude in zip(test.columns, test.magnitudes, strict=True):
+            if test.slug in self.failures:  # the model failed on a smaller magnitude meanwhile
+                return
+            if self._late():
+                self._stop(test, "time_budget")
+                return
+            try:
+                values = next(versions)
+                _check_perturbed(values, original, test.perturbation)
+                # A function may hand out one buffer again and again; what waits for the model must not change.
+                inputs = some.form.encode(fresh_copy(values), some.inputs)
+            except Exception as error:
+                self._fail(test, magnitude, error)
+                return
+            yield _Piece(column, test, magnitude, part, inputs)
+
+    def _scored(self, piece: _Piece, answer: Predictions | Exception, truth: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The columns that one answer gives; a failed perturbed piece fails its test, a clean one everything."""
+        try:
+            if isinstance(answer, Exception):
+                raise answer
+            found = self.scorer(answer, truth)
+            bad = int((~np.isfinite(found)).sum())
+            if bad and self.missing == "fail":
+                raise ModelError(f"the score is NaN or infinite for {bad} of {len(found)} examples")
+            if piece.test is None:
+                return {piece.column: found, **self._of_clean(answer)}
+            if self.calibration and (expected := self.scorer.expected(answer)) is not None:
+                names = dict(zip(piece.test.columns, piece.test.expected_columns, strict=True))
+                return {piece.column: found, names[piece.column]: expected}
+            return {piece.column: found}
+        except Exception as error:
+            if piece.test is None or piece.magnitude is None:
+                raise ModelError(f"the model failed on the unperturbed examples, {self._place}: {error}") from error
+            self._fail(piece.test, piece.magnitude, error)
+            return {}
+
+    def _of_clean(self, answer: Predictions) -> dict[str, NDArray[Any]]:
+        """What else is read off the unperturbed predictions: the expected score, and properties of them."""
+        expected = self.scorer.expected(answer)
+        found = {} if expected is None else {EXPECTED: expected}
+        if self.predicted and self.scorer.probabilities is not None:
+            probabilities = self.scorer.probabilities(answer)
+            found |= {property_column(each.slug): each.measure(probabilities) for each in self.predicted}
+        return found
+
+    def _fail(self, test: SweepTest, magnitude: float, error: Exception) -> None:
+        if test.slug not in self.failures:
+            text = f"test {test.name!r}, magnitude {magnitude:g}, {self._place}: {type(error).__name__}: {error}"
+            self.failures[test.slug] = TestFailure(text)
+            self.failures[test.slug].__cause__ = error
+
+
+def parts(chunk: Examples) -> list[slice]:
+    """Cut a chunk into what is perturbed together: all of it, but for large tensors as many as ``PART_VALUES`` are.
+
+    The cuts depend on nothing but the examples' shape, so neither do the draws.
+    """
+    n, shape = len(chunk), chunk.form.shape
+    size = CHUNK if shape is None else max(LEAST_PART, PART_VALUES // max(math.prod(shape), 1))
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def perturbed(test: SweepTest, some: Examples, place: tuple[int, int], seed: int) -> Iterator[Any]:
+    """Perturb a copy of a part of a chunk at each magnitude of a test.
+
+    ``place`` is the chunk's number and where in it the part starts, ``seed`` the recipe's. The draws depend on them
+    and the test, never on the magnitude.
+    """
+    state = np.random.SeedSequence([seed, zlib.crc32(test.slug.encode()), *place])
+    copy = some.form.decode(some.inputs)
+    yield from test.perturbation.along(copy, test.magnitudes, np.random.default_rng(state))
+
+
+def rows_per_call(inputs: Any, batch_size: int | str) -> int:
+    """Return how many rows to predict at a time: as said, or what fills ``BATCH_BYTES``."""
+    if isinstance(batch_size, int):
+        return batch_size
+    return int(np.clip(BATCH_BYTES // row_bytes(inputs), 16, 65_536))
+
+
+def predict_in_calls(model: Model, inputs: Any, batch_size: int | str) -> Predictions:
+    """Predict all of ``inputs``, a call's rows at a time."""
+    return _Batch(model.predict, rows_per_call(inputs, batch_size)).sliced(inputs)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A part of a chunk, these ``rows`` of it, at one magnitude (or clean), ready for the model."""
+
+    column: str
+    test: SweepTest | None
+    magnitude: float | None
+    rows: slice
+    inputs: Any
+
+    @property
+    def what(self) -> str:
+        return "clean" if self.test is None else f"{self.test.name} {self.magnitude:g}"
+
+
+@dataclass
+class _Batch:
+    """Packs pieces into predict calls of ``limit`` rows and hands each piece its own answer."""
+
+    predict: Callable[[Any], Predictions]
+    limit: int
+
+    def answers(self, pieces: Iterator[_Piece]) -> Iterator[tuple[_Piece, Predictions | Exception]]:
+        held: list[_Piece] = []
+        for piece in pieces:
+            held.append(piece)
+            if sum(len(each.inputs) for each in held) >= self.limit:
+                yield from self._flush(held)
+                held = []
+        yield from self._flush(held)
+
+    def _flush(self, held: list[_Piece]) -> Iterator[tuple[_Piece, Predictions | Exception]]:
+        if not held:
+            return
+        try:
+            together = self.sliced(concat([piece.inputs for piece in held]))
+        except Exception as error:
+            if len(held) == 1:
+                yield held[0], error
+                return
+            for piece in held:  # one of them is the culprit: ask again, one by one
+                yield from self._flush([piece])
+            return
+        start = 0
+        for piece in held:
+            stop = start + len(piece.inputs)
+            yield piece, replace(together, values=together.values[start:stop])
+            start = stop
+
+    def sliced(self, inputs: Any) -> Predictions:
+        """Predict in calls of at most ``limit`` rows, halved for good when memory runs out."""
+        answers: list[Predictions] = []
+        start = 0
+        while start < len(inputs):
+            try:
+                answers.append(self.predict(rows(inputs, slice(start, start + self.limit))))
+            except MemoryError:
+                if self.limit == 1:
+                    raise
+                self.limit = max(1, min(self.limit, len(inputs)) // 2)
+                continue
+            start += self.limit
+        return replace(answers[0], values=np.concatenate([each.values for each in answers]))
+
+
+def _place(number: int, chunk: Examples, shuffled: bool) -> str:
+    if shuffled:
+        some = ", ".join(map(str, chunk.ids[:3]))
+        return f"chunk {number} ({len(chunk)} examples in a shuffled order: {some}, ...)"
+    return f"chunk {number} (examples {number * CHUNK} to {number * CHUNK + CHUNK - 1})"
+
+
+def _check_perturbed(values: Any, before: Inputs, perturbation: Perturbation) -> None:
+    """Refuse what is no perturbed version of ``before``: another shape, other columns, or new NaN."""
+    if isinstance(before, pd.DataFrame):
+        if (
+            not isinstance(values, pd.DataFrame)
+            or list(values.columns) != list(before.columns)
+            or len(values) != len(before)
+        ):
+            came = list(values.columns) if isinstance(values, pd.DataFrame) else type(values).__name__
+            raise ValueError(f"it must return a frame of {len(before)} rows with the same columns; {came} came")
+        fresh = int((_bad_cells(values) & ~_bad_cells(before)).sum())
+    else:
+        if np.shape(values) != before.shape:
+            raise ValueError(f"it must keep the shape {before.shape}; {np.shape(values)} came")
+        fresh = int((~np.isfinite(values) & np.isfinite(before)).sum()) if np.asarray(values).dtype.kind == "f" else 0
+    if fresh and not getattr(perturbation, "makes_missing", False):
+        raise ValueError(f"it returned {fresh} values that are NaN or infinite where there were none")
+
+
+def _bad_cells(frame: pd.DataFrame) -> NDArray[np.bool_]:
+    bad = np.array(frame.isna())
+    floats = [i for i, dtype in enumerate(frame.dtypes) if isinstance(dtype, np.dtype) and dtype.kind == "f"]
+    if floats:
+        bad[:, floats] |= np.isinf(frame.iloc[:, floats].to_numpy())
+    return bad

@@ -1,0 +1,1 @@
+"""Whatever predicts, behind one call; what its answers mean."""

@@ -1,0 +1,92 @@
+"""Recorded predictions: what a model answered once, where no model is there to be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mlflow_sensie.data.examples import Examples
+from mlflow_sensie.data.form import Form
+from mlflow_sensie.data.sources import Data, as_source
+from mlflow_sensie.data.stored import Stored
+from mlflow_sensie.errors import DataError, ModelError, RecipeError
+from mlflow_sensie.models.model import Model
+from mlflow_sensie.recipe.model import Recipe
+
+SOURCE = "recorded predictions"
+
+
+def take_out(data: Data, recipe: Recipe) -> Data:
+    """Return the data with its predictions apart from the inputs: given as such, or in the recipe's columns.
+
+    Raises:
+        ModelError: there are no predictions.
+        DataError: a column is not there, or the number of predictions is not that of the examples.
+        RecipeError: something is asked that needs a model.
+    """
+    if recipe.perturbations:
+        raise RecipeError(
+            f"perturbation {recipe.perturbations[0].name!r} needs a model to ask; of recorded predictions (model=None) "
+            "there are property and class tests"
+        )
+    names = [recipe.predictions] if isinstance(recipe.predictions, str | int) else list(recipe.predictions or ())
+    if data.predictions is None and not names:
+        raise ModelError("no model came (model=None), and no predictions: pass a model, or predictions=…")
+    if data.predictions is not None and names:
+        raise RecipeError(f"predictions came twice: beside the data, and as {', '.join(map(str, names))} in the recipe")
+    found = data if not names else _without(data, [str(name) for name in names])
+    if len(found.predictions) != len(found.inputs):
+        raise DataError(f"{len(found.predictions)} predictions came for {len(found.inputs)} examples; they must agree")
+    return found
+
+
+def _without(data: Data, names: Sequence[str]) -> Data:
+    """Move columns of the inputs, or beside them, to the predictions."""
+    inputs, beside = as_source(data.inputs), data.properties
+    columns = {name: _column(inputs, beside, name) for name in names}
+    missing = [name for name, column in columns.items() if column is None]
+    if missing:
+        known = [*getattr(inputs, "names", getattr(inputs, "columns", ())), *(() if beside is None else beside)]
+        raise DataError(f"predictions: there is no column {missing[0]!r}; the columns are {', '.join(map(str, known))}")
+    if isinstance(inputs, Stored) and set(names) & set(inputs.names):
+        inputs = inputs.only([name for name in inputs.names if name not in names])
+    elif isinstance(inputs, pd.DataFrame):
+        inputs = inputs.drop(columns=[name for name in inputs.columns if str(name) in names])
+    rest = None if beside is None else beside.drop(columns=[name for name in beside if str(name) in names])
+    one = columns[names[0]] if len(names) == 1 else None
+    table = pd.DataFrame({name: np.asarray(column) for name, column in columns.items()})
+    return replace(data, inputs=inputs, properties=rest, predictions=table if one is None else one.to_numpy())
+
+
+def _column(inputs: Any, beside: pd.DataFrame | None, name: str) -> pd.Series[Any] | None:
+    if isinstance(inputs, Stored) and (found := inputs.column(name)) is not None:
+        return found
+    for frame in (inputs, beside):
+        if isinstance(frame, pd.DataFrame):
+            by_name = {str(key): key for key in frame.columns}
+            if name in by_name:
+                return frame[by_name[name]]
+    return None
+
+
+def as_model(predictions: Any, task: str | None) -> Model:
+    """Return a model of the examples' positions (n, 1), which answers what was predicted for them."""
+    table = predictions if isinstance(predictions, pd.DataFrame) else np.asarray(predictions)
+    if isinstance(table, np.ndarray) and table.dtype == object and len(table) and np.ndim(table[0]) == 1:
+        table = np.stack([np.asarray(row) for row in table])  # a column of probability vectors
+
+    def answer(positions: NDArray[Any]) -> Any:
+        rows = positions[:, 0].astype(np.intp)
+        return table.iloc[rows].reset_index(drop=True) if isinstance(table, pd.DataFrame) else table[rows]
+
+    return Model(answer, SOURCE, task=task, name=SOURCE)
+
+
+def as_asked(examples: Examples, positions: NDArray[np.intp]) -> Examples:
+    """Return the examples as such a model takes them: their positions among all that there are predictions of."""
+    return replace(examples, source=positions[:, None], form=Form("tabular", "array", names=("position",)))

@@ -1,0 +1,372 @@
+"""The recipe as pydantic models: its keys, their defaults, its digest and its YAML."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    Field,
+    StrictInt,
+    field_validator,
+    model_validator,
+)
+
+from mlflow_sensie.plugins import source_of
+from mlflow_sensie.recipe.engine import PriorsSpec, check_priors, with_engine_defaults
+from mlflow_sensie.recipe.rules import Gate
+from mlflow_sensie.recipe.values import AllowedDrop, FitRange, Precision, ScoreSpec, Seconds, Spec
+
+OVERVIEW = ("clean_score", "worst_mean_drop", "worst_effect_bound95", "worst_spread", "n_tests", "n_failed")
+RESERVED = frozenset({"class", "posterior", *OVERVIEW})
+
+# What changes no number: left out of the digest.
+WITHOUT_EFFECT = frozenset(
+    {"recipe", "batch_size", "on_error", "log_examples", "scores", "checkpoint", "prefix", "gate", "baseline"}
+)
+
+LogExamples = Literal["none", "ids", "full"]  # from the least to the most
+
+IN_MEMORY = "table sha256:"  # how a table that was given in memory stands in a recipe
+
+Bins = int | tuple[float, ...] | Mapping[Literal["uniform"], int] | Literal["none"]
+
+
+def slug(name: str) -> str:
+    """Return ``name`` as it stands in metric keys and file names.
+
+    ``[A-Za-z0-9_.-]``, at most 100 characters, no leading dot; six digits of the name's SHA-256 are
+    appended whenever something was lost, so that two names never share a slug by accident.
+    """
+    kept = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip(".")
+    if kept == name and len(name) <= 100:
+        return name
+    return f"{kept[:93].rstrip('_') or 'test'}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+
+
+class PropertySpec(Spec):
+    """One property: a column, a built-in, ``module:function``, or a function inputs → (n,)."""
+
+    name: str = Field(min_length=1)
+    of: str | Callable[..., Any]
+    bins: Bins = 20
+    rank: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_short_form(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value, "of": value}
+        if callable(value):
+            return {"name": _function_name(value), "of": value}
+        if isinstance(value, Mapping) and "of" not in value and "name" in value:
+            return {**value, "of": value["name"]}
+        if isinstance(value, Mapping) and "of" in value and "name" not in value:
+            return {**value, "name": _function_name(value["of"])}
+        return value
+
+    @field_validator("bins")
+    @classmethod
+    def _bins_make_sense(cls, value: Bins) -> Bins:
+        counts = [value] if isinstance(value, int) else list(value.values()) if isinstance(value, Mapping) else []
+        if any(count < 2 for count in counts):
+            raise ValueError(f"at least 2 bins are needed, {value!r} came")
+        if isinstance(value, tuple) and (len(value) < 3 or sorted(set(value)) != list(value)):
+            raise ValueError(f"edges must be at least three increasing numbers, {list(value)} came")
+        return value
+
+
+class PerturbationSpec(Spec):
+    """One perturbation test: what to apply and at which magnitudes."""
+
+    name: str = Field(min_length=1)
+    apply: str | Callable[..., Any]
+    magnitudes: tuple[float, ...] | None = None
+    neutral: float | None = None
+    params: Mapping[str, Any] = Field(default_factory=dict)
+    allowed_drop: AllowedDrop | None = None
+    fit_range: FitRange | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_short_form(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value, "apply": value}
+        if callable(value) and not isinstance(value, Mapping):
+            return {"name": _function_name(value), "apply": value}
+        if isinstance(value, Mapping) and "apply" not in value and "name" in value:
+            return {**value, "apply": value["name"]}
+        if isinstance(value, Mapping) and "apply" in value and "name" not in value:
+            return {**value, "name": _function_name(value["apply"])}
+        return value
+
+    @field_validator("magnitudes", mode="before")
+    @classmethod
+    def _from_range(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            if set(value) != {"start", "stop", "num"}:
+                raise ValueError(f"a range of magnitudes has the keys start, stop and num; {sorted(value)} came")
+            start, stop, num = value["start"], value["stop"], value["num"]
+            if not isinstance(num, int) or isinstance(num, bool) or num < 1:
+                raise ValueError(f"num must be a whole number above 0; {num!r} came")
+            if not all(isinstance(end, int | float) for end in (start, stop)):
+                raise ValueError(f"start and stop must be numbers; {start!r} and {stop!r} came")
+            steps = max(num - 1, 1)
+            value = [start + (stop - start) * i / steps for i in range(num)]
+        return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else value
+
+    @field_validator("magnitudes")
+    @classmethod
+    def _several_and_finite(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is None:
+            return None
+        if not all(math.isfinite(p) for p in value):
+            raise ValueError(f"magnitudes must be finite numbers; {list(value)} came")
+        distinct = tuple(sorted(set(value)))
+        if len(distinct) < 2:
+            raise ValueError(f"at least two different magnitudes are needed; {list(value)} came")
+        return distinct
+
+
+class SliceSpec(Spec):
+    """Subsets to report every test on: the levels or bins of a column, or the targets."""
+
+    column: str | None = None
+    bins: Bins | None = None
+    target: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_short_form(cls, value: Any) -> Any:
+        return {"column": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> SliceSpec:
+        if (self.column is None) != self.target:
+            raise ValueError("a column, {column: …, bins: …}, or {target: true}")
+        if self.bins == "none":
+            raise ValueError("bins: a number of bins, a list of edges or {uniform: k}")
+        return self
+
+
+class InferenceSpec(Spec):
+    """How sums become posteriors."""
+
+    engine: Literal["robust", "exact", "pymc"] = "robust"
+    rope: float = Field(default=0.02, ge=0)
+    fit_range: FitRange | None = None
+    polynomial: int | None = Field(default=None, ge=2, le=8)
+    family: bool = False
+    draws: int | None = Field(default=None, ge=100)
+    tune: int | None = Field(default=None, ge=100)
+    chains: int | None = Field(default=None, ge=2)
+    target_accept: float | None = Field(default=None, ge=0.5, lt=1)
+    priors: PriorsSpec | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_engine(cls, value: Any) -> Any:
+        return with_engine_defaults(value) if isinstance(value, Mapping) else value
+
+    @model_validator(mode="after")
+    def _priors_of_the_engine(self) -> InferenceSpec:
+        check_priors(self.engine, self.priors)
+        return self
+
+
+class Recipe(Spec):
+    """A whole recipe; the keys and their defaults are DESIGN.md's."""
+
+    recipe: str | None = None
+    kind: Literal["tensor", "tabular", "text", "series"] | None = None
+    input_shape: tuple[int, ...] | None = None
+    layout: Literal["NHWC", "NCHW", "NHW"] | None = None
+    value_range: tuple[float, float] | Mapping[Literal["mean", "std"], Any] | None = None
+    preprocess: str | Callable[..., Any] | None = None
+    score: ScoreSpec = None
+    output: Literal["auto", "probability", "logits", "log_proba", "labels", "score"] = "auto"
+    pos_label: Any = None
+    label_list: tuple[Any, ...] | None = None
+    predictions: str | StrictInt | tuple[str, ...] | None = None
+    properties: tuple[PropertySpec, ...] = ()
+    property_table: Any = None
+    perturbations: tuple[PerturbationSpec, ...] = ()
+    class_test: bool = False
+    slices: tuple[SliceSpec, ...] | None = None
+    weights: str | None = None
+    cluster: str | None = None
+    interactions: bool | tuple[tuple[str, str], ...] = False
+    calibration: bool = False
+    inference: InferenceSpec = InferenceSpec()
+    allowed_drop: AllowedDrop = 0.1
+    max_examples: int | None = Field(default=None, ge=2)
+    precision: Precision = None
+    time_budget: Seconds = None
+    batch_size: int | Literal["auto"] = "auto"
+    seed: int = Field(default=0, ge=0)
+    missing: Literal["fail", "drop"] = "fail"
+    on_error: Literal["raise", "record"] = "raise"
+    log_examples: LogExamples = "ids"
+    scores: bool = True
+    checkpoint: Any = None
+    prefix: str = ""
+    gate: Gate | None = None
+    baseline: str | None = Field(default=None, min_length=1)
+
+    @field_validator("prefix")
+    @classmethod
+    def _prefix_is_a_key(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*/?", value):
+            raise ValueError(f"a prefix is made of letters, digits, '_', '.', '-' and '/'; {value!r} came")
+        return f"{value.strip('/')}/" if value else ""
+
+    @field_validator("slices", mode="before")
+    @classmethod
+    def _slices_are_a_list(cls, value: Any) -> Any:
+        if value is False:
+            return ()
+        return (value,) if isinstance(value, str | Mapping) else value
+
+    @field_validator("slices")
+    @classmethod
+    def _slices_are_unique(cls, value: tuple[SliceSpec, ...] | None) -> tuple[SliceSpec, ...] | None:
+        columns = ["target" if spec.target else spec.column for spec in value or ()]
+        if len(set(columns)) < len(columns):
+            raise ValueError(f"each column once ('target' stands for the targets); {columns} came")
+        return value
+
+    @field_validator("batch_size")
+    @classmethod
+    def _positive(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and value < 1:
+            raise ValueError(f"batch_size is 'auto' or at least 1; {value} came")
+        return value
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Recipe:
+        names = [*(each.name for each in self.properties), *(each.name for each in self.perturbations)]
+        reserved = [name for name in names if slug(name) in RESERVED]
+        if reserved:
+            raise ValueError(f"the name {reserved[0]!r} is reserved; reserved are: {', '.join(sorted(RESERVED))}")
+        twice = [name for i, name in enumerate(names) if slug(name) in map(slug, names[:i])]
+        if twice:
+            raise ValueError(f"two tests are called {twice[0]!r}; give one of them another 'name'")
+        self._check_interactions()
+        if self.baseline is not None and self.gate is None:
+            raise ValueError("a baseline is there to be judged against: the recipe needs a gate")
+        return self
+
+    def _check_interactions(self) -> None:
+        known = {
+            "property": [each.name for each in self.properties],
+            "perturbation": [each.name for each in self.perturbations],
+        }
+        for pair in self.interactions if isinstance(self.interactions, tuple) else ():
+            for name, (kind, names) in zip(pair, known.items(), strict=True):
+                if name not in names:
+                    raise ValueError(f"interactions: [property, perturbation] by name; there is no {kind} {name!r}")
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The (property, perturbation) pairs whose interaction is asked for."""
+        if isinstance(self.interactions, tuple):
+            return list(self.interactions)
+        named = [(one.name, other.name) for other in self.perturbations for one in self.properties]
+        return named if self.interactions else []
+
+    @property
+    def n_tests(self) -> int:
+        """How many tests the recipe asks for."""
+        return len(self.properties) + len(self.perturbations) + int(self.class_test)
+
+    @property
+    def family(self) -> int:
+        """How many tests have intervals that are to hold together: all, or each by itself."""
+        return self.n_tests if self.inference.family else 1
+
+    def digest(self) -> str:
+        """SHA-256 (hex) over everything in the resolved recipe that changes numbers."""
+        plain = {key: value for key, value in self.to_plain(sources=True).items() if key not in WITHOUT_EFFECT}
+        return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()
+
+    def to_plain(self, *, sources: bool = False) -> dict[str, Any]:
+        """Return the recipe as JSON-like values; functions as ``module:name``, tables by their digest.
+
+        With ``sources`` a function stands as the SHA-256 of its source instead.
+        """
+        return _plain_fields(self, sources)
+
+    def to_yaml(self) -> str:
+        """Return the recipe as YAML, with a comment for each part that is not portable.
+
+        It stands by itself: where it came from is a comment, for that file may change or be gone.
+        """
+        plain = self.to_plain()
+        base = plain.pop("recipe", None)
+        notes = [f"# from the recipe {base}"] if base else []
+        notes += [f"# not portable: {text}" for text in _not_portable(self)]
+        return "\n".join([*notes, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)])
+
+
+def _function_name(value: Any) -> str:
+    return value if isinstance(value, str) else getattr(value, "__name__", type(value).__name__)
+
+
+def _plain_fields(part: BaseModel, sources: bool) -> dict[str, Any]:
+    values = {name: getattr(part, name) for name in type(part).model_fields}
+    present = {name: value for name, value in values.items() if value is not None}
+    return {n: (_plain_table if n == "property_table" else _plain)(value, sources) for n, value in present.items()}
+
+
+def _plain(value: Any, sources: bool) -> Any:
+    if isinstance(value, BaseModel):
+        return _plain_fields(value, sources)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, sources) for key, item in value.items()}
+    if hasattr(value, "to_dict") and hasattr(value, "columns"):  # a frame
+        return f"{IN_MEMORY}{_frame_digest(value)}"
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_plain(item, sources) for item in value]
+    if hasattr(value, "tolist"):  # numpy scalars and arrays
+        return value.tolist()
+    if callable(value):
+        name, source = source_of(value)
+        return f"sha256:{hashlib.sha256(source.encode()).hexdigest()}" if sources else name
+    return value if isinstance(value, str | int | float | bool) else str(value)
+
+
+def _plain_table(table: Any, sources: bool) -> Any:
+    """A property table by its digest; a file by its path, or with ``sources`` by its content."""
+    if isinstance(table, Mapping) and set(table) == {"path", "key"}:
+        return {"path": _plain_table(table["path"], sources), "key": str(table["key"])}
+    if isinstance(table, Mapping):
+        text = json.dumps(_plain(table, sources), sort_keys=True, default=str)
+        return f"{IN_MEMORY}{hashlib.sha256(text.encode()).hexdigest()}"
+    if isinstance(table, str | Path):
+        known = sources and Path(table).is_file()
+        return f"sha256:{hashlib.sha256(Path(table).read_bytes()).hexdigest()}" if known else str(table)
+    return _plain(table, sources)
+
+
+def _frame_digest(frame: Any) -> str:
+    import pandas as pd
+
+    hashed = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    return hashlib.sha256(repr(list(frame.columns)).encode() + hashed.tobytes()).hexdigest()
+
+
+def _not_portable(recipe: Recipe) -> list[str]:
+    named: list[tuple[str, Any]] = [("preprocess", recipe.preprocess), ("score", recipe.score)]
+    named += [(f"property {spec.name}", spec.of) for spec in recipe.properties]
+    named += [(f"perturbation {spec.name}", spec.apply) for spec in recipe.perturbations]
+    functions = [(what, value) for what, value in named if callable(value)]
+    notes = [f"{what} is the function {source_of(value)[0]}" for what, value in functions]
+    if str(_plain_table(recipe.property_table, False)).startswith(IN_MEMORY):
+        notes.append("property_table was given in memory")
+    return notes

@@ -1,0 +1,1 @@
+"""Results, comparisons and verdicts ↔ MLflow: runs, artifacts, tags, model versions."""
