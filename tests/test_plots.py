@@ -316,6 +316,11 @@ def test_a_tile_says_the_same_in_large_letters(name: str) -> None:
     if test.kind == "perturbation" and test.ok:
         (curve,) = labelled(tile.axes[0], "curve")
         assert list(curve.get_ydata()) == [y for y in test.fit.curve.score if y is not None]
+    if getattr(test.fit, "ranks", None) is not None:
+        ticks = dict(zip(tile.axes[0].get_xticks(), tile.axes[0].get_xticklabels(), strict=True))
+        values = [test.fit.ranks.value(np.array([share]))[0] for share in ticks]
+        write = words.date if name == "ranked dates" else words.number
+        assert len(ticks) >= 1 and [text.get_text() for text in ticks.values()] == [write(p) for p in values]
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -120,10 +120,9 @@ def _set_x_ticks(ax: Axes, test: TestResult, span: Span, more: Sequence[tuple[fl
 
 def _x_ticks(ax: Axes, test: TestResult, span: Span) -> tuple[list[float], list[str], str]:
     """Name the points themselves where they are few and have room, else round numbers."""
-    curve = test.fit.curve
-    points = sorted({p for p in curve.p if p is not None}) if curve is not None else []
+    points = _points_of(test)
     if isinstance(test.fit, PropertyFit) and test.fit.ranks is not None:
-        return _rank_ticks(ax, test, points)
+        return rank_ticks(ax, test)
     if test.unit == words.DAYS:
         return *tick.date_ticks(*span), ""
     if _log(test.fit):
@@ -137,9 +136,15 @@ def _x_ticks(ax: Axes, test: TestResult, span: Span) -> tuple[list[float], list[
     return ticks, *tick.tick_labels(ticks)
 
 
-def _rank_ticks(ax: Axes, test: TestResult, points: Sequence[float]) -> tuple[list[float], list[str], str]:
+def _points_of(test: TestResult) -> list[float]:
+    curve = test.fit.curve
+    return sorted({p for p in curve.p if p is not None}) if curve is not None else []
+
+
+def rank_ticks(ax: Axes, test: TestResult) -> tuple[list[float], list[str], str]:
     """Stand values of the property at their ranks: the points where they are few, else every tenth of the way."""
     ranks: RankAxis = test.fit.ranks
+    points = _points_of(test)
     values = np.array(points) if len(points) <= MOST_NAMED else ranks.value(np.linspace(0, 1, 11))
     write = words.date if test.unit == words.DAYS else words.number
     named = {float(ranks.share(p)): write(float(p)) for p in values}

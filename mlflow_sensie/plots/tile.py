@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlflow_sensie.inference import PerturbationFit
+from mlflow_sensie.inference import PerturbationFit, PropertyFit
 from mlflow_sensie.plots import canvas, curves, levels, marks, ticks, words
 from mlflow_sensie.plots.canvas import GREEN, GREY, INK, SKY
 from mlflow_sensie.plots.forest import headline
@@ -34,7 +34,8 @@ def draw_tile(result: Result, test: TestResult) -> Figure:
     if test.ok:
         ax = canvas.add_axes(figure, LEFT, BOTTOM, WIDTH - 0.14, TOP)
         (_levels if test.kind in ("category", "class") else _curve)(ax, result, test)
-        label = words.axis_name(test, canvas.size_of(ax)[0], canvas.LABEL)
+        note = "by rank" if getattr(test.fit, "ranks", None) is not None else ""
+        label = words.axis_name(test, canvas.size_of(ax)[0], canvas.LABEL, note)
         ax.set_xlabel(label, fontsize=canvas.LABEL, color=INK, labelpad=2)
     return canvas.finish(figure)
 
@@ -70,13 +71,16 @@ def _curve(ax: Axes, result: Result, test: TestResult) -> None:
 
 
 def _few_ticks(ax: Axes, test: TestResult, low: float, high: float) -> None:
-    if test.unit == words.DAYS:
+    if isinstance(test.fit, PropertyFit) and test.fit.ranks is not None:
+        places, texts, _ = curves.rank_ticks(ax, test)
+    elif test.unit == words.DAYS:
         places, texts = ticks.date_ticks(low, high, 3)
     else:
         places = ticks.nice_ticks(low, high, 4)
         texts, _ = ticks.tick_labels(places)
-    kept = canvas.roomy(ax, places, texts)
-    canvas.set_ticks(ax.xaxis, kept, [text for place, text in zip(places, texts, strict=True) if place in kept])
+    shown = {place: text for place, text in zip(places, texts, strict=True) if _fits(ax, place, text)}
+    kept = canvas.roomy(ax, list(shown), list(shown.values()))
+    canvas.set_ticks(ax.xaxis, kept, [shown[place] for place in kept])
 
 
 def _levels(ax: Axes, result: Result, test: TestResult) -> None:
