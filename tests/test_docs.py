@@ -88,3 +88,44 @@ def test_the_functions_of_the_page_on_extending_run() -> None:
     assert not result.failed
     assert result.tests["crop"].curve["score"].iloc[-1] < result.tests["crop"].curve["score"].iloc[0]
     np.testing.assert_allclose(result.tests["theirs"].curve["score"], result.tests["ours"].curve["score"], atol=1e-5)
+
+
+# --- the figures of the study ------------------------------------------------------------------------------
+
+
+def study() -> dict[str, list[dict[str, str]]]:
+    """The tables of docs/study.md by title, a dict per row."""
+    tables: dict[str, list[dict[str, str]]] = {}
+    for part in (ROOT / "docs/study.md").read_text(encoding="utf-8").split("### ")[1:]:
+        title, _, rest = part.partition("\n")
+        head, _, *rows = ([cell.strip() for cell in row.strip("| ").split(" | ")] for row in rest.split("\n") if row)
+        tables[title] = [dict(zip(head, row, strict=False)) for row in rows]
+    return tables
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "methods", "smallest"),
+    [
+        ("Property test: slope", "coverage 95", ["robust"], 0.93),
+        ("Perturbation test", "coverage 95", ["slope, robust", "mean drop"], 0.93),
+        ("Slope on the rank", "coverage 95", ["rank"], 0.93),
+        ("Weights and clusters: effect", "coverage 95", ["robust"], 0.929),  # 12 clusters, flagged
+        ("Holds until", "coverage of lo95", ["holds until"], 0.93),
+        ("Stopping early", "effect 95", ["precision"], 0.93),
+        ("Stopping early", "mean drop 95", ["precision"], 0.93),
+        ("Two models: band of the curves", "band", ["curve"], 0.93),
+    ],
+)
+def test_the_statistics_page_quotes_the_lowest_of_the_study(
+    table: str, column: str, methods: list[str], smallest: float
+) -> None:
+    rows = [row for row in study()[table] if row["method"] in methods and int(row["N"]) >= 60]
+    lowest = min(float(row[column]) for row in rows)
+    assert lowest >= smallest
+    assert f"{lowest:.3f}".removeprefix("0") in (ROOT / "docs/statistics.md").read_text(encoding="utf-8")
+
+
+def test_no_spread_of_nothing_is_called_sensitive_too_often() -> None:
+    highest = max(float(row["sensitive"]) for row in study()["Spread, no difference: false alarms"])
+    assert highest <= 0.05
+    assert f"highest {highest:.3f}".replace("0.", ".") in (ROOT / "docs/statistics.md").read_text(encoding="utf-8")
