@@ -10,10 +10,9 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, PrivateAttr, TypeAdapter, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
-from mlflow_sensie.evaluation.several import Several
-from mlflow_sensie.evaluation.stopping import Reason
 from mlflow_sensie.inference import CategoryFit, Curve, Guarded, Interval, PerturbationFit, PropertyFit
 from mlflow_sensie.inference.nuts import Sampling
+from mlflow_sensie.several import Several
 from mlflow_sensie.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ PlotKind = Literal["auto", "overview", "curve", "categories", "slices", "gallery
 T = TypeVar("T")
 
 Kind = Literal["property", "perturbation", "category", "class"]
+Reason = Literal["all", "precision", "time_budget"]  # why a test saw no more examples than it did
 Fit = PropertyFit | PerturbationFit | CategoryFit
 _FITS: Mapping[str, TypeAdapter[Any]] = MappingProxyType(
     {

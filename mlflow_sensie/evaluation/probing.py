@@ -24,7 +24,6 @@ from mlflow_sensie.evaluation.plan import Plan
 from mlflow_sensie.evaluation.progress import Bar
 from mlflow_sensie.evaluation.roles import Roles, target_slices
 from mlflow_sensie.evaluation.settling import Settled, settle
-from mlflow_sensie.evaluation.several import several
 from mlflow_sensie.evaluation.slicing import infer_interactions, infer_slices
 from mlflow_sensie.evaluation.stopping import Stopping, cut_short, saved, strata_of, stratified_order
 from mlflow_sensie.evaluation.sweep import Sweep, predict_in_calls
@@ -36,6 +35,7 @@ from mlflow_sensie.recipe.reading import capped_log_examples, load_recipe
 from mlflow_sensie.result import Interaction, Result, ScoreInfo, SliceColumn, TestResult
 from mlflow_sensie.scores import ScoreTable
 from mlflow_sensie.scoring import REGRESSION, Scorer, Targets, settle_scorer
+from mlflow_sensie.several import several
 
 
 def probe(

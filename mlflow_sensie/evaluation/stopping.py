@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +15,13 @@ from mlflow_sensie.data.examples import CHUNK
 
 if TYPE_CHECKING:
     from mlflow_sensie.evaluation.sweep import Sweep, SweepTest
+    from mlflow_sensie.result import Reason
     from mlflow_sensie.scores import Scores
     from mlflow_sensie.scoring import Targets
 
 FIRST_LOOK = 64
 GROUPS = 10  # of a regressor's targets, by quantile
 MOST_VALUES = 100  # numbers of more different values than this are no classes
-
-Reason = Literal["all", "precision", "time_budget"]
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,11 @@ from mlflow_sensie.data.examples import CHUNK, Examples, Inputs, concat, row_byt
 from mlflow_sensie.data.property_data import PredictedProperty, PropertyData
 from mlflow_sensie.errors import ModelError, TestFailure
 from mlflow_sensie.evaluation.progress import Progress
-from mlflow_sensie.evaluation.stopping import Reason, Stop, Stopping
+from mlflow_sensie.evaluation.stopping import Stop, Stopping
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.models.outputs import Predictions
 from mlflow_sensie.perturbations.base import Perturbation, fresh_copy
+from mlflow_sensie.result import Reason
 from mlflow_sensie.scores import CLEAN, EXPECTED, ID, TARGET, ScoreTable, expected_column, property_column, score_column
 from mlflow_sensie.scoring import Scorer, Targets
 
