@@ -195,6 +195,7 @@ class Result(_Frozen):
     scores, of the ``n_planned`` of all examples at all magnitudes. ``sampling`` tells how engine ``pymc`` sampled.
     ``verdict`` is the answer of the recipe's gate. ``model_uuid`` is the identity of a logged model, which an alias or
     a version of a registry may stand for; ``label`` the name of its run, where its own name is an id.
+    ``examples_sha256`` is of inputs, targets, weights and clusters, ``data_sha256`` of the properties as well.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -212,6 +213,7 @@ class Result(_Frozen):
     recipe_yaml: str
     recipe_sha256: str
     data_sha256: str
+    examples_sha256: str | None = None
     model_name: str
     label: str = ""
     model_uuid: str | None = None

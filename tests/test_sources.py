@@ -12,7 +12,7 @@ import PIL.Image
 import pytest
 
 from mlflow_sensie.data.examples import make_examples
-from mlflow_sensie.data.identity import data_digest
+from mlflow_sensie.data.identity import digests_of
 from mlflow_sensie.data.loading import load
 from mlflow_sensie.data.sources import Data, as_data, read_csv, read_data, shared
 from mlflow_sensie.data.stored import Stored
@@ -248,11 +248,11 @@ def test_the_same_images_in_every_container_have_one_digest(images: Any, tmp_pat
         "Parquet of flat cells": (read_data(tmp_path / "flat.parquet", "y").inputs, shape),
         "Parquet of bytes": (read_data(tmp_path / "encoded.parquet", "y").inputs, {"wants_array": True}),
     }
-    digests = {name: data_digest(make_examples(X, y, **keys), []) for name, (X, keys) in given.items()}
+    digests = {name: digests_of(make_examples(X, y, **keys), [], []).data for name, (X, keys) in given.items()}
     assert set(digests.values()) == {digests["array"]}, digests
     other = images.copy()
     other[-1, -1, -1, -1] ^= 1
-    assert data_digest(make_examples(other, y), []) != digests["array"]
+    assert digests_of(make_examples(other, y), [], []).data != digests["array"]
 
 
 # --- the options of a command line ---------------------------------------------------------------------------

@@ -70,7 +70,7 @@ class _Pair:
     @classmethod
     def of(cls, a: Result, b: Result) -> _Pair:
         refuse_other_scores(a, b)
-        join = Pairing.by_id if a.data_sha256 == b.data_sha256 else Pairing.apart
+        join = Pairing.by_id if _same_examples(a, b) else Pairing.apart
         pairing = join(score_table_of(a), score_table_of(b))
         return cls(a, b, pairing, ScoreScale(a.score.lower, a.score.upper, a.score.unit))
 
@@ -130,7 +130,7 @@ class _Pair:
     def _why_not_paired(self, slug: str) -> str | None:
         column = property_column(slug)
         if self.pairing.paired and column in self.pairing.a.columns and not self.pairing.same(column):
-            return "its property is one of the predictions: it differs between the two models"
+            return "its property is not the same in both: it is one of the predictions, or its values have changed"
         return None
 
     def _warnings(self, scored: int) -> tuple[str, ...]:
@@ -231,6 +231,11 @@ class _Pair:
         bins = spec_of(self.a, test.name).get("bins", 20)
         values = self.pairing.a.column(property_column(test.slug))
         return inner_edges(*bin_edges(values, ("uniform", bins["uniform"]) if isinstance(bins, Mapping) else bins))
+
+
+def _same_examples(a: Result, b: Result) -> bool:
+    """Whether both were measured on the same inputs and targets, whatever properties they asked for."""
+    return a.data_sha256 == b.data_sha256 or (a.examples_sha256 is not None and a.examples_sha256 == b.examples_sha256)
 
 
 def _scores_of(test: TestResult) -> list[str]:

@@ -7,7 +7,7 @@ two models' own. What is no contrast is drawn from both at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import block_diag
@@ -94,7 +94,10 @@ def unpaired(rows_a: Rows, rows_b: Rows, contrasts: FloatArray, reach: tuple[flo
     units = min(a.n, b.n)
     together = np.block([[var_a, -var_a], [-var_a, var_a + var_b]]) * units * (units - 1)
     moments = Moments(units, units, units, np.concatenate([a.mean, b.mean - a.mean]), together)
-    d, points = (tuple(map(_apart, *each)) for each in zip(of_a, of_b, strict=True))
+    step = b.mean - a.mean
+    d, points = (
+        tuple(map(_apart, *each, steps)) for *each, steps in zip(of_a, of_b, (step @ contrasts, step), strict=True)
+    )
     return Joint(min(n_a, n_b), moments, contrasts, of_a[0], d, points)
 
 
@@ -126,8 +129,14 @@ def joint_draws(mean: FloatArray, covariance: FloatArray, df: float, rng: Rng) -
     return np.asarray(mean + unit * sd / np.sqrt(rng.chisquare(df, size=(DRAWS, 1)) / df))
 
 
-def _apart(a: Estimate, b: Estimate) -> Estimate:
-    return Estimate(independent(a.posterior, b.posterior), fewest((a, b)), a.few or b.few)
+def _apart(a: Estimate, b: Estimate, difference: float) -> Estimate:
+    """Take the guarded widths of both, about the difference itself.
+
+    Pseudo-scores draw either towards the middle of its range; where one model alone has them, the difference of the
+    guarded means would be off by as much: 82 % of 95 % intervals held it for 5 and 25 % failures of 89 examples each.
+    """
+    found = replace(independent(a.posterior, b.posterior), loc=float(difference))
+    return Estimate(found, fewest((a, b)), a.few or b.few)
 
 
 def _estimates(rows: Rows, wanted: Sequence[Wanted]) -> tuple[int, Moments, list[tuple[Estimate, ...]]]:

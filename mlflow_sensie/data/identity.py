@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,15 +20,24 @@ TARGETS = " targets"  # no column is called so
 GAP = np.array([np.nan]).tobytes()  # eight bytes, as a number has, so that a column of gaps has no type
 
 
-def data_digest(examples: Examples, properties: list[PropertyData]) -> str:
-    """SHA-256 (hex) over inputs, targets and properties used.
+class Digests(NamedTuple):
+    """SHA-256 (hex) of the examples with what they count for, and of these with the properties asked for."""
+
+    examples: str
+    data: str
+
+
+def digests_of(examples: Examples, roles: Sequence[PropertyData], properties: Sequence[PropertyData]) -> Digests:
+    """SHA-256 over inputs, targets and weights or clusters; and over these and the properties used.
 
     Tables and texts count column by column, in the order of the columns' names; tensors and series as (n, *shape),
     whichever way they lie. Numbers count as float64, dates as days, everything else as text. So the same data from
     another file format, container or width of integers agrees. Inputs that are stored elsewhere are read in blocks.
     """
-    columns = {prop.name: _values_of(prop) for prop in properties}
-    return _digest(examples.source, examples.form, {**columns, TARGETS: pd.Series(examples.targets)})
+    counted, asked = ({prop.name: _values_of(prop) for prop in each} for each in (roles, properties))
+    counted[TARGETS] = pd.Series(examples.targets)
+    inputs = _input_digests(examples.source, examples.form)
+    return Digests(*(_sealed(len(examples.source), inputs, each) for each in (counted, {**asked, **counted})))
 
 
 def content_digest(inputs: Any, columns: Mapping[str, Any]) -> str:
@@ -41,12 +50,13 @@ def content_digest(inputs: Any, columns: Mapping[str, Any]) -> str:
         form = Form("tensor", "cells", as_cell(head.iloc[0, 0]).shape)
     else:
         form = find_form(head)
-    return _digest(source, form, {name: pd.Series(values) for name, values in columns.items()})
+    beside = {name: pd.Series(values) for name, values in columns.items()}
+    return _sealed(len(source), _input_digests(source, form), beside)
 
 
-def _digest(source: Inputs | Stored, form: Form, columns: Mapping[str, pd.Series[Any]]) -> str:
-    digest = hashlib.sha256(f"sensie-data-2 {len(source)}".encode())
-    for name, found in sorted(_input_digests(source, form).items()):
+def _sealed(n: int, inputs: Mapping[str, bytes], columns: Mapping[str, pd.Series[Any]]) -> str:
+    digest = hashlib.sha256(f"sensie-data-2 {n}".encode())
+    for name, found in sorted(inputs.items()):
         digest.update(_text(name) + found)
     for name in sorted(columns):
         digest.update(_text(f"beside {name}"))

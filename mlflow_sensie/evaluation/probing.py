@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mlflow_sensie.data.examples import CHUNK
-from mlflow_sensie.data.identity import data_digest
+from mlflow_sensie.data.identity import Digests, digests_of
 from mlflow_sensie.data.property_data import PropertyData
 from mlflow_sensie.data.sources import as_data
 from mlflow_sensie.errors import DataError, EvaluationIncomplete, ModelError, SensieError
@@ -88,7 +88,12 @@ class Prepared:
     targets: Targets
     properties: tuple[PropertyData, ...]
     roles: Roles
-    data_sha256: str
+    digests: Digests
+
+    @property
+    def data_sha256(self) -> str:
+        """The digest of the data, properties included."""
+        return self.digests.data
 
     @property
     def recipe(self) -> Recipe:
@@ -141,8 +146,8 @@ def prepare(
         raise ModelError(
             f"property {plan.predicted[0].name!r} needs class probabilities, which the model does not give"
         )
-    digest = data_digest(examples, [*properties, *roles.data()])
-    return Prepared(replace(settled, recipe=recipe), scorer, targets, properties, roles, digest)
+    digests = digests_of(examples, roles.data(), properties)
+    return Prepared(replace(settled, recipe=recipe), scorer, targets, properties, roles, digests)
 
 
 def run(prepared: Prepared) -> Result:
@@ -278,6 +283,7 @@ def _result(
         recipe_yaml=recipe.to_yaml(),
         recipe_sha256=recipe.digest(),
         data_sha256=prepared.data_sha256,
+        examples_sha256=prepared.digests.examples,
         model_name=settled.model.name,
         model_uuid=settled.model.model_uuid,
         choices=settled.choices,

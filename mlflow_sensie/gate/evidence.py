@@ -107,11 +107,13 @@ def worse_by(found: Difference) -> float:
 
 
 def _paired(rule: Rule, found: Difference) -> Evidence:
-    low, high = found.loss.interval()
+    value = worse_by(found)
+    # Up to the margin that P answers for: where a guard or the size of an effect decides, it is not the draws' own end.
+    low, high = min(found.loss.quantile(0.025), value), max(found.worse_by_at_most(0.975), value)
     kept, broken = found.prob_worse_by_at_most(rule.limit), found.prob_worse_by_more(rule.limit)
     few = (FEW,) if found.few_informative else ()
     times = functools.partial(_times_for_paired, rule.limit, found)
-    return Evidence(worse_by(found), low, high, kept, broken, found.n, few, times)
+    return Evidence(value, low, high, kept, broken, found.n, few, times)
 
 
 def _times_for_paired(limit: float, found: Difference, confidence: float) -> float | None:

@@ -233,6 +233,14 @@ def test_missing_scores_are_left_out_of_both(old: Result, new: Result) -> None:
         compare(old, with_table(new, block))
 
 
+def test_other_properties_of_the_same_examples_are_paired(old: Result, comparison: Comparison) -> None:
+    found = compare(old, probed(model(2.3, 0.4), {**RECIPE, "properties": []}))
+    assert old.data_sha256 != found.sides[1].data_sha256
+    assert found.paired and found.clean.difference == comparison.clean.difference
+    other = probed(model(2.3, 0.4), n=300)
+    assert other.examples_sha256 != old.examples_sha256
+
+
 def test_other_data_is_compared_unpaired_and_says_so(old: Result, comparison: Comparison) -> None:
     found = compare(old, probed(model(2.3, 0.4), n=300))
     assert not found.paired and found.n == 300 and found.correlation is None

@@ -66,6 +66,20 @@ def test_unpaired_differences_are_welchs(rng: np.random.Generator) -> None:
     assert joint.n == 50
 
 
+@pytest.mark.parametrize(("wrong_a", "wrong_b"), [(0.05, 0.25), (0.05, 0.05), (0.02, 0.1)])
+def test_a_guard_of_one_model_alone_widens_an_unpaired_difference_and_moves_it_not(
+    wrong_a: float, wrong_b: float
+) -> None:
+    rng = np.random.default_rng(3)
+    held = []
+    for _ in range(300):
+        a, b = ((rng.random((89, 1)) >= wrong).astype(float) for wrong in (wrong_a, wrong_b))
+        found = unpaired(lambda: plain(a), lambda: plain(b), np.eye(1), (0, 1)).d[0].posterior
+        assert found.loc == pytest.approx(b.mean() - a.mean())
+        held.append(found.quantile(0.025) <= wrong_a - wrong_b <= found.quantile(0.975))
+    assert np.mean(held) >= 0.93
+
+
 def test_two_independent_points_differ_exactly() -> None:
     assert independent(SkewedT(1.0, 0.0), SkewedT(3.0, 0.0)) == SkewedT(2.0, 0.0)
 
