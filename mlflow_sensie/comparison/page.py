@@ -87,14 +87,20 @@ def render_summary(comparison: Comparison) -> str:
 
 def render_leaderboard(table: pd.DataFrame, comparisons: Mapping[str, Comparison], folders: Sequence[str] = ()) -> str:
     """Return a leaderboard and what each comparison found as HTML; ``folders`` hold the comparisons' own pages."""
-    first = next(iter(comparisons.values()))
+    titles = {str(run): str(model) for run, model in zip(table["run"], table["model"], strict=True)}
+    first = next(run for run in titles if run not in comparisons)
     parts = [
-        (name, found.b, lead(found), findings(found), found.warnings, f"{folder}/{NAME}" if folder else "")
+        (name, titles[name], lead(found), findings(found), found.warnings, f"{folder}/{NAME}" if folder else "")
         for (name, found), folder in zip(comparisons.items(), folders or [""] * len(comparisons), strict=True)
     ]
-    rows = [_leader({str(key): value for key, value in row.items()}) for row in table.to_dict("records")]
-    said = {"title": f"{len(table)} models compared", "score": words.score_name(first.score, first.score_unit)}
-    return pages.environment().get_template("leaderboard.html").render(page=said, rows=rows, parts=parts, first=first)
+    rows = [_leader({str(key): value for key, value in row.items()}, first) for row in table.to_dict("records")]
+    one = next(iter(comparisons.values()))
+    page = {
+        "title": f"{len(table)} models compared",
+        "score": words.score_name(one.score, one.score_unit),
+        "first": {"run": first, "model": titles[first]},
+    }
+    return pages.environment().get_template("leaderboard.html").render(page=page, rows=rows, parts=parts)
 
 
 def make_page(comparison: Comparison) -> Page:
@@ -189,11 +195,18 @@ def _command(comparison: Comparison) -> str:
     return f"mlflow_sensie.compare({', '.join(json.dumps(source, ensure_ascii=False) for source in sources)})"
 
 
-def _leader(row: Mapping[str, object]) -> list[str]:
+def _leader(row: Mapping[str, object], first: str) -> list[str]:
     """The cells of a row: run, model, and each interval as text."""
     said = [_said(row, name) for name in ("clean_score", "clean_difference", "worst_loss")]
-    counts = f"{row['more_robust']} / {row['less_robust']} of {row['compared']}" if row["compared"] else "the first"
-    return [str(row["run"]), str(row["model"]), *said, str(row["worst"]), counts]
+    return [str(row["run"]), str(row["model"]), *said, str(row["worst"]), _counts(row, first)]
+
+
+def _counts(row: Mapping[str, object], first: str) -> str:
+    if row["run"] == first:
+        return "the first"
+    if not row["compared"]:
+        return "nothing compared"
+    return f"{row['more_robust']} / {row['less_robust']} of {row['compared']}"
 
 
 def _said(row: Mapping[str, object], name: str) -> str:

@@ -188,4 +188,20 @@ def test_many_make_a_page_with_their_leaderboard(old: Result, new: Result) -> No
     drop = old.tests["tilt"].fit.mean_drop
     assert f"{drop.value:.3f} [{drop.lo95:.3f}, {drop.hi95:.3f}]" in flat(page)
     assert "the first" in page.text and lead(comparisons["<b>new</b>"]) in flat(page)
+    assert "given, A: old old. Score" in flat(page) and "new <b>new</b> compared with old" in flat(page)
     assert not [attrs for tag, attrs in Page(render_leaderboard(table, comparisons)).elements if tag == "a"]
+
+
+def test_a_leaderboard_tells_the_first_from_what_has_nothing_to_compare(old: Result) -> None:
+    bare: Any = {"perturbations": [], "properties": ["a"], "class_test": False}
+    results = {"x": old, "y": called(probed(3.0, **bare), "bare"), "z": called(old, "same")}
+    text = render_leaderboard(*leaderboard(results))
+    assert text.count("<td>nothing compared</td>") == text.count("<td>the first</td>") == 1
+
+
+def test_the_first_has_one_name_also_where_others_are_called_the_same(old: Result, new: Result) -> None:
+    table, comparisons = leaderboard({"x": old, "y": new, "z": called(old, "old")})
+    assert [each.a for each in comparisons.values()] == ["old", "old (A)"]
+    text = flat(Page(render_leaderboard(table, dict(reversed(comparisons.items())))))
+    assert "given, A: old x. Score" in text and "new y compared with old" in text and "old z compared with old" in text
+    assert "(A)" not in text
