@@ -30,6 +30,10 @@ T = TypeVar("T")
 Kind = Literal["property", "perturbation", "category", "class"]
 Reason = Literal["all", "precision", "time_budget"]  # why a test saw no more examples than it did
 Fit = PropertyFit | PerturbationFit | CategoryFit
+# The quantity that stands for a test, by its kind, in the order of kinds.
+HEADLINES: Mapping[str, str] = MappingProxyType(
+    {"perturbation": "mean_drop", "property": "effect", "category": "spread", "class": "spread"}
+)
 _FITS: Mapping[str, TypeAdapter[Any]] = MappingProxyType(
     {
         "property": TypeAdapter(PropertyFit),
@@ -94,6 +98,12 @@ class TestResult(_Frozen):
     def ok(self) -> bool:
         """Whether the test gave a result."""
         return self.fit is not None
+
+    @property
+    def headline(self) -> Interval:
+        """The one quantity that stands for a test that succeeded: mean drop, effect or spread, by its kind."""
+        interval: Interval = getattr(self.fit, HEADLINES[self.kind])
+        return interval
 
     @property
     def metrics(self) -> dict[str, float]:

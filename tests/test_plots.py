@@ -711,10 +711,10 @@ def test_the_overview_shows_one_named_quantity_per_kind_the_largest_first() -> N
     ]
     values = [line.get_xdata()[0] for line in labelled(ax, "value")]
     shown = [next(test for test in result.tests.values() if test.name == name) for name in names[:-1]]
-    assert values == pytest.approx([forest.headline(test).value for test in shown])
+    assert values == pytest.approx([test.headline.value for test in shown])
     bars = [tuple(line.get_xdata()) for line in labelled(ax, "interval")]
     for test in shown:
-        interval = forest.headline(test)
+        interval = test.headline
         assert any(bar == pytest.approx((interval.lo95, interval.hi95)) for bar in bars)
         assert any(bar == pytest.approx((interval.lo50, interval.hi50)) for bar in bars)
     assert "magnitude 3.0" in labelled(ax, "error")[0].get_text()

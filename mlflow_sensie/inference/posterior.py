@@ -31,6 +31,10 @@ class Interval:
         """Give the interval of factor × value, for a factor above 0."""
         return Interval(*(factor * end for end in (self.value, self.lo50, self.hi50, self.lo95, self.hi95)))
 
+    def negated(self) -> Interval:
+        """Give the interval of -value."""
+        return Interval(-self.value, -self.hi50, -self.lo50, -self.hi95, -self.lo95)
+
 
 class Distribution(ABC):
     """What is read off a posterior, whatever it is made of; `loc` is its median."""

@@ -69,13 +69,6 @@ def overview(result: Result) -> Figure:
     return canvas.finish(figure)
 
 
-def headline(test: TestResult) -> Interval:
-    """Give the one quantity that stands for a test: mean drop, effect or spread, by its kind."""
-    found = {"perturbation": "mean_drop", "property": "effect"}.get(test.kind, "spread")
-    interval: Interval = getattr(test.fit, found)
-    return interval
-
-
 def forest_rows(result: Result) -> list[Row]:
     """Give headings and tests in the order they are drawn."""
     rows: list[Row] = []
@@ -83,9 +76,9 @@ def forest_rows(result: Result) -> list[Row]:
         tests = [test for test in result.tests.values() if test.kind in kinds and test.ok]
         # A drop below zero is an improvement: it comes last, however large.
         signed = kinds == ("perturbation",)
-        tests.sort(key=lambda test: -headline(test).value if signed else -abs(headline(test).value))
+        tests.sort(key=lambda test: -test.headline.value if signed else -abs(test.headline.value))
         rows += [Row(heading)] if tests else []
-        rows += [Row(words.name_of(test), test, headline(test)) for test in tests]
+        rows += [Row(words.name_of(test), test, test.headline) for test in tests]
     failed = [test for test in result.tests.values() if not test.ok]
     rows += [Row("failed: no result")] if failed else []
     return [*rows, *(Row(words.name_of(test), test) for test in failed)]

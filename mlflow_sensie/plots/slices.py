@@ -10,6 +10,7 @@ import pandas as pd
 
 from mlflow_sensie.plots import canvas, words
 from mlflow_sensie.plots.canvas import INK, PALE
+from mlflow_sensie.result import HEADLINES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 MOST_ROWS, MOST_COLUMNS = 40, 12
 ROW, NARROWEST, UPRIGHT = 0.26, 0.42, 2.1
 FAR = 5  # ropes: smaller differences are never drawn in full colour
-QUANTITY = {"perturbation": "mean_drop", "property": "effect", "category": "spread", "class": "spread"}
-HEADING = {"clean_score": "clean score", "mean_drop": "mean drop", "effect": "effect", "spread": "spread"}
 # From worse to better than the whole: orange to blue, told apart with any colour vision.
 WORSE, SAME, BETTER = (0.84, 0.37, 0.0), (1.0, 1.0, 1.0), (0.0, 0.45, 0.70)
 
@@ -86,10 +85,10 @@ def _columns(result: Result, frame: pd.DataFrame) -> list[Column]:
     clean = frame[frame["quantity"] == "clean_score"].set_index("level")
     found = [Column("clean score", "clean_score", result.clean.value, clean)]
     for test in list(result.tests.values())[:MOST_COLUMNS]:
-        quantity = QUANTITY[test.kind]
+        quantity = HEADLINES[test.kind]
         rows = frame[(frame["test"] == test.name) & (frame["quantity"] == quantity)].set_index("level")
         if test.ok and len(rows):
-            name = f"{words.name_of(test)}: {HEADING[quantity]}"
+            name = f"{words.name_of(test)}: {quantity.replace('_', ' ')}"
             found.append(Column(name, quantity, test.metrics[quantity], rows))
     return found
 

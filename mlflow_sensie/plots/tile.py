@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from mlflow_sensie.inference import PerturbationFit, PropertyFit
 from mlflow_sensie.plots import canvas, curves, levels, marks, ticks, words
 from mlflow_sensie.plots.canvas import GREEN, GREY, INK, SKY
-from mlflow_sensie.plots.forest import headline
 from mlflow_sensie.plots.phrases import floor_of
+from mlflow_sensie.result import HEADLINES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from mlflow_sensie.result import Result, TestResult
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 2.9, 2.2, 0.58, 0.44, 1.7
-HEADLINES = {"perturbation": "mean drop", "property": "effect"}
 
 
 def draw_tile(result: Result, test: TestResult) -> Figure:
@@ -43,7 +42,7 @@ def draw_tile(result: Result, test: TestResult) -> Figure:
 def _said(test: TestResult) -> str:
     if not test.ok:
         return f"failed: {words.legible(test.error or '')}"
-    return words.with_interval(HEADLINES.get(test.kind, "spread"), headline(test))
+    return words.with_interval(HEADLINES[test.kind].replace("_", " "), test.headline)
 
 
 def _curve(ax: Axes, result: Result, test: TestResult) -> None:

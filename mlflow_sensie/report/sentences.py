@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from mlflow_sensie.inference import CategoryFit, Interval, PerturbationFit, PropertyFit
 from mlflow_sensie.inference.decision import excludes_zero
 from mlflow_sensie.plots import words
-from mlflow_sensie.plots.forest import headline
 from mlflow_sensie.report.pages import Finding, Tone
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def sentence(result: Result, test: TestResult) -> str:
 
 
 def _size(test: TestResult) -> float:
-    found = headline(test)
+    found = test.headline
     return found.value if test.kind == "perturbation" else abs(found.value)
 
 
@@ -56,12 +55,8 @@ def _tone(test: TestResult) -> Tone:
 
 def _said(interval: Interval, sign: float = 1) -> str:
     """A size with its interval; ``sign`` −1 turns a fall into a loss."""
-    value, low, high = words.between(_turned(interval) if sign < 0 else interval)
+    value, low, high = words.between(interval.negated() if sign < 0 else interval)
     return f"{value} [{low}, {high}]"
-
-
-def _turned(interval: Interval) -> Interval:
-    return Interval(-interval.value, -interval.hi50, -interval.lo50, -interval.hi95, -interval.lo95)
 
 
 def _quantity(test: TestResult, *values: float) -> str:

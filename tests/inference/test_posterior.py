@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -150,3 +151,11 @@ def test_a_density_on_a_grid_is_summarised_as_its_draws_would_be() -> None:
     assert found.scale == pytest.approx(1.5, rel=1e-3)
     for x in (0.0, 2.5, 6.0):
         assert found.prob_below(x) == pytest.approx(stats.norm(3, 1.5).cdf(x), abs=1e-3)
+
+
+def test_a_negated_interval_is_that_of_the_negated_value() -> None:
+    found = Posterior(0.2, 0.1, 9.0)
+    turned, expected = found.summary().negated(), found.scaled(-1.0).summary()
+    assert astuple(turned) == pytest.approx(astuple(expected))
+    assert turned.lo95 < turned.lo50 < turned.value < turned.hi50 < turned.hi95
+    assert turned.negated() == found.summary()
