@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from mlflow_sensie.comparison.posteriors import Known, SkewedT, summary_of
 from mlflow_sensie.inference import Interval
+from mlflow_sensie.inference.curve import distance, magnitude_at
 
 Better = Literal["lower", "higher", "smaller"]
 
@@ -104,7 +106,8 @@ class CurveDifference:
 
     `p` in the perturbation's or property's unit, the number of the level for categories; `label` names the point;
     the rest in the score's unit. All of the difference lies in the band with a probability of .95. `log`: the
-    distance between magnitudes is that of their logarithms.
+    distance between magnitudes is that of their logarithms. `neutral` is the magnitude that changes nothing, None
+    where there is none, or none is known.
     """
 
     p: tuple[float, ...]
@@ -115,6 +118,30 @@ class CurveDifference:
     lo95: tuple[float, ...]
     hi95: tuple[float, ...]
     log: bool = False
+    neutral: float | None = None
+
+    @property
+    def two_sided(self) -> bool:
+        """Whether the sweep goes both ways from its neutral."""
+        return self.neutral is not None and min(self.p) < self.neutral < max(self.p)
+
+    def reached(self, far: float) -> float:
+        """Turn a distance from the neutral back into a magnitude.
+
+        Of two sides it is not told on which: there the distance is given, as a factor where it is logarithmic.
+        """
+        if self.two_sided:
+            return math.exp(far) if self.log else far
+        below = self.neutral is not None and min(self.p) < self.neutral
+        return magnitude_at(far, self.neutral, self.log, below=below)
+
+    @property
+    def farthest(self) -> float:
+        """How far from the neutral every side was tested, as `reached` gives it."""
+        if self.neutral is None:
+            return max(self.p)
+        ends = [end for end in (min(self.p), max(self.p)) if end != self.neutral]
+        return self.reached(min(float(distance(end, self.neutral, self.log)) for end in ends))
 
     def as_identical(self) -> CurveDifference:
         """Give the curve difference of a model from itself."""

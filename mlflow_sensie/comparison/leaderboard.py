@@ -8,13 +8,9 @@ from typing import Any
 import pandas as pd
 
 from mlflow_sensie.comparison.comparing import compare_results
-from mlflow_sensie.comparison.difference import Difference
 from mlflow_sensie.comparison.result import Comparison
 from mlflow_sensie.inference import Interval
-from mlflow_sensie.result import Result, TestResult
-
-# The quantity that stands for a test, by its kind, and its order in the table.
-HEADLINES = {"perturbation": "mean_drop", "property": "effect", "category": "spread", "class": "spread"}
+from mlflow_sensie.result import HEADLINES, Result, TestResult
 
 
 def leaderboard(results: Mapping[str, Result]) -> tuple[pd.DataFrame, dict[str, Comparison]]:
@@ -35,18 +31,12 @@ def leaderboard(results: Mapping[str, Result]) -> tuple[pd.DataFrame, dict[str, 
     return pd.DataFrame(rows).sort_values("worst_loss", kind="stable").reset_index(drop=True), comparisons
 
 
-def headline(comparison: Comparison, test: str) -> Difference:
-    """Give the difference that stands for a test: of the mean drops, effects or spreads."""
-    found = comparison.tests[test]
-    return found.differences[HEADLINES[found.kind]]
-
-
 def _row(name: str, result: Result, comparison: Comparison | None, kind: str) -> dict[str, Any]:
     worst = _worst(result, kind)
     row = {"run": name, "model": result.title, **_interval("clean_score", result.clean)}
     row |= {"worst": worst.name if worst else "", **_interval("worst_loss", _loss(worst) if worst else None)}
     row |= _interval("clean_difference", comparison.clean.difference if comparison else None)
-    found = [headline(comparison, test).worse_by for test in comparison.tests] if comparison else []
+    found = [test.headline.worse_by for test in comparison.tests.values()] if comparison else []
     counts = sum(each.hi95 < 0 for each in found), sum(each.lo95 > 0 for each in found)
     return {**row, "more_robust": counts[0], "less_robust": counts[1], "compared": len(found)}
 
@@ -63,12 +53,5 @@ def _worst(result: Result, kind: str) -> TestResult | None:
 
 def _loss(test: TestResult) -> Interval:
     """Give a test's headline, turned so that more of it is worse."""
-    if test.kind == "perturbation":
-        drop: Interval = test.fit.mean_drop
-        return drop
-    if test.kind == "property":
-        effect: Interval = test.fit.effect
-        turned = (effect.value, effect.hi50, effect.lo50, effect.hi95, effect.lo95)
-        return effect if effect.value >= 0 else Interval(*(-x for x in turned))
-    spread: Interval = test.fit.spread
-    return spread
+    found = test.headline
+    return found.negated() if test.kind == "property" and found.value < 0 else found

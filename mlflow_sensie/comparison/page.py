@@ -26,7 +26,7 @@ QUANTITIES = {
     "clean_score": "clean score",
     "mean_drop": "mean drop",
     "slope": "slope, per unit",
-    "holds_until": "holds until",
+    "holds_until": "holds until, as a distance from the neutral",
 }
 
 
@@ -139,12 +139,11 @@ def _how(comparison: Comparison) -> str:
 
 def _section(comparison: Comparison, test: TestComparison, anchor: str, finding: Finding | None) -> Section:
     sentence = finding.text if finding else "no difference: every score is the same."
-    head = next(iter(test.differences.values()))
     alt = f"{test.name}, A and B and their difference: {sentence}"
     return Section(
         anchor=anchor,
         name=test.name,
-        verdict=verdict(head.worse_by),
+        verdict=verdict(test.headline.worse_by),
         tone=finding.tone if finding else "open",
         sentence=sentence,
         figure=None if test.curve is None else pages.drawn(comparison.plot(test.name), alt),

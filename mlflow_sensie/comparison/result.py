@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from mlflow_sensie.comparison.difference import CurveDifference, Difference
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.recipe.model import slug
+from mlflow_sensie.result import HEADLINES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,6 +41,11 @@ class TestComparison:
     differences: dict[str, Difference]
     curve: CurveDifference | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def headline(self) -> Difference:
+        """The difference that stands for the test: of the mean drops, effects or spreads, by its kind."""
+        return self.differences[HEADLINES[self.kind]]
 
     def as_identical(self) -> TestComparison:
         """Give the comparison of a model with itself: every difference exactly 0."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
-from mlflow_sensie.comparison.leaderboard import headline
-from mlflow_sensie.inference import Interval
 from mlflow_sensie.plots import words
-from mlflow_sensie.plots.differences import BETTER, UNDECIDED, WORSE, verdict, verdicts
+from mlflow_sensie.plots.differences import BETTER, UNDECIDED, WORSE, holding_ends, verdict, verdicts
 from mlflow_sensie.report.pages import Finding, Tone
 
 if TYPE_CHECKING:
     from mlflow_sensie.comparison.difference import Difference
     from mlflow_sensie.comparison.result import Comparison, TestComparison
+    from mlflow_sensie.inference import Interval
 
 CLEAN = "clean score"
 TONES: dict[str, Tone] = {BETTER: "good", WORSE: "bad", UNDECIDED: "open"}
@@ -27,8 +25,8 @@ def findings(comparison: Comparison) -> list[Finding]:
     if comparison.identical:
         same = f"every score of the two is the same on {comparison.n:,} examples: no difference anywhere."
         return [Finding("A and B", same, "open"), *_not_compared(comparison)]
-    tests = sorted(comparison.tests.values(), key=lambda test: -_size(comparison, test))
-    found = [Finding(test.name, sentence(comparison, test), _tone(headline(comparison, test.name))) for test in tests]
+    tests = sorted(comparison.tests.values(), key=lambda test: -abs(test.headline.worse_by.value))
+    found = [Finding(test.name, sentence(test), _tone(test.headline)) for test in tests]
     found.sort(key=lambda each: ("bad", "good", "open").index(each.tone))
     return [Finding(CLEAN, _clean(comparison.clean), _tone(comparison.clean)), *found, *_not_compared(comparison)]
 
@@ -45,69 +43,84 @@ def lead(comparison: Comparison) -> str:
     return f"{tests if said else 'No test could be compared'}; {clean}."
 
 
-def sentence(comparison: Comparison, test: TestComparison) -> str:
+def sentence(test: TestComparison) -> str:
     """Say how the two differ in one test, and how likely B is the more robust."""
-    found = headline(comparison, test.name)
-    said = {"perturbation": _sweep, "property": _property}.get(test.kind, _levels)(test, found)
-    return f"{said}; {_probability('more robust', found)}."
+    said = {"perturbation": _sweep, "property": _property}.get(test.kind, _levels)(test)
+    return f"{said}; {_probability('more robust', test.headline)}."
 
 
 # --- one sentence each -------------------------------------------------------------------------------------
 
 
 def _clean(found: Difference) -> str:
-    said = _verdict(found, "B is better on the inputs as they are", "B is worse on the inputs as they are")
-    more = "higher" if found.worse_by.value < 0 else "lower"
-    size = f"its score is {more} by {_by(found.difference)} ({_ends(found)})"
-    return f"{said}: {size}; {_probability('better', found)}."
+    higher, lower = (f"its score is {word} by {_size(found.difference)}" for word in ("higher", "lower"))
+    said = {
+        BETTER: f"B is better on the inputs as they are: {higher}",
+        WORSE: f"B is worse on the inputs as they are: {lower}",
+        UNDECIDED: f"{UNDECIDED}: its score less A's is {_signed(found.difference)}",
+    }
+    return f"{said[verdict(found.worse_by)]} ({_ends(found)}); {_probability('better', found)}."
 
 
-def _sweep(test: TestComparison, found: Difference) -> str:
-    said = _verdict(found, "B keeps its score longer", "B loses its score sooner")
-    more = "less" if found.worse_by.value < 0 else "more"
-    return f"{said}: it loses {_by(found.worse_by)} {more} on average ({_ends(found)}){_holding(test, found)}"
+def _sweep(test: TestComparison) -> str:
+    found = test.headline
+    said = {
+        BETTER: f"B loses less, by {_size(found.worse_by)} on average",
+        WORSE: f"B loses more, by {_size(found.worse_by)} on average",
+        UNDECIDED: f"{UNDECIDED}: B's mean drop less A's is {_signed(found.worse_by)}",
+    }
+    return f"{said[verdict(found.worse_by)]} ({_ends(found)}){_holding(test)}"
 
 
-def _property(test: TestComparison, found: Difference) -> str:
-    said = _verdict(found, "B depends less on it", "B depends more on it")
-    more = "smaller" if found.worse_by.value < 0 else "larger"
-    return f"{said}: its effect is {more} by {_by(found.worse_by)} ({_ends(found)})"
+def _property(test: TestComparison) -> str:
+    found = test.headline
+    said = {
+        BETTER: f"B depends less on it: its effect is smaller by {_size(found.worse_by)}",
+        WORSE: f"B depends more on it: its effect is larger by {_size(found.worse_by)}",
+        UNDECIDED: f"{UNDECIDED}: the size of B's effect less that of A's is {_signed(found.worse_by)}",
+    }
+    return f"{said[verdict(found.worse_by)]} ({_ends(found)})"
 
 
-def _levels(test: TestComparison, found: Difference) -> str:
-    said = _verdict(found, "B treats its levels more alike", "B treats its levels less alike")
-    more = "smaller" if found.worse_by.value < 0 else "larger"
-    return f"{said}: the SD between them is {more} by {_by(found.worse_by)} ({_ends(found)})"
+def _levels(test: TestComparison) -> str:
+    found = test.headline
+    said = {
+        BETTER: f"B treats its levels more alike: the SD between them is smaller by {_size(found.worse_by)}",
+        WORSE: f"B treats its levels less alike: the SD between them is larger by {_size(found.worse_by)}",
+        UNDECIDED: f"{UNDECIDED}: the SD between B's levels less that between A's is {_signed(found.worse_by)}",
+    }
+    return f"{said[verdict(found.worse_by)]} ({_ends(found)})"
 
 
-def _holding(test: TestComparison, drop: Difference) -> str:
-    """How far each holds, where that surely differs."""
-    found = test.differences.get("holds_until")
-    if found is None or verdict(found.worse_by) == UNDECIDED:
+def _holding(test: TestComparison) -> str:
+    """How far each holds, where that surely differs; "but" where the mean drop does not say the same."""
+    found, curve = test.differences.get("holds_until"), test.curve
+    if found is None or curve is None or verdict(found.worse_by) == UNDECIDED:
         return ""
-    log = test.curve is not None and test.curve.log
-    a, b = (math.exp(end) if log else end for end in (found.a, found.b))
-    step = max(abs(a), abs(b)) / 100
-    unit = "factor" if log else words.plain(test.unit)
-    said = words.with_unit(words.number(b, step), unit)
-    but = "but " if verdict(drop.worse_by) == UNDECIDED else ""
-    return f"; {but}it holds until {said} rather than {words.number(a, step)}"
+    a, b = holding_ends(found, curve)
+    unit = words.plain(test.unit)
+    but = "" if verdict(found.worse_by) == verdict(test.headline.worse_by) else "but "
+    if not curve.two_sided:
+        return f"; {but}it holds up to {words.with_unit(b, unit)} rather than {a}"
+    # A distance between factors is none itself: "factor 0.5" would be a magnitude.
+    far = (
+        f"a factor of {b}" if curve.log else f"a distance of {b if unit in words.BEFORE else words.with_unit(b, unit)}"
+    )
+    return f"; {but}it holds up to {far} from the neutral, either way, rather than {a}"
 
 
 def _verdict(found: Difference, better: str, worse: str) -> str:
     return {BETTER: better, WORSE: worse}.get(verdict(found.worse_by), UNDECIDED)
 
 
-def _by(found: Interval) -> str:
+def _size(found: Interval) -> str:
     """A size and its interval, turned so that it is no loss below 0."""
-    value, low, high = words.between(_positive(found))
+    return _signed(found if found.value >= 0 else found.negated())
+
+
+def _signed(found: Interval) -> str:
+    value, low, high = words.between(found)
     return f"{value} [{low}, {high}]"
-
-
-def _positive(found: Interval) -> Interval:
-    if found.value >= 0:
-        return found
-    return Interval(-found.value, -found.hi50, -found.lo50, -found.hi95, -found.lo95)
 
 
 def _ends(found: Difference) -> str:
@@ -122,10 +135,6 @@ def _probability(word: str, found: Difference) -> str:
 
 def _tone(found: Difference) -> Tone:
     return TONES[verdict(found.worse_by)]
-
-
-def _size(comparison: Comparison, test: TestComparison) -> float:
-    return abs(headline(comparison, test.name).worse_by.value)
 
 
 def _not_compared(comparison: Comparison) -> list[Finding]:

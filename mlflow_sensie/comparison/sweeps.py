@@ -111,6 +111,7 @@ class SweepPair:
             lo95=tuple(low for low, _ in bands),
             hi95=tuple(high for _, high in bands),
             log=self.sweep.log_distance,
+            neutral=self.sweep.neutral,
         )
 
     def _curves(self, rows: FloatArray) -> tuple[FloatArray, FloatArray]:

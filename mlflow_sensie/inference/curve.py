@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from mlflow_sensie.inference.binning import bin_edges, property_span
 from mlflow_sensie.inference.scale import ScoreScale
 from mlflow_sensie.moments import FloatArray, GroupedMoments
 
-__all__ = ["Curve", "Line", "bin_edges", "curve_of", "distance", "property_span"]
+__all__ = ["Curve", "Line", "bin_edges", "curve_of", "distance", "magnitude_at", "property_span"]
 
 FEW_EXAMPLES = 20
 FEW_MINORITY = 5
@@ -77,6 +78,14 @@ def distance(p: ArrayLike, neutral: float | None, log_distance: bool = False) ->
     if neutral is None:
         return x
     return np.abs(np.log(x / neutral)) if log_distance else np.abs(x - neutral)
+
+
+def magnitude_at(distance: float, neutral: float | None, log_distance: bool = False, *, below: bool = False) -> float:
+    """Give the magnitude that lies so far above the neutral, or below it: the inverse of `distance`."""
+    if neutral is None:
+        return distance
+    signed = -distance if below else distance
+    return neutral * math.exp(signed) if log_distance else neutral + signed
 
 
 def curve_of(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from mlflow_sensie.inference.calibration import Calibration, calibration_of
 from mlflow_sensie.inference.chance import chance_of_sensitive
 from mlflow_sensie.inference.contrast import ENOUGH, Guarded, contrast_posteriors
-from mlflow_sensie.inference.curve import Curve, Line, curve_of
+from mlflow_sensie.inference.curve import Curve, Line, curve_of, magnitude_at
 from mlflow_sensie.inference.decision import Decision, Significance, decide, excludes_zero, significance
 from mlflow_sensie.inference.departure import Departure, departure_of_sweep, pooled_departure
 from mlflow_sensie.inference.holds_until import AllowedDrop, Floor, HoldsUntil, holds_until
@@ -122,10 +121,7 @@ class PerturbationFit:
 
     def magnitude(self, side: str, distance: float) -> float:
         """Turn a distance on one side back into a magnitude."""
-        if self.neutral is None:
-            return distance
-        signed = -distance if side == "below" else distance
-        return self.neutral * math.exp(signed) if self.log_distance else self.neutral + signed
+        return magnitude_at(distance, self.neutral, self.log_distance, below=side == "below")
 
     @property
     def regressions(self) -> tuple[Regression, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,14 +21,15 @@ if TYPE_CHECKING:
 MOST_ROWS = 60
 ROW = 0.25
 HEADINGS = (
-    (("perturbation",), "mean_drop", "perturbations: larger mean drop"),
-    (("property",), "effect", "properties: larger effect, either way"),
-    (("category", "class"), "spread", "categories: larger spread between levels"),
+    (("perturbation",), "perturbations: larger mean drop"),
+    (("property",), "properties: larger effect, either way"),
+    (("category", "class"), "categories: larger spread between levels"),
 )
 BETTER, WORSE, UNDECIDED = "B is more robust", "B is less robust", "not told apart"
 SIGNS = {BETTER: (GREEN, "D"), WORSE: (VERMILION, "o"), UNDECIDED: (BLUE, "s")}
 COLORS = {"A": BLUE, "B": VERMILION}
 MOST_LABELS = 12
+NAMES = {"holds_until": "distance that it holds"}
 OF_ONE = ("probability", "correct")  # scores from 0 to 1
 
 
@@ -76,11 +78,11 @@ def forest(comparison: Comparison) -> Figure:
 def score_rows(comparison: Comparison) -> list[Row]:
     """Give headings and differences in the score's unit, the largest loss first within a kind."""
     rows = [Row("clean score"), _row("all examples", comparison.clean)]
-    for kinds, metric, heading in HEADINGS:
+    for kinds, heading in HEADINGS:
         tests = [test for test in comparison.tests.values() if test.kind in kinds]
-        tests.sort(key=lambda test: -test.differences[metric].worse_by.value)
+        tests.sort(key=lambda test: -test.headline.worse_by.value)
         rows += [Row(heading)] if tests else []
-        rows += [_row(words.name_of(test), test.differences[metric]) for test in tests]
+        rows += [_row(words.name_of(test), test.headline) for test in tests]
     return rows
 
 
@@ -92,9 +94,19 @@ def holding_rows(comparison: Comparison) -> list[Row]:
         found = test.differences["holds_until"]
         longer = max(found.a, found.b)
         share = found.worse_by.scaled(1 / longer if longer > 0 else 0.0)
-        ends = " → ".join(words.number(end, longer / 100) for end in (found.a, found.b))
+        ends = " → ".join(holding_ends(found, test.curve)) if test.curve else ""
         rows.append(Row(words.name_of(test), share, words.shorten(ends, 2.0, canvas.KEY)))
     return rows
+
+
+def holding_ends(found: Difference, curve: CurveDifference) -> list[str]:
+    """Write up to where A and B hold, as `CurveDifference.reached` gives it; "at least" at the end of the sweep."""
+    tested = [p for p in curve.p if p != curve.neutral]
+    last = curve.farthest
+    ends = [curve.reached(far) for far in (found.a, found.b)]
+    step = (max(tested) - min(tested)) / 150
+    least = ["at least " if math.isclose(end, last, rel_tol=1e-9) else "" for end in ends]
+    return [sign + words.number(end, step) for sign, end in zip(least, ends, strict=True)]
 
 
 def draw_pair(comparison: Comparison, test: TestComparison) -> Figure:
@@ -146,8 +158,7 @@ def _numbers(interval: Interval) -> str:
 
 def verdicts(comparison: Comparison) -> list[str]:
     """Say of each test which model the difference that stands for it speaks for."""
-    metrics = {kind: metric for kinds, metric, _ in HEADINGS for kind in kinds}
-    return [verdict(test.differences[metrics[test.kind]].worse_by) for test in comparison.tests.values()]
+    return [verdict(test.headline.worse_by) for test in comparison.tests.values()]
 
 
 def _phrases(comparison: Comparison) -> list[str]:
@@ -246,14 +257,13 @@ def _mark(word: str) -> Any:
 def _test_phrases(test: TestComparison) -> list[str]:
     found = test.differences
     phrases = [
-        f"{metric.replace('_', ' ')} {_change(found[metric])}"
+        f"{NAMES.get(metric, metric.replace('_', ' '))} {_change(found[metric])}"
         for metric in ("mean_drop", "effect", "spread", "holds_until")
         if metric in found
     ]
-    head = found.get("mean_drop") or found.get("effect") or found["spread"]
     return [
         *phrases,
-        f"P(B is more robust) {words.probability(head.prob_more_robust)}",
+        f"P(B is more robust) {words.probability(test.headline.prob_more_robust)}",
         f"n = {test.n:,}",
         "few examples carry this: interval guarded" if test.warnings else "",
     ]

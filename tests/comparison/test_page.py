@@ -80,7 +80,7 @@ def test_sentences_say_who_is_better_and_how_sure_that_is(comparison: Comparison
     told = {each.name: each for each in findings(comparison)}
     drop = comparison.difference("tilt", "mean_drop").difference
     assert told["tilt"].tone == "bad" and told["clean score"].tone == "good"
-    assert told["tilt"].text.startswith(f"B loses its score sooner: it loses {drop.value:.3f} [{drop.lo95:.3f}")
+    assert told["tilt"].text.startswith(f"B loses more, by {drop.value:.3f} [{drop.lo95:.3f}")
     assert "probability that B is more robust under 0.01" in told["tilt"].text
     assert "probability that B is better over 0.99" in told["clean score"].text
     assert re.match(r"Of 3 tests, B is .*less robust in 1.*; its clean score is higher", lead(comparison))
@@ -88,7 +88,7 @@ def test_sentences_say_who_is_better_and_how_sure_that_is(comparison: Comparison
 
 def test_the_other_way_round_the_sentences_turn(old: Result, new: Result) -> None:
     told = {each.name: each for each in findings(mlflow_sensie.compare(new, old))}
-    assert told["tilt"].text.startswith("B keeps its score longer") and told["tilt"].tone == "good"
+    assert told["tilt"].text.startswith("B loses less, by") and told["tilt"].tone == "good"
     assert told["clean score"].text.startswith("B is worse on the inputs as they are: its score is lower by 0.")
 
 
@@ -174,7 +174,7 @@ def test_names_of_levels_are_only_text() -> None:
 
 def test_a_notebook_shows_findings_and_differences(comparison: Comparison) -> None:
     page = Page(comparison._repr_html_())
-    assert "B loses its score sooner" in page.text and "prob_more_robust" in page.text
+    assert "B loses more, by" in page.text and "prob_more_robust" in page.text
 
 
 def test_many_make_a_page_with_their_leaderboard(old: Result, new: Result) -> None:

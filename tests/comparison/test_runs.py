@@ -13,12 +13,12 @@ from click.testing import CliRunner
 
 import mlflow_sensie
 from mlflow_sensie.comparison import Comparison
-from mlflow_sensie.comparison.leaderboard import headline, leaderboard
+from mlflow_sensie.comparison.leaderboard import leaderboard
 from mlflow_sensie.doors.cli import main
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.result import Result
 from mlflow_sensie.tracking import runs as tracking
-from mlflow_sensie.tracking.comparisons import comparison_metrics, log_comparison
+from mlflow_sensie.tracking.comparisons import comparison_metrics, log_comparison, log_leaderboard
 
 RECIPE = {
     "perturbations": [{"name": "shift", "apply": "tabular.noise", "magnitudes": [0.2, 0.5, 1]}],
@@ -141,7 +141,7 @@ def test_the_leaderboard_says_what_the_results_say(old: Result, new: Result) -> 
         assert rows.loc[name, "worst_loss_hi95"] == result.tests["shift"].fit.mean_drop.hi95
     assert np.isnan(rows.loc["old", "clean_difference"])
     assert rows.loc["new", "clean_difference"] == comparisons["new"].clean.difference.value
-    found = [headline(comparisons["new"], test).worse_by for test in comparisons["new"].tests]
+    found = [test.headline.worse_by for test in comparisons["new"].tests.values()]
     assert rows.loc["new", "less_robust"] == sum(each.lo95 > 0 for each in found)
     assert rows.loc["new", "more_robust"] == sum(each.hi95 < 0 for each in found)
     assert rows.loc["new", "compared"] == 3
