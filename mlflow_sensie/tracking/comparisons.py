@@ -18,12 +18,12 @@ from mlflow_sensie.comparison.page import NAME
 from mlflow_sensie.comparison.result import Comparison
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.result import MOST_TESTS_WITH_KEYS
+from mlflow_sensie.tracking.runs import LONGEST_TAG, batches
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ROOT = "sensie_compare"
-METRICS_PER_BATCH = 1_000  # the REST API takes no more in one call
 
 
 def log_comparison(comparison: Comparison, a: str, b: str) -> str:
@@ -40,17 +40,18 @@ def log_comparison(comparison: Comparison, a: str, b: str) -> str:
     with _new_run((a, b), f"{comparison.b} compared with {comparison.a}") as (client, run_id):
         now = int(time.time() * 1000)
         metrics = [Metric(key, value, now, 0) for key, value in comparison_metrics(comparison).items()]
-        for start in range(0, len(metrics), METRICS_PER_BATCH):
-            client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_BATCH])
+        for batch in batches(metrics):
+            client.log_batch(run_id, metrics=batch)
         with tempfile.TemporaryDirectory(prefix="sensie-") as folder:
             _log_files(client, run_id, write_comparison(comparison, Path(folder)))
-        found = {"sensie_compared_a": a, "sensie_compared_b": b, "sensie_score": comparison.score}
-        client.log_batch(run_id, tags=[RunTag(key, value[:1_000]) for key, value in found.items()])
+        _log_tags(client, run_id, {"sensie_compared_a": a, "sensie_compared_b": b, "sensie_score": comparison.score})
     return run_id
 
 
 def log_leaderboard(table: pd.DataFrame, comparisons: Mapping[str, Comparison], sources: Sequence[str]) -> str:
     """Log a leaderboard, page and table, onto a new run in the experiment of the first source that is a run.
+
+    The tag ``sensie_compared`` holds the sources, as many as a tag has room for.
 
     Raises:
         ComparisonError: none is a run.
@@ -61,6 +62,8 @@ def log_leaderboard(table: pd.DataFrame, comparisons: Mapping[str, Comparison], 
         tempfile.TemporaryDirectory(prefix="sensie-") as folder,
     ):
         _log_files(client, run_id, write_leaderboard(table, comparisons, Path(folder)))
+        score = next(iter(comparisons.values())).score
+        _log_tags(client, run_id, {"sensie_compared": ", ".join(sources), "sensie_score": score})
     return run_id
 
 
@@ -81,6 +84,10 @@ def _log_files(client: mlflow.MlflowClient, run_id: str, files: Iterable[Path]) 
     """Log files; the page goes to the root, the one folder that MLflow's Compare page lists."""
     for file in files:
         client.log_artifact(run_id, str(file), None if file.name == NAME else ROOT)
+
+
+def _log_tags(client: mlflow.MlflowClient, run_id: str, found: Mapping[str, str]) -> None:
+    client.log_batch(run_id, tags=[RunTag(key, value[:LONGEST_TAG]) for key, value in found.items()])
 
 
 def comparison_metrics(comparison: Comparison) -> dict[str, float]:

@@ -279,14 +279,15 @@ def _log_metrics(result: Result, where: Destination, client: MlflowClient) -> No
     scalars = [Metric(key, value, where.timestamp, 0, **links) for key, value in result.metrics.items()]
     tests = list(result.tests.values())[:MOST_TESTS_WITH_KEYS]
     points = [point for test in tests for point in series(test, result.prefix)]
-    for batch in _batches(scalars):
+    for batch in batches(scalars):
         client.log_batch(where.run_id, metrics=batch, synchronous=True)
     with ThreadPoolExecutor(1) as thread:
-        for batch in _batches([Metric(key, value, where.timestamp, step) for key, step, value in points]):
+        for batch in batches([Metric(key, value, where.timestamp, step) for key, step, value in points]):
             thread.submit(client.log_batch, where.run_id, metrics=batch, synchronous=True).result()
 
 
-def _batches(metrics: list[Metric]) -> Iterator[list[Metric]]:
+def batches(metrics: list[Metric]) -> Iterator[list[Metric]]:
+    """Cut metrics into parts that fit into one call."""
     for start in range(0, len(metrics), METRICS_PER_BATCH):
         yield metrics[start : start + METRICS_PER_BATCH]
 

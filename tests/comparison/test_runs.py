@@ -187,6 +187,8 @@ def test_many_runs_get_a_leaderboard_on_a_run_of_its_own(experiment_id: str, old
     made = said[-1].removeprefix("logged to run ")
     client = mlflow.MlflowClient()
     assert client.get_run(made).info.status == "FINISHED"
+    found = client.get_run(made).data.tags
+    assert (found["sensie_compared"], found["sensie_score"]) == (", ".join(ids), old.score.kind)
     assert "3 models compared" in mlflow.artifacts.load_text(f"runs:/{made}/sensie_comparison.html")
     assert [each.path for each in client.list_artifacts(made, "sensie_compare")] == ["sensie_compare/leaderboard.csv"]
 
@@ -232,3 +234,24 @@ def test_a_run_that_cannot_be_written_ends_as_failed(
         log_comparison(mlflow_sensie.compare(old, new), *ids)
     statuses = [each.info.status for each in mlflow.MlflowClient().search_runs([experiment_id])]
     assert statuses.count("FAILED") == 1
+
+
+def test_more_sources_than_a_tag_holds_are_cut(experiment_id: str, old: Result, new: Result) -> None:
+    table, comparisons = leaderboard({"old": old, "new": new})
+    sources = [logged(old), *("somewhere/" * 20 + str(k) for k in range(9))]
+    made = mlflow.MlflowClient().get_run(log_leaderboard(table, comparisons, sources))
+    assert made.data.tags["sensie_compared"] == ", ".join(sources)[:1000]
+
+
+def test_metrics_go_in_batches(experiment_id: str, old: Result, new: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids, sizes, found = (logged(old), logged(new)), [], mlflow_sensie.compare(old, new)
+    log_batch = mlflow.MlflowClient.log_batch
+
+    def counted(self: Any, run_id: str, metrics: Any = (), **more: Any) -> Any:
+        sizes.append(len(metrics))
+        return log_batch(self, run_id, metrics=metrics, **more)
+
+    monkeypatch.setattr(tracking, "METRICS_PER_BATCH", 10)
+    monkeypatch.setattr(mlflow.MlflowClient, "log_batch", counted)
+    log_comparison(found, *ids)
+    assert max(sizes) == 10 and sum(sizes) == len(comparison_metrics(found))
