@@ -57,7 +57,7 @@ def _clean(found: Difference) -> str:
     said = {
         BETTER: f"B is better on the inputs as they are: {higher}",
         WORSE: f"B is worse on the inputs as they are: {lower}",
-        UNDECIDED: f"{UNDECIDED}: its score less A's is {_signed(found.difference)}",
+        UNDECIDED: f"{UNDECIDED}: B's score less A's is {_signed(found.difference)}",
     }
     return f"{said[verdict(found.worse_by)]} ({_ends(found)}); {_probability('better', found)}."
 

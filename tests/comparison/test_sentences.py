@@ -16,7 +16,7 @@ from mlflow_sensie.comparison import Comparison, Difference, Sampled, SkewedT, T
 from mlflow_sensie.comparison.contrasts import paired
 from mlflow_sensie.comparison.page import make_page
 from mlflow_sensie.comparison.posteriors import summary_of
-from mlflow_sensie.comparison.sentences import sentence
+from mlflow_sensie.comparison.sentences import findings, sentence
 from mlflow_sensie.comparison.sweeps import SweepPair, contrasts_of
 from mlflow_sensie.inference import Design, PerturbationFit, ScoreScale, perturbation_test
 from mlflow_sensie.inference.holds_until import Floor
@@ -202,3 +202,9 @@ def test_a_direction_is_said_only_where_it_is_known(
     text = sentence(TestComparison("x", "x", kind, "", 99, {metric: found}))
     assert text.startswith(said)
     assert ("larger" in text or "smaller" in text) != ("not told apart" in text)
+
+
+def test_clean_scores_that_are_not_told_apart_have_no_direction() -> None:
+    test, _ = compared("image.rotate", [10, 20, 40], 0.5, 0.2)
+    told = {each.name: each.text for each in findings(whole(test))}
+    assert told["clean score"].startswith("not told apart: B's score less A's is 0.00 [")
