@@ -12,6 +12,7 @@ from scipy.special import expit
 
 from mlflow_sensie import from_parquet, from_tensors, probe
 from mlflow_sensie.errors import DataError, RecipeError
+from mlflow_sensie.perturbations.base import Perturbation
 from mlflow_sensie.result import Result
 
 N = 300
@@ -166,3 +167,51 @@ def test_an_unknown_pixel_range_and_lengths_that_differ(images: Any, ages: Any, 
         probe(of_both, {"image": images * 3, "age": ages}, labels, {"perturbations": [DARK]})
     with pytest.raises(DataError, match="inputs by name need one length"):
         probe(of_both, {"image": images, "age": ages[:5]}, labels, {"perturbations": [DARK]})
+
+
+class Broken(Perturbation):
+    """One row of every image is lost."""
+
+    kind = "tensor"
+    default_magnitudes = (1.0, 2.0)
+
+    def apply(self, prepared: Any, magnitude: float, draws: Any) -> Any:
+        return np.where(np.arange(5)[:, None, None] == 2, np.nan, prepared).astype(prepared.dtype)
+
+
+class Turned(Broken):
+    def apply(self, prepared: Any, magnitude: float, draws: Any) -> Any:
+        return prepared.swapaxes(1, 2).copy()
+
+
+class Emptied(Broken):
+    """One row of every image is lost, as it says of itself."""
+
+    @property
+    def makes_missing(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (Broken(), "column 'image': it returned 1536 values that are NaN or infinite"),
+        (Turned(), "column 'image': it must keep the shape (256, 5, 6, 1); (256, 6, 5, 1) came"),
+    ],
+    ids=["NaN", "turned"],
+)
+def test_cells_that_are_no_perturbed_versions_fail_their_test(
+    images: Any, ages: Any, labels: Any, made: Perturbation, said: str
+) -> None:
+    recipe = {"perturbations": [{"name": "broken", "apply": made}, DARK], "on_error": "record"}
+    result = probe(of_both, {"image": images, "age": ages}, labels, recipe)
+    assert result.tests["dark"].ok and list(result.failed) == ["broken"]
+    assert said in result.failed["broken"]
+
+
+def test_cells_may_be_lost_where_the_perturbation_says_so(images: Any, ages: Any, labels: Any) -> None:
+    def model(frame: pd.DataFrame) -> Any:
+        return of_images(np.nan_to_num(np.stack(frame["image"])))
+
+    recipe = {"perturbations": [{"name": "lost", "apply": Emptied()}]}
+    assert not probe(model, {"image": images, "age": ages}, labels, recipe).failed

@@ -12,7 +12,8 @@ import pytest
 from mlflow_sensie import probe
 from mlflow_sensie.data.examples import make_examples
 from mlflow_sensie.errors import EvaluationIncomplete, ModelError
-from mlflow_sensie.evaluation.sweep import parts, rows_per_call
+from mlflow_sensie.evaluation.batches import rows_per_call
+from mlflow_sensie.evaluation.sweep import parts
 from mlflow_sensie.scores import CLEAN, score_column
 
 N = 600  # three chunks

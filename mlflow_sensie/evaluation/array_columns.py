@@ -14,6 +14,7 @@ from mlflow_sensie.data.examples import CHUNK, Examples, rows
 from mlflow_sensie.data.form import Form, find_form, holds_arrays
 from mlflow_sensie.data.stored import Converted, Stored
 from mlflow_sensie.errors import DataError
+from mlflow_sensie.evaluation.checks import check_perturbed
 from mlflow_sensie.perturbations.base import Perturbation
 
 
@@ -54,10 +55,20 @@ class InColumns(Perturbation):
         """Perturb every column, each with draws of its own; see `Perturbation.along`."""
         draws: Sequence[Any] = [None] * len(self.parts) if rng is None else rng.spawn(len(self.parts))
         walks = [
-            each.along(form.decode(inputs[[column]]), magnitudes, draw)
-            for (column, (form, each)), draw in zip(self.parts.items(), draws, strict=True)
+            self._in_column(column, inputs, magnitudes, draw) for column, draw in zip(self.parts, draws, strict=True)
         ]
         return (self._put(inputs, arrays) for arrays in zip(*walks, strict=True))
+
+    def _in_column(self, column: Any, inputs: pd.DataFrame, magnitudes: Any, draw: Any) -> Iterator[NDArray[Any]]:
+        """The arrays of one column at each magnitude, refused if they are no perturbed versions of what came."""
+        form, perturbation = self.parts[column]
+        original = form.decode(inputs[[column]])
+        for values in perturbation.along(form.decode(inputs[[column]]), magnitudes, draw):
+            try:
+                check_perturbed(values, original, perturbation)
+            except ValueError as error:
+                raise ValueError(f"column {column!r}: {error}") from error
+            yield values
 
     def _put(self, inputs: pd.DataFrame, arrays: Sequence[NDArray[Any]]) -> pd.DataFrame:
         frame = inputs.copy(deep=False)

@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass
 
 from mlflow_sensie.data.examples import CHUNK, row_bytes
+from mlflow_sensie.evaluation.batches import predict_in_calls
 from mlflow_sensie.evaluation.probing import Prepared
-from mlflow_sensie.evaluation.sweep import parts, perturbed, predict_in_calls
+from mlflow_sensie.evaluation.sweep import parts, perturbed
 from mlflow_sensie.perturbations.base import fresh_copy
 
 SCORE_BYTES = 8

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from mlflow_sensie.data.examples import Examples, Inputs, concat, rows
 from mlflow_sensie.data.form import Form
 from mlflow_sensie.data.survey import Survey, ValueRange, as_numbers, column_kind
-from mlflow_sensie.evaluation.sweep import Sweep, SweepTest, parts, perturbed, predict_in_calls
+from mlflow_sensie.evaluation.batches import predict_in_calls
+from mlflow_sensie.evaluation.sweep import Sweep, SweepTest, parts, perturbed
 from mlflow_sensie.perturbations.base import fresh_copy
 from mlflow_sensie.perturbations.pixels import ROUNDING, PixelCodec
 from mlflow_sensie.scores import CLEAN, ScoreTable, score_column

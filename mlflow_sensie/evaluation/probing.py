@@ -16,6 +16,7 @@ from mlflow_sensie.data.identity import Digests, digests_of
 from mlflow_sensie.data.property_data import PropertyData
 from mlflow_sensie.data.sources import as_data
 from mlflow_sensie.errors import DataError, EvaluationIncomplete, ModelError, SensieError
+from mlflow_sensie.evaluation.batches import predict_in_calls
 from mlflow_sensie.evaluation.engines import apply_engine
 from mlflow_sensie.evaluation.findings import CLASS, allowed_drop, clean_score, infer, when_precise
 from mlflow_sensie.evaluation.flips import first_to_fall
@@ -26,7 +27,7 @@ from mlflow_sensie.evaluation.roles import Roles, target_slices
 from mlflow_sensie.evaluation.settling import Settled, settle
 from mlflow_sensie.evaluation.slicing import infer_interactions, infer_slices
 from mlflow_sensie.evaluation.stopping import Stopping, cut_short, saved, strata_of, stratified_order
-from mlflow_sensie.evaluation.sweep import Sweep, predict_in_calls
+from mlflow_sensie.evaluation.sweep import Sweep
 from mlflow_sensie.inference.nuts import Sampled
 from mlflow_sensie.models.outputs import Predictions
 from mlflow_sensie.perturbations.base import fresh_copy

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from mlflow_sensie.data.examples import CHUNK, Examples, Inputs, concat, row_bytes, rows
+from mlflow_sensie.data.examples import CHUNK, Examples
 from mlflow_sensie.data.property_data import PredictedProperty, PropertyData
 from mlflow_sensie.errors import ModelError, TestFailure
+from mlflow_sensie.evaluation.batches import Batch, rows_per_call
+from mlflow_sensie.evaluation.checks import check_perturbed
 from mlflow_sensie.evaluation.progress import Progress
 from mlflow_sensie.evaluation.stopping import Stop, Stopping
 from mlflow_sensie.models.model import Model
@@ -24,7 +25,6 @@ from mlflow_sensie.result import Reason
 from mlflow_sensie.scores import CLEAN, EXPECTED, ID, TARGET, ScoreTable, expected_column, property_column, score_column
 from mlflow_sensie.scoring import Scorer, Targets
 
-BATCH_BYTES = 32 * 2**20  # of inputs per predict call with batch_size "auto"
 PART_VALUES = 1 << 20  # of tensors perturbed at a time: what a processor's cache holds with draws and result
 LEAST_PART = 8
 
@@ -97,7 +97,7 @@ class Sweep:
             ModelError: the model fails on the unperturbed examples; nothing can be said then.
         """
         table = ScoreTable()
-        batch = _Batch(self.model.predict, rows_per_call(self.examples.source, self.batch_size))
+        batch = Batch(self.model.predict, rows_per_call(self.examples.source, self.batch_size))
         if self.stopping.seconds is not None:
             self._deadline = self.stopping.clock() + self.stopping.seconds
         for number, positions in enumerate(self.stopping.chunks(len(self.examples))):
@@ -159,7 +159,7 @@ class Sweep:
             cleared.append({**block, **dict.fromkeys(lost, np.full(len(block[ID]), np.nan))})
         return cleared
 
-    def _chunk(self, number: int, positions: slice | NDArray[np.intp], batch: _Batch) -> dict[str, NDArray[Any]]:
+    def _chunk(self, number: int, positions: slice | NDArray[np.intp], batch: Batch) -> dict[str, NDArray[Any]]:
         chunk = self.examples.take(positions)
         self._place = _place(number, chunk, self.stopping.order is not None)
         truth = self.targets.values[positions]
@@ -201,7 +201,7 @@ class Sweep:
                 return
             try:
                 values = next(versions)
-                _check_perturbed(values, original, test.perturbation)
+                check_perturbed(values, original, test.perturbation)
                 # A function may hand out one buffer again and again; what waits for the model must not change.
                 inputs = some.form.encode(fresh_copy(values), some.inputs)
             except Exception as error:
@@ -267,18 +267,6 @@ def perturbed(test: SweepTest, some: Examples, place: tuple[int, int], seed: int
     yield from test.perturbation.along(copy, test.magnitudes, np.random.default_rng(state))
 
 
-def rows_per_call(inputs: Any, batch_size: int | str) -> int:
-    """Return how many rows to predict at a time: as said, or what fills ``BATCH_BYTES``."""
-    if isinstance(batch_size, int):
-        return batch_size
-    return int(np.clip(BATCH_BYTES // row_bytes(inputs), 16, 65_536))
-
-
-def predict_in_calls(model: Model, inputs: Any, batch_size: int | str) -> Predictions:
-    """Predict all of ``inputs``, a call's rows at a time."""
-    return _Batch(model.predict, rows_per_call(inputs, batch_size)).sliced(inputs)
-
-
 @dataclass(frozen=True)
 class _Piece:
     """A part of a chunk, these ``rows`` of it, at one magnitude (or clean), ready for the model."""
@@ -294,85 +282,8 @@ class _Piece:
         return "clean" if self.test is None else f"{self.test.name} {self.magnitude:g}"
 
 
-@dataclass
-class _Batch:
-    """Packs pieces into predict calls of ``limit`` rows and hands each piece its own answer."""
-
-    predict: Callable[[Any], Predictions]
-    limit: int
-
-    def answers(self, pieces: Iterator[_Piece]) -> Iterator[tuple[_Piece, Predictions | Exception]]:
-        held: list[_Piece] = []
-        for piece in pieces:
-            held.append(piece)
-            if sum(len(each.inputs) for each in held) >= self.limit:
-                yield from self._flush(held)
-                held = []
-        yield from self._flush(held)
-
-    def _flush(self, held: list[_Piece]) -> Iterator[tuple[_Piece, Predictions | Exception]]:
-        if not held:
-            return
-        try:
-            together = self.sliced(concat([piece.inputs for piece in held]))
-        except Exception as error:
-            if len(held) == 1:
-                yield held[0], error
-                return
-            for piece in held:  # one of them is the culprit: ask again, one by one
-                yield from self._flush([piece])
-            return
-        start = 0
-        for piece in held:
-            stop = start + len(piece.inputs)
-            yield piece, replace(together, values=together.values[start:stop])
-            start = stop
-
-    def sliced(self, inputs: Any) -> Predictions:
-        """Predict in calls of at most ``limit`` rows, halved for good when memory runs out."""
-        answers: list[Predictions] = []
-        start = 0
-        while start < len(inputs):
-            try:
-                answers.append(self.predict(rows(inputs, slice(start, start + self.limit))))
-            except MemoryError:
-                if self.limit == 1:
-                    raise
-                self.limit = max(1, min(self.limit, len(inputs)) // 2)
-                continue
-            start += self.limit
-        return replace(answers[0], values=np.concatenate([each.values for each in answers]))
-
-
 def _place(number: int, chunk: Examples, shuffled: bool) -> str:
     if shuffled:
         some = ", ".join(map(str, chunk.ids[:3]))
         return f"chunk {number} ({len(chunk)} examples in a shuffled order: {some}, ...)"
     return f"chunk {number} (examples {number * CHUNK} to {number * CHUNK + CHUNK - 1})"
-
-
-def _check_perturbed(values: Any, before: Inputs, perturbation: Perturbation) -> None:
-    """Refuse what is no perturbed version of ``before``: another shape, other columns, or new NaN."""
-    if isinstance(before, pd.DataFrame):
-        if (
-            not isinstance(values, pd.DataFrame)
-            or list(values.columns) != list(before.columns)
-            or len(values) != len(before)
-        ):
-            came = list(values.columns) if isinstance(values, pd.DataFrame) else type(values).__name__
-            raise ValueError(f"it must return a frame of {len(before)} rows with the same columns; {came} came")
-        fresh = int((_bad_cells(values) & ~_bad_cells(before)).sum())
-    else:
-        if np.shape(values) != before.shape:
-            raise ValueError(f"it must keep the shape {before.shape}; {np.shape(values)} came")
-        fresh = int((~np.isfinite(values) & np.isfinite(before)).sum()) if np.asarray(values).dtype.kind == "f" else 0
-    if fresh and not getattr(perturbation, "makes_missing", False):
-        raise ValueError(f"it returned {fresh} values that are NaN or infinite where there were none")
-
-
-def _bad_cells(frame: pd.DataFrame) -> NDArray[np.bool_]:
-    bad = np.array(frame.isna())
-    floats = [i for i, dtype in enumerate(frame.dtypes) if isinstance(dtype, np.dtype) and dtype.kind == "f"]
-    if floats:
-        bad[:, floats] |= np.isinf(frame.iloc[:, floats].to_numpy())
-    return bad
