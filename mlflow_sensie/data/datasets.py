@@ -233,9 +233,9 @@ def from_parquet(
 ) -> SensieDataset:
     """Return a Parquet file of any size, a folder of them or a Delta table as an MLflow Dataset, read in blocks.
 
-    ``path``: file or folder, or URI of one; of a Delta table the version that is the newest now is meant from then
-    on. ``targets``: the column of right answers. Columns that are no inputs of the model's signature can be
-    properties.
+    ``path``: file or folder, or URI of one; of a Delta table on this machine the version that is the newest now is
+    meant from then on. ``targets``: the column of right answers. Columns that are no inputs of the model's signature
+    can be properties.
 
     Raises:
         DataError: there is no such file, or no such column.
@@ -256,13 +256,20 @@ def from_source(
 
 def _source(path: str | Path) -> tuple[DatasetSource, int | None]:
     """MLflow's source for a path or URI, and the version of a Delta table (MLflow does not write down number 0)."""
-    if "://" in str(path):
-        return resolve(path), None
-    here = Path(path).resolve()
-    if not is_delta(here):
-        return resolve(here), None
+    here = _local(path)
+    if here is None or not is_delta(here):
+        return resolve(path if here is None or str(path).startswith("file:") else here), None
     version = latest_version(here)
     return DeltaDatasetSource(path=str(here), delta_table_version=version), version
+
+
+def _local(path: str | Path) -> Path | None:
+    """The path of what lies here, also where it is given as a file URI; ``None`` of what lies elsewhere."""
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    if str(path).startswith("file:"):
+        return Path(local_file_uri_to_path(str(path))).resolve()
+    return None if "://" in str(path) else Path(path).resolve()
 
 
 def read_source(source: DatasetSource, **reader: Any) -> Data:

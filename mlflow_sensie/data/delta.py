@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import shutil
 import tempfile
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +35,22 @@ def latest_version(path: str | Path) -> int:
     return int(_open(path, None).version())
 
 
-def as_parquet(path: str | Path, version: int | None = None) -> Path:
+@dataclass
+class Copy:
+    """A temporary Parquet file at ``path``, which is deleted with this object, or when the process ends."""
+
+    path: Path
+
+    @classmethod
+    def named(cls, name: str) -> Copy:
+        """Make a folder for a file of this name."""
+        folder = tempfile.mkdtemp(prefix="sensie-")
+        made = cls(Path(folder) / f"{name}.parquet")
+        weakref.finalize(made, shutil.rmtree, folder, ignore_errors=True)
+        return made
+
+
+def as_parquet(path: str | Path, version: int | None = None) -> Copy:
     """Copy a version of a table (the newest by default) to a temporary Parquet file, a batch of rows at a time.
 
     Its own files cannot be read instead: they may hold rows of other versions, and lack the columns that it is
@@ -43,29 +62,48 @@ def as_parquet(path: str | Path, version: int | None = None) -> Path:
     import pyarrow.parquet as pq
 
     found = _rows_of(_open(path, version), path)
-    target = Path(tempfile.mkdtemp(dir=_temporary().name)) / f"{Path(path).name}.parquet"
-    with pq.ParquetWriter(target, found.schema) as file:
+    made = Copy.named(Path(path).name)
+    with _readable(path), pq.ParquetWriter(made.path, found.schema) as file:
         for batch in found.to_batches(batch_size=BLOCK_ROWS, batch_readahead=1, fragment_readahead=1):
             file.write_batch(batch)
-    return target
+    return made
 
 
-def frames(path: str | Path, version: int | None) -> Iterator[pd.DataFrame]:
-    """Yield what a source that MLflow logged may stand for; MLflow does not write down version 0."""
-    for each in (None, 0) if version is None else (version,):
-        frame: pd.DataFrame = _rows_of(_open(path, each), path).to_table().to_pandas()
-        yield frame
+def read(path: str | Path, version: int | None = None) -> pd.DataFrame:
+    """Return a version of a table, the newest by default.
+
+    Raises:
+        DataError: it cannot be read, or ``deltalake`` is not installed.
+    """
+    rows = _rows_of(_open(path, version), path)
+    with _readable(path):
+        frame: pd.DataFrame = rows.to_table().to_pandas()
+    return frame
+
+
+def ways(path: str | Path, version: int | None) -> list[Callable[[], pd.DataFrame]]:
+    """What a source that MLflow logged may stand for, each to be read; MLflow does not write down version 0."""
+    return [functools.partial(read, path, each) for each in ((None, 0) if version is None else (version,))]
 
 
 def _open(path: str | Path, version: int | None) -> DeltaTable:
     try:
         from deltalake import DeltaTable
-        from deltalake.exceptions import DeltaError
     except ImportError as error:
         raise DataError(f"{path} is a Delta table; install deltalake to read it: pip install deltalake") from error
-    try:
+    with _readable(path):
         return DeltaTable(path, version=version)
-    except DeltaError as error:
+
+
+@contextlib.contextmanager
+def _readable(path: str | Path) -> Iterator[None]:
+    """Say what fails in one way: a log that is no log, a version that is not there, files that were vacuumed away."""
+    import pyarrow as pa
+    from deltalake.exceptions import DeltaError
+
+    try:
+        yield
+    except (DeltaError, OSError, pa.lib.ArrowException) as error:
         raise DataError(f"{path} cannot be read as a Delta table: {error}") from error
 
 
@@ -76,9 +114,3 @@ def _rows_of(table: DeltaTable, path: str | Path) -> Any:
         return table.to_pyarrow_dataset()
     except DeltaError as error:  # deletion vectors, mapped columns
         raise DataError(f"{path} needs what deltalake cannot read: {error}; write it anew as Parquet") from error
-
-
-@functools.cache
-def _temporary() -> tempfile.TemporaryDirectory[str]:
-    """A folder that lives as long as the process."""
-    return tempfile.TemporaryDirectory(prefix="sensie-")

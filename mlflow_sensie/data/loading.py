@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -149,12 +149,28 @@ def _read_others(logged: DatasetEntity, source: DatasetSource, targets: str | No
 
 def _loads(source: DatasetSource) -> Iterator[Any]:
     """What a source gives: the path of a file, or a table; a Delta table by deltalake, and by Spark if that can."""
-    forgiven: tuple[type[Exception], ...] = ()
+    ways: list[Callable[[], Any]] = [functools.partial(fetch, source)]
     if isinstance(source, DeltaDatasetSource) and delta.is_delta(source.path or "") and find_spec("deltalake"):
-        yield from delta.frames(str(source.path), source.delta_table_version)
-        forgiven = (DataError,)  # no Spark, or no Delta in it: what deltalake gave is what there is
-    with contextlib.suppress(*forgiven):
-        yield fetch(source)
+        ways = [*delta.ways(str(source.path), source.delta_table_version), *ways]
+    yield from _readable(ways)
+
+
+def _readable(ways: Sequence[Callable[[], Any]]) -> Iterator[Any]:
+    """Yield what can be read, one way after the other.
+
+    Raises:
+        DataError: nothing can, and why the first way cannot.
+    """
+    errors: list[DataError] = []
+    for way in ways:
+        try:
+            found = way()
+        except DataError as error:
+            errors.append(error)
+        else:
+            yield found
+    if len(errors) == len(ways):
+        raise errors[0]
 
 
 def _has_targets(logged: DatasetEntity) -> bool:
@@ -182,7 +198,7 @@ def _readings(loaded: Any, source: DatasetSource, targets: str | None) -> Iterat
 
 def _frames(path: Path) -> Iterator[pd.DataFrame]:
     if delta.is_delta(path):
-        yield from delta.frames(path, None)
+        yield from _readable(delta.ways(path, None))
     elif path.is_dir() or path.suffix == ".parquet":
         yield pd.read_parquet(path)
     elif path.suffix == ".csv":

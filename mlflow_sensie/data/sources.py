@@ -119,7 +119,8 @@ def read_data(path: str | Path, targets: str | None = None, *, version: int | No
 
 def _read_folder(path: Path, targets: str | None, version: int | None) -> Data:
     if is_delta(path):
-        return _of_parquet([as_parquet(path, version)], targets)
+        copy = as_parquet(path, version)
+        return _of_parquet([copy.path], targets, copy)
     tables = sorted(path.glob("*.parquet"))
     arrays = {file.stem: file for file in sorted(path.glob("*.npy"))}
     if tables:
@@ -168,7 +169,7 @@ def _are_dates(present: pd.Series[Any]) -> bool:
     return all(isinstance(cell, str) for cell in present) and bool(present.str.fullmatch(DATES).all())
 
 
-def _of_parquet(paths: list[Path], targets: str | None) -> Data:
+def _of_parquet(paths: list[Path], targets: str | None, owner: Any = None) -> Data:
     import pyarrow as pa
 
     try:
@@ -179,7 +180,7 @@ def _of_parquet(paths: list[Path], targets: str | None) -> Data:
     column = stored.column(wanted)
     assert column is not None
     rest = [name for name in stored.names if name != wanted]
-    return Data(ParquetRows(paths, rest), shared(column))
+    return Data(ParquetRows(paths, rest, owner=owner), shared(column))
 
 
 def shared(column: pd.Series[Any]) -> NDArray[Any]:

@@ -116,12 +116,16 @@ class ParquetRows(Stored):
     Rows in ascending order are streamed: a block of at most 16,384 rows, or 32 MB, is in memory at a time, however
     large the row groups are. At the first request in another order the columns are copied to a temporary file that
     can be read at any place. Columns have the types that ``pandas.read_parquet`` would give them.
+    ``owner`` is kept as long as the rows are: a temporary file may be deleted with it.
     """
 
-    def __init__(self, paths: Sequence[Path], names: Sequence[str] | None = None, others: Sequence[str] = ()) -> None:
+    def __init__(
+        self, paths: Sequence[Path], names: Sequence[str] | None = None, others: Sequence[str] = (), owner: Any = None
+    ) -> None:
         import pyarrow.parquet as pq
 
         self.paths = tuple(paths)
+        self._owner = owner
         self._schema = pq.read_schema(self.paths[0])
         indexes = _index_columns(self._schema)
         self.names = (
@@ -157,7 +161,8 @@ class ParquetRows(Stored):
 
     def only(self, names: Sequence[str]) -> ParquetRows:
         """Return the same rows, of which ``take`` gives these columns; the rest are ``others`` then."""
-        return ParquetRows(self.paths, names, [name for name in (*self.names, *self.others) if name not in names])
+        others = [name for name in (*self.names, *self.others) if name not in names]
+        return ParquetRows(self.paths, names, others, self._owner)
 
     def take(self, positions: Positions) -> pd.DataFrame:
         """Read the rows at these positions, in this order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,77 @@ def test_a_delta_table_that_holds_something_else(delta_table: Path, table: pd.Da
     run_id = log_input(mlflow.data.from_pandas(table[:7], source=source, targets="y"))
     with pytest.raises(DataError, match="is not what its source holds now"):
         mlflow_sensie.load_dataset(run_id, targets="y")
+
+
+def vacuum(path: Path) -> None:
+    """Write the table anew, and delete what only its older versions need."""
+    from deltalake import DeltaTable, write_deltalake
+
+    frame = DeltaTable(path).to_pandas()
+    write_deltalake(path, frame.assign(a=-frame["a"]), mode="overwrite")
+    DeltaTable(path).vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [(None, "is not what its source holds now"), (1, "cannot be read as a Delta table: ")],
+    ids=["by path", "by version"],
+)
+def test_a_version_that_was_vacuumed_away(
+    delta_table: Path, experiment_id: str, version: int | None, said: str
+) -> None:
+    from deltalake import DeltaTable
+
+    source = DeltaDatasetSource(path=str(delta_table), delta_table_version=version)
+    run_id = log_input(mlflow.data.from_pandas(DeltaTable(delta_table).to_pandas(), source=source, targets="y"))
+    vacuum(delta_table)
+    with pytest.raises(DataError, match=said):
+        mlflow_sensie.load_dataset(run_id, targets="y")
+
+
+def test_our_own_dataset_of_a_version_that_was_vacuumed_away(delta_table: Path, experiment_id: str) -> None:
+    run_id = log_input(mlflow_sensie.from_parquet(delta_table, "y"))
+    vacuum(delta_table)
+    with pytest.raises(DataError, match="dataset 'wine' of run .* cannot be read as a Delta table: "):
+        mlflow_sensie.load_dataset(run_id)
+
+
+def test_spark_is_asked_for_what_deltalake_cannot_read(
+    table: pd.DataFrame, tmp_path: Path, experiment_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need("deltalake")
+    from deltalake import write_deltalake
+
+    write_deltalake(tmp_path / "t", table, configuration={"delta.enableDeletionVectors": "true"})
+    source = DeltaDatasetSource(path=str(tmp_path / "t"), delta_table_version=0)
+    run_id = log_input(mlflow.data.from_pandas(table, source=source, targets="y"))
+    with pytest.raises(DataError, match="needs what deltalake cannot read"):
+        mlflow_sensie.load_dataset(run_id, targets="y")
+    monkeypatch.setattr(DeltaDatasetSource, "load", lambda self: table)  # as Spark with the jars of Delta would
+    found = mlflow_sensie.load_dataset(run_id, targets="y")
+    pd.testing.assert_frame_equal(found.sensie_data.inputs, table.drop(columns="y"))
+
+
+def test_a_file_uri_means_the_version_of_now_as_well(
+    delta_table: Path, table: pd.DataFrame, experiment_id: str
+) -> None:
+    from deltalake import write_deltalake
+
+    dataset = mlflow_sensie.from_parquet(delta_table.as_uri(), "y")
+    assert dataset.digest == mlflow_sensie.from_parquet(delta_table, "y").digest
+    run_id = log_input(dataset)
+    write_deltalake(delta_table, table, mode="append")
+    assert mlflow_sensie.load_dataset(run_id).digest == dataset.digest
+
+
+def test_the_copy_of_a_delta_table_is_deleted_with_the_data(delta_table: Path) -> None:
+    data = mlflow_sensie.from_parquet(delta_table, "y").sensie_data.inputs.only(["a"])
+    (copy,) = data.paths
+    gc.collect()
+    assert copy.exists() and len(data.take(slice(None))) == 2 * N
+    del data
+    gc.collect()
+    assert not copy.parent.exists()
 
 
 def test_what_deltalake_cannot_read_is_said(table: pd.DataFrame, tmp_path: Path) -> None:
