@@ -25,7 +25,8 @@ from scipy.special import expit, softmax
 import mlflow_sensie
 from mlflow_sensie.data.examples import Form
 from mlflow_sensie.errors import RecipeError
-from mlflow_sensie.evaluation.gallery import can_be_shown, choose_magnitudes, differing, evenly, pick
+from mlflow_sensie.evaluation.gallery import can_be_shown, choose_magnitudes, evenly, pick
+from mlflow_sensie.evaluation.gallery_changes import differing
 from mlflow_sensie.evaluation.sweep import SweepTest
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.models.outputs import Predictions
@@ -399,6 +400,8 @@ def test_frames_show_examples_that_change() -> None:
         (pd.Categorical(["a", "b", None]), pd.Categorical(["a", "a", None]), [0, 1, 0]),
         (pd.to_datetime(["2024-01-01", None]), pd.to_datetime(["2024-01-02", None]), [1, 0]),
         ([True, False], [True, True], [0, 1]),
+        ([np.zeros((64, 64)), [[1.0]], None], [np.eye(64) * (np.arange(64) == 32), [[1.0]], [[1.0]]], [1, 0, 1]),
+        ([np.array([1.0, np.nan]), np.zeros(2)], [np.array([1.0, np.nan]), np.array([0, np.nan])], [0, 1]),
     ],
 )
 def test_cells_that_differ(before: Any, after: Any, differs: list[int]) -> None:
@@ -532,6 +535,35 @@ def test_a_table_shows_before_and_after() -> None:
     assert len(said(figure, "changed")) == changed > 50
     assert len(said(figure, "cell")) == 2 * 7 * 8 - changed
     assert len(figure.axes[0].patches) == changed  # told by a tint as well as by the ink
+
+
+def beside_a_table(*perturbations: Any, **said: Any) -> Result:
+    """Of a model of images and a table, that looks at the images."""
+    data = table()[["x01", "level"]].assign(image=list(images(3)), pulse=list(series()[..., 0]))
+    recipe = {"perturbations": list(perturbations), "log_examples": "full", "seed": 7, **said}
+    return mlflow_sensie.probe(lambda frame: seen(np.stack(frame["image"])), data, classes(), recipe)
+
+
+def test_a_column_of_images_is_shown_as_images() -> None:
+    result = beside_a_table(ROTATE, "series.noise")
+    gallery, figure = result.galleries["turn"], result.plot("turn", kind="gallery")
+    recipe = {"perturbations": [ROTATE], "log_examples": "full"}
+    alone = mlflow_sensie.probe(seen, images(3), classes(), recipe).galleries["turn"]
+    np.testing.assert_array_equal(gallery.pictures, alone.pictures)
+    assert (gallery.answers, gallery.ids, gallery.repeated) == (alone.answers, alone.ids, True)
+    assert "column image" in " ".join(said(figure, "subtitle"))
+    pulse = result.galleries["series.noise"]
+    assert pulse.form.kind == "series" and np.shape(pulse.inputs) == (7, 4, series().shape[1])
+    subtitle = said(result.plot("series.noise", kind="gallery"), "subtitle")
+    assert "column pulse the clean series in grey" in " ".join(subtitle)
+
+
+def test_arrays_are_left_out_of_tables() -> None:
+    result = beside_a_table("tabular.noise")
+    assert result.galleries["tabular.noise"].columns == ("x01", "level")
+    assert result.galleries["tabular.noise"].touched == (256, 256)
+    text = " ".join(said(result.plot("tabular.noise", kind="gallery")))
+    assert "columns of arrays are left out" in text and "columns that change most" not in text and "[[" not in text
 
 
 def test_cells_are_written_as_what_they_are() -> None:

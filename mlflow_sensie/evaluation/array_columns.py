@@ -13,21 +13,31 @@ from numpy.typing import NDArray
 from mlflow_sensie.data.examples import CHUNK, Examples, rows
 from mlflow_sensie.data.form import Form, find_form, holds_arrays
 from mlflow_sensie.data.stored import Converted, Stored
+from mlflow_sensie.data.survey import Survey
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.evaluation.checks import check_perturbed
 from mlflow_sensie.perturbations.base import Perturbation
+
+
+@dataclass(frozen=True)
+class Part:
+    """A column of arrays that is perturbed: the form of its cells, their survey, and what is bound to that."""
+
+    form: Form
+    survey: Survey
+    perturbation: Perturbation
 
 
 @dataclass(frozen=True, kw_only=True)
 class InColumns(Perturbation):
     """A perturbation of arrays, applied in columns of a frame; what else the frame holds stays as it is.
 
-    ``parts`` by the column's name: the form of its cells, and the perturbation as it is bound to them.
+    ``parts`` by the column's name.
     """
 
     kind: ClassVar[str] = "tabular"
 
-    parts: Mapping[Any, tuple[Form, Perturbation]]
+    parts: Mapping[Any, Part]
     unit: str = ""  # type: ignore[misc]  # these are those of the perturbation
     neutral: float | None = None  # type: ignore[misc]
     log_distance: bool = False  # type: ignore[misc]
@@ -38,16 +48,16 @@ class InColumns(Perturbation):
     monotone: bool = False  # type: ignore[misc]
 
     @classmethod
-    def of(cls, parts: Mapping[Any, tuple[Form, Perturbation]]) -> InColumns:
+    def of(cls, parts: Mapping[Any, Part]) -> InColumns:
         """Take what the perturbation says of itself from the first part."""
-        _, one = next(iter(parts.values()))
+        one = next(iter(parts.values())).perturbation
         names = ("unit", "neutral", "log_distance", "default_magnitudes", "limits", "staircase", "random", "monotone")
         return cls(parts=parts, **{name: getattr(one, name) for name in names})
 
     @property
     def makes_missing(self) -> bool:
         """Whether that of a column does."""
-        return any(each.makes_missing for _, each in self.parts.values())
+        return any(part.perturbation.makes_missing for part in self.parts.values())
 
     def along(
         self, inputs: pd.DataFrame, magnitudes: Sequence[float] | NDArray[Any], rng: np.random.Generator | None = None
@@ -61,19 +71,19 @@ class InColumns(Perturbation):
 
     def _in_column(self, column: Any, inputs: pd.DataFrame, magnitudes: Any, draw: Any) -> Iterator[NDArray[Any]]:
         """The arrays of one column at each magnitude, refused if they are no perturbed versions of what came."""
-        form, perturbation = self.parts[column]
-        original = form.decode(inputs[[column]])
-        for values in perturbation.along(form.decode(inputs[[column]]), magnitudes, draw):
+        part = self.parts[column]
+        original, copy = (part.form.decode(inputs[[column]]) for _ in range(2))
+        for values in part.perturbation.along(copy, magnitudes, draw):
             try:
-                check_perturbed(values, original, perturbation)
+                check_perturbed(values, original, part.perturbation)
             except ValueError as error:
                 raise ValueError(f"column {column!r}: {error}") from error
             yield values
 
     def _put(self, inputs: pd.DataFrame, arrays: Sequence[NDArray[Any]]) -> pd.DataFrame:
         frame = inputs.copy(deep=False)
-        for (column, (form, _)), values in zip(self.parts.items(), arrays, strict=True):
-            encoded = form.encode(values, inputs[[column]])
+        for (column, part), values in zip(self.parts.items(), arrays, strict=True):
+            encoded = part.form.encode(values, inputs[[column]])
             assert isinstance(encoded, pd.DataFrame)
             frame[column] = encoded[column]
         return frame

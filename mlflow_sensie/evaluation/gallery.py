@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from mlflow_sensie.data.examples import Examples, Inputs, concat, rows
 from mlflow_sensie.data.form import Form
-from mlflow_sensie.data.survey import Survey, ValueRange, as_numbers, column_kind
+from mlflow_sensie.data.survey import Survey, ValueRange
+from mlflow_sensie.evaluation.array_columns import InColumns
 from mlflow_sensie.evaluation.batches import predict_in_calls
+from mlflow_sensie.evaluation.gallery_changes import Flags, columns_to_show, differing, series_of, touched_by
 from mlflow_sensie.evaluation.sweep import Sweep, SweepTest, parts, perturbed
 from mlflow_sensie.perturbations.base import fresh_copy
 from mlflow_sensie.perturbations.pixels import ROUNDING, PixelCodec
@@ -24,9 +26,7 @@ from mlflow_sensie.scoring import Targets
 
 MOST_MAGNITUDES = 7
 MOST_EXAMPLES: Mapping[str, int] = {"tensor": 4, "series": 4, "tabular": 2, "text": 3}
-MOST_COLUMNS = 8
 FRAMES = ("tabular", "text")
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Gallery:
     ``magnitudes`` (k,) ascend; at the position ``clean`` the inputs are as they came, and where the neutral is
     not known that is the first one, ``None``. ``tested`` counts those of the whole test. ``inputs``: k batches
     of the same m examples, as the perturbation sees them; ``pictures`` are the batches of images as pixels in
-    [0, 1], (m, H, W) or (m, H, W, 3). ``columns``: those of a frame to show. ``ids`` and ``truths`` (m,);
+    [0, 1], (m, H, W) or (m, H, W, 3). ``columns``: those of a frame to show; of a frame's arrays, the one that
+    ``form``, ``inputs`` and ``pictures`` are of. ``ids`` and ``truths`` (m,);
     ``answers``, k lists of m, or ``None`` where only a custom score knows; ``labels`` says that they name
     classes. ``scores`` (k, m) are those of the test. ``touched``: of how many examples looked at the test
     changes how many. ``repeated`` is false if the model's answers are not those that were scored in the test.
@@ -67,7 +68,7 @@ class Gallery:
     def changed(self, magnitude: int, column: Any) -> Flags:
         """Which cells (m,) of a frame's column differ from the clean ones."""
         before, after = self.inputs[self.clean], self.inputs[magnitude]
-        return differing(_series(before, column), _series(after, column))
+        return differing(series_of(before, column), series_of(after, column))
 
 
 def make_galleries(sweep: Sweep, survey: Survey, table: ScoreTable, names: Sequence[str]) -> dict[str, Gallery]:
@@ -79,7 +80,7 @@ def make_galleries(sweep: Sweep, survey: Survey, table: ScoreTable, names: Seque
     chunk = sweep.examples.take(sweep.first_chunk)
     galleries: dict[str, Gallery] = {}
     for test in sweep.tests:
-        if test.name not in names or not can_be_shown(chunk.form):
+        if test.name not in names or not can_be_shown(_shown(test, chunk, survey).form):
             continue
         try:
             galleries[test.name] = _make(sweep, survey, table, test, chunk)
@@ -96,31 +97,56 @@ def can_be_shown(form: Form) -> bool:
     return form.kind in FRAMES or form.layout is not None
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """What a gallery is of: the inputs, or one of their columns of arrays."""
+
+    form: Form
+    survey: Survey
+    column: Any = None
+
+    def of(self, batch: Inputs) -> Inputs:
+        """The part of a batch that is shown, as perturbations see it."""
+        if self.column is None or not isinstance(batch, pd.DataFrame):
+            return batch
+        return self.form.decode(batch[[self.column]])
+
+
+def _shown(test: SweepTest, chunk: Examples, survey: Survey) -> _Shown:
+    """Of a perturbation of several columns of arrays the first is shown."""
+    if not isinstance(test.perturbation, InColumns):
+        return _Shown(chunk.form, survey)
+    column, part = next(iter(test.perturbation.parts.items()))
+    return _Shown(part.form, part.survey, column)
+
+
 def _make(sweep: Sweep, survey: Survey, table: ScoreTable, test: SweepTest, chunk: Examples) -> Gallery:
-    slots = choose_magnitudes(test)
+    slots, shown = choose_magnitudes(test), _shown(test, chunk, survey)
     truth = sweep.targets.values[sweep.first_chunk]
-    count = min(MOST_EXAMPLES[chunk.form.kind], len(chunk))
+    count = min(MOST_EXAMPLES[shown.form.kind], len(chunk))
     touched: Flags | None = None
-    if chunk.form.kind in FRAMES:
+    if shown.form.kind in FRAMES:
         versions = _versions(test, chunk, sweep.seed, slots, slice(None))
-        touched = _touched(versions)
+        touched = touched_by(versions)
         picked = pick(truth, count, _continuous(sweep.targets), touched)
-        columns = _columns_to_show(versions, picked, chunk.form)
+        columns = columns_to_show(versions, picked, chunk.form)
         few = {index: rows(version, picked) for index, version in versions.items()}
     else:
-        picked, columns = pick(truth, count, _continuous(sweep.targets)), ()
+        picked = pick(truth, count, _continuous(sweep.targets))
+        columns = () if shown.column is None else (shown.column,)
         few = _versions(test, chunk, sweep.seed, slots, picked)
-    inputs = tuple(few[index] for _, index in slots)
     scores = _scores(table, test, slots, picked)
-    answers, repeated = _answers(sweep, chunk.take(picked), slots, inputs, truth[picked], scores)
+    taken = tuple(few[index] for _, index in slots)
+    answers, repeated = _answers(sweep, chunk.take(picked), slots, taken, truth[picked], scores)
+    inputs = tuple(map(shown.of, taken))
     return Gallery(
         test=test.name,
         magnitudes=tuple(magnitude for magnitude, _ in slots),
         clean=[index for _, index in slots].index(None),
         tested=len(test.magnitudes) + 1,
-        form=chunk.form,
+        form=shown.form,
         inputs=inputs,
-        pictures=_pictures(inputs, chunk.form, survey),
+        pictures=_pictures(inputs, shown.form, shown.survey),
         columns=columns,
         ids=tuple(chunk.ids[picked].tolist()),
         truths=_truths(sweep.targets, picked),
@@ -244,71 +270,3 @@ def _pictures(inputs: Sequence[Inputs], form: Form, survey: Survey) -> tuple[NDA
         shown = pixels if pixels.shape[-1] == 3 else pixels.mean(axis=-1)
         found.append(np.clip(shown, 0, 1).astype(np.float32))
     return tuple(found)
-
-
-# --- what changes in frames and texts ------------------------------------------------------------------------
-
-
-def _series(batch: Inputs, column: Any) -> pd.Series[Any]:
-    return batch[column] if isinstance(batch, pd.DataFrame) else pd.Series(batch)
-
-
-def _names(batch: Inputs) -> list[Any]:
-    return list(batch.columns) if isinstance(batch, pd.DataFrame) else [None]
-
-
-def differing(before: pd.Series[Any], after: pd.Series[Any]) -> Flags:
-    """Which cells (n,) differ; two missing ones do not."""
-    numeric = pd.api.types.is_numeric_dtype
-    if numeric(before.dtype) and numeric(after.dtype):
-        a, b = (column.to_numpy(dtype=np.float64, na_value=np.nan) for column in (before, after))
-        return np.asarray((a != b) & ~(np.isnan(a) & np.isnan(b)))
-    empty = before.isna().to_numpy() | after.isna().to_numpy()
-    both = before.isna().to_numpy() & after.isna().to_numpy()
-    texts = np.array([str(a) != str(b) for a, b in zip(before, after, strict=True)], dtype=np.bool_)
-    return np.where(empty, ~both, texts)
-
-
-def _touched(versions: Mapping[int | None, Inputs]) -> Flags:
-    """Which examples any of the magnitudes changes."""
-    clean = versions[None]
-    found = [
-        differing(_series(clean, name), _series(version, name))
-        for version in versions.values()
-        for name in _names(clean)
-    ]
-    return np.asarray(np.any(found, axis=0))
-
-
-def _columns_to_show(versions: Mapping[int | None, Inputs], picked: NDArray[np.intp], form: Form) -> tuple[Any, ...]:
-    """The columns that change most in the picked examples, in the frame's order: 8 of a table, one of texts."""
-    clean = versions[None]
-    most = MOST_COLUMNS if form.kind == "tabular" else 1
-    moved = [_movement(versions, name, picked) for name in _names(clean)]
-    chosen = np.argsort(-np.round(moved, 6), kind="stable")[:most]
-    return tuple(_names(clean)[position] for position in sorted(chosen))
-
-
-def _movement(versions: Mapping[int | None, Inputs], name: Any, picked: NDArray[np.intp]) -> float:
-    """How far a column moves, in its SDs in the chunk; a cell that is no number, or gets lost, moves by 1."""
-    before = _series(versions[None], name)
-    sd, total = _spread(before), 0.0
-    for version in versions.values():
-        after = _series(version, name)
-        changed = differing(before, after).astype(np.float64)
-        if sd:
-            steps = np.abs(_numbers(after) - _numbers(before)) / sd
-            changed = np.where(np.isfinite(steps), np.minimum(steps, 10), changed)
-        total += float(changed[picked].sum())
-    return total
-
-
-def _spread(column: pd.Series[Any]) -> float:
-    values = _numbers(column)
-    values = values[np.isfinite(values)]
-    return float(values.std()) if len(values) else 0.0
-
-
-def _numbers(column: pd.Series[Any]) -> NDArray[np.float64]:
-    measured = column_kind(column) in ("numeric", "integer", "datetime")
-    return as_numbers(column) if measured else np.full(len(column), np.nan)

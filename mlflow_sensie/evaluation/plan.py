@@ -18,7 +18,7 @@ from mlflow_sensie.data.property_data import PredictedProperty, PropertyData, to
 from mlflow_sensie.data.sources import read_csv
 from mlflow_sensie.data.survey import Survey, find_value_range, in_chunks, summarise_tensor, take_survey
 from mlflow_sensie.errors import DataError, RecipeError
-from mlflow_sensie.evaluation.array_columns import InColumns, array_columns, only_array_column
+from mlflow_sensie.evaluation.array_columns import InColumns, Part, array_columns, only_array_column
 from mlflow_sensie.evaluation.roles import Roles, find_roles
 from mlflow_sensie.evaluation.sweep import SweepTest
 from mlflow_sensie.inference import Ranks, bin_edges, merge_rare, property_span
@@ -105,7 +105,7 @@ def _in_columns(spec: PerturbationSpec, target: Any, examples: Examples, recipe:
     for name, part in array_columns(examples, made.kind, recipe.layout, columns, where).items():
         survey, unknown_range = _survey(part, recipe)
         _refuse_unknown_range(unknown_range, where, survey)
-        parts[name] = (part.form, made.bind(survey))
+        parts[name] = Part(part.form, survey, made.bind(survey))
     if not parts:
         raise _misfit(spec, made, examples, where)
     return InColumns.of(parts)

@@ -61,8 +61,9 @@ def _height(gallery: Gallery, width: float) -> float:
 
 
 def _notes(gallery: Gallery) -> Iterator[str]:
-    """Say what of the channels is shown, and what the grey lines are."""
+    """Say which column of several inputs and what of the channels is shown, and what the grey lines are."""
     shape = (*(gallery.form.shape or ()), 1)[:3]
+    yield from (f"column {words.legible(str(name))}" for name in gallery.columns)
     if not gallery.pictures:
         yield "the clean series in grey"
         if shape[1] > len(CHANNELS):

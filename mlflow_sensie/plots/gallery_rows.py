@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mlflow_sensie.data.form import holds_arrays
 from mlflow_sensie.data.survey import as_numbers, column_kind
 from mlflow_sensie.evaluation.gallery import Gallery
 from mlflow_sensie.plots import canvas, words
@@ -53,9 +54,13 @@ def draw_tables(result: Result, test: TestResult, gallery: Gallery) -> Figure:
 
 
 def _notes(gallery: Gallery) -> list[str]:
-    every = list(gallery.inputs[0].columns) if isinstance(gallery.inputs[0], pd.DataFrame) else []
-    some = f"the {len(gallery.columns)} of {len(every)} columns that change most"
-    return [*([some] if len(gallery.columns) < len(every) else []), "tinted: changed"]
+    first = gallery.inputs[0]
+    frame = first if isinstance(first, pd.DataFrame) else pd.DataFrame()
+    arrays = [name for name in frame.columns if holds_arrays(frame[name])]
+    every = len(frame.columns) - len(arrays)
+    some = f"the {len(gallery.columns)} of {every} columns that change most"
+    without = "columns of arrays are left out"
+    return [*([some] if len(gallery.columns) < every else []), *([without] if arrays else []), "tinted: changed"]
 
 
 def _block_head(paper: Paper, gallery: Gallery, i: int, top: float) -> None:
