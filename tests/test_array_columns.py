@@ -11,8 +11,14 @@ import pytest
 from scipy.special import expit
 
 from mlflow_sensie import from_parquet, from_tensors, probe
+from mlflow_sensie.data.examples import make_examples
+from mlflow_sensie.data.sources import as_table
 from mlflow_sensie.errors import DataError, RecipeError
+from mlflow_sensie.evaluation import surveys
+from mlflow_sensie.evaluation.array_columns import InColumns
+from mlflow_sensie.evaluation.plan import make_plan
 from mlflow_sensie.perturbations.base import Perturbation
+from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.result import Result
 
 N = 300
@@ -55,7 +61,7 @@ def scores(result: Result) -> pd.DataFrame:
     return pd.DataFrame({name: table.column(name) for name in table.columns if name.startswith(("clean", "score/"))})
 
 
-@pytest.mark.parametrize("named", [{}, {"params": {"columns": ["image"]}}])
+@pytest.mark.parametrize("named", [{}, {"params": {"columns": ["image"]}}, {"params": {"columns": "image"}}])
 def test_an_image_among_other_inputs_is_perturbed_like_one_alone(
     images: Any, ages: Any, labels: Any, named: Any
 ) -> None:
@@ -151,6 +157,8 @@ def test_a_dataset_of_several_inputs(images: Any, ages: Any, labels: Any) -> Non
     [
         ({**DARK, "params": {"columns": ["age"]}}, DataError, "'age' is no column of arrays of kind tensor; .*: image"),
         ({**DARK, "params": {"columns": ["nope"]}}, DataError, "'nope' is no column of arrays"),
+        ({**DARK, "params": {"columns": "nope"}}, DataError, "'nope' is no column of arrays"),
+        ({**DARK, "params": {"columns": []}}, DataError, "perturbation 'dark': columns is empty; name"),
         ("series.noise", RecipeError, "works on series inputs, these are tabular"),
         ({**DARK, "params": {"wrong": 1}}, RecipeError, "does not take params"),
     ],
@@ -215,3 +223,41 @@ def test_cells_may_be_lost_where_the_perturbation_says_so(images: Any, ages: Any
 
     recipe = {"perturbations": [{"name": "lost", "apply": Emptied()}]}
     assert not probe(model, {"image": images, "age": ages}, labels, recipe).failed
+
+
+def test_each_column_is_surveyed_once(images: Any, ages: Any, labels: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    take_survey = surveys.take_survey
+
+    def counting(examples: Any, *rest: Any) -> Any:
+        seen.append((examples.form.kind, *examples.source.columns))
+        return take_survey(examples, *rest)
+
+    monkeypatch.setattr(surveys, "take_survey", counting)
+    data = {"image": images, "other": images, "age": ages, "pulse": np.zeros((N, 7))}
+    recipe = Recipe(
+        perturbations=[DARK, BLUR, NOISE, {**DARK, "name": "one", "params": {"columns": ["image"]}}],
+        properties=["age"],
+    )
+    make_plan(recipe, make_examples(as_table(data), labels))
+    assert sorted(seen) == [("tabular", *data), ("tensor", "image"), ("tensor", "other")]
+
+
+def test_the_layout_is_that_of_cells_of_three_axes(images: Any, labels: Any) -> None:
+    """Four rows could as well be channels; a grey image beside them has neither."""
+    data = {"wide": np.repeat(images[:, :4], 3, axis=3), "grey": images[..., 0]}
+    spec = Recipe(perturbations=[DARK], layout="NHWC")
+    examples = make_examples(as_table(data), labels)
+    with pytest.raises(DataError, match="the layout of examples of shape \\(4, 6, 3\\) is ambiguous"):
+        make_plan(Recipe(perturbations=[DARK]), examples)
+    made = make_plan(spec, examples).tests[0].perturbation
+    assert isinstance(made, InColumns)
+    assert {name: part.form.layout for name, part in made.parts.items()} == {"wide": "NHWC", "grey": "NHW"}
+
+
+@pytest.mark.parametrize("row", [0, 5, N - 1])
+def test_cells_that_are_missing_are_said(images: Any, ages: Any, labels: Any, row: int) -> None:
+    cells = [None if index == row else image for index, image in enumerate(images)]
+    frame = pd.DataFrame({"image": pd.Series(cells, dtype=object), "age": ages})
+    with pytest.raises(DataError, match="1 of .* cells in column 'image' hold no array; drop those rows"):
+        make_plan(Recipe(perturbations=[DARK]), make_examples(frame, labels))

@@ -80,7 +80,7 @@ def stack(cells: Any) -> NDArray[Any]:
     """Return cells that hold arrays or nested lists of one shape as one array (n, ...).
 
     Raises:
-        DataError: the shapes differ.
+        DataError: the shapes differ, or cells are missing.
     """
     found = [as_cell(cell) for cell in cells]
     _one_shape(found, getattr(cells, "name", None))
@@ -88,6 +88,9 @@ def stack(cells: Any) -> NDArray[Any]:
 
 
 def _one_shape(cells: Sequence[NDArray[Any]], name: Any) -> tuple[int, ...]:
+    without = sum(cell.ndim == 0 for cell in cells)
+    if without not in (0, len(cells)):
+        raise DataError(f"{without} of {len(cells)} cells in column {name!r} hold no array; drop those rows")
     shapes = sorted({cell.shape for cell in cells})
     if len(shapes) > 1:
         came = ", ".join(map(str, shapes[:3]))
@@ -109,8 +112,15 @@ def is_cells(frame: pd.DataFrame) -> bool:
 
 
 def holds_arrays(column: pd.Series[Any]) -> bool:
-    """Whether the first cell is an array or a list."""
-    return column.dtype == object and len(column) > 0 and isinstance(column.iloc[0], np.ndarray | list)
+    """Whether the first cell that is not missing is an array or a list."""
+    if column.dtype != object:
+        return False
+    for cell in column:
+        if isinstance(cell, np.ndarray | list):
+            return True
+        if cell is not None and cell is not pd.NA and cell == cell:
+            return False
+    return False
 
 
 # --- which form inputs have ----------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlflow_sensie.data.examples import CHUNK, Examples, rows
-from mlflow_sensie.data.form import Form, find_form, holds_arrays
+from mlflow_sensie.data.form import Form, as_cell, find_form, holds_arrays
 from mlflow_sensie.data.stored import Converted, Stored
 from mlflow_sensie.data.survey import Survey
 from mlflow_sensie.errors import DataError
@@ -94,36 +94,32 @@ def array_columns(
 ) -> dict[Any, Examples]:
     """The columns of arrays of this ``kind``, those in ``names`` or all of them; each as examples of its own.
 
+    ``layout`` is that of cells of three axes.
+
     Raises:
-        DataError: one of ``names`` is no such column.
+        DataError: one of ``names`` is no such column, ``names`` is empty, or cells are missing.
     """
+    if names is not None and not names:
+        raise DataError(f"{where}: columns is empty; name the columns of arrays, or leave it out for all of them")
     head = rows(examples.source, slice(0, CHUNK))
     if not isinstance(head, pd.DataFrame):
         return {}
+    arrays = [name for name in head.columns if holds_arrays(head[name])]
     found: dict[Any, Examples] = {}
-    for name in head.columns:
-        if holds_arrays(head[name]) and (names is None or str(name) in names):
-            form = find_form(head[[name]], layout=layout)
+    for name in arrays:
+        if names is None or str(name) in names:
+            form = find_form(head[[name]], layout=layout if _axes(head[name]) == 3 else None)
             if form.kind == kind:
                 found[name] = replace(examples, source=_only(examples.source, name), form=form)
     missing = [name for name in names or () if name not in map(str, found)]
     if missing:
-        arrays = ", ".join(str(name) for name in head.columns if holds_arrays(head[name])) or "none"
-        raise DataError(f"{where}: {missing[0]!r} is no column of arrays of kind {kind}; columns of arrays: {arrays}")
+        known = ", ".join(map(str, arrays)) or "none"
+        raise DataError(f"{where}: {missing[0]!r} is no column of arrays of kind {kind}; columns of arrays: {known}")
     return found
 
 
-def only_array_column(examples: Examples, kind: str, layout: str | None, where: str) -> Examples:
-    """The column of arrays of this ``kind``, if there is just one; where there is none, the examples as they are.
-
-    Raises:
-        DataError: there are several.
-    """
-    found = array_columns(examples, kind, layout, None, where)
-    if len(found) > 1:
-        names = ", ".join(map(str, found))
-        raise DataError(f"{where}: the columns {names} fit; measure one of them by a function of the frame")
-    return next(iter(found.values()), examples)
+def _axes(column: pd.Series[Any]) -> int:
+    return max(as_cell(cell).ndim for cell in column)
 
 
 def _only(source: Any, name: Any) -> Any:

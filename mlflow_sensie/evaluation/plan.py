@@ -16,10 +16,11 @@ from mlflow_sensie import properties as property_library
 from mlflow_sensie.data.examples import Examples
 from mlflow_sensie.data.property_data import PredictedProperty, PropertyData, to_property
 from mlflow_sensie.data.sources import read_csv
-from mlflow_sensie.data.survey import Survey, find_value_range, in_chunks, summarise_tensor, take_survey
+from mlflow_sensie.data.survey import Survey, in_chunks
 from mlflow_sensie.errors import DataError, RecipeError
-from mlflow_sensie.evaluation.array_columns import InColumns, Part, array_columns, only_array_column
+from mlflow_sensie.evaluation.array_columns import InColumns, Part
 from mlflow_sensie.evaluation.roles import Roles, find_roles
+from mlflow_sensie.evaluation.surveys import Surveyed, Surveys
 from mlflow_sensie.evaluation.sweep import SweepTest
 from mlflow_sensie.inference import Ranks, bin_edges, merge_rare, property_span
 from mlflow_sensie.inference.ranges import points_within
@@ -51,11 +52,11 @@ def make_plan(recipe: Recipe, examples: Examples) -> Plan:
         RecipeError: a name is not known, a perturbation does not fit the kind of input, or a magnitude its range.
         DataError: a property is not there, constant, or of the wrong length.
     """
-    survey, unknown_range = _survey(examples, recipe)
-    tests = tuple(_plan_perturbation(spec, examples, recipe, survey, unknown_range) for spec in recipe.perturbations)
-    found = [_plan_property(spec, examples, recipe, survey, unknown_range) for spec in recipe.properties]
+    surveys = Surveys(examples, recipe.layout, recipe.value_range)
+    tests = tuple(_plan_perturbation(spec, surveys) for spec in recipe.perturbations)
+    found = [_plan_property(spec, surveys) for spec in recipe.properties]
     return Plan(
-        survey,
+        surveys.whole.survey,
         tuple(each for each in found if isinstance(each, PropertyData)),
         tuple(each for each in found if isinstance(each, PredictedProperty)),
         tests,
@@ -63,31 +64,21 @@ def make_plan(recipe: Recipe, examples: Examples) -> Plan:
     )
 
 
-def _survey(examples: Examples, recipe: Recipe) -> tuple[Survey, bool]:
-    """The survey, and whether these are images whose pixel range nobody knows."""
-    kind = examples.form.kind
-    tensor = summarise_tensor(examples) if kind in ("tensor", "series") else None
-    range_ = find_value_range(examples, recipe.value_range, tensor) if kind == "tensor" else None
-    return take_survey(examples, range_, tensor), kind == "tensor" and range_ is None
-
-
 # --- perturbations -----------------------------------------------------------------------------------------
 
 
-def _plan_perturbation(
-    spec: PerturbationSpec, examples: Examples, recipe: Recipe, survey: Survey, unknown_range: bool
-) -> SweepTest:
+def _plan_perturbation(spec: PerturbationSpec, surveys: Surveys) -> SweepTest:
     where = f"perturbation {spec.name!r}"
-    target = _find_perturbation(spec)
-    if getattr(target, "kind", "any") in ("tensor", "series") and examples.form.kind == "tabular":
-        made = _in_columns(spec, target, examples, recipe, where)
+    target, kind = _find_perturbation(spec), surveys.examples.form.kind
+    if getattr(target, "kind", "any") in ("tensor", "series") and kind == "tabular":
+        made = _in_columns(spec, target, surveys, where)
     else:
         made = _make_perturbation(spec, target, where)
-        if made.kind not in ("any", examples.form.kind):
-            raise _misfit(spec, made, examples, where)
+        if made.kind not in ("any", kind):
+            raise _misfit(spec, made, kind, where)
         if made.kind == "tensor":
-            _refuse_unknown_range(unknown_range, where, survey)
-        made = made.bind(survey)
+            surveys.whole.refuse_unknown_range(where)
+        made = made.bind(surveys.whole.survey)
     magnitudes = spec.magnitudes or tuple(sorted(made.default_magnitudes))
     if not magnitudes:
         raise RecipeError(f"{where}: a function has no default magnitudes; give 'magnitudes', at least two")
@@ -96,25 +87,24 @@ def _plan_perturbation(
     return SweepTest(spec.name, slug(spec.name), made, tuple(p for p in magnitudes if p != made.neutral))
 
 
-def _in_columns(spec: PerturbationSpec, target: Any, examples: Examples, recipe: Recipe, where: str) -> Perturbation:
+def _in_columns(spec: PerturbationSpec, target: Any, surveys: Surveys, where: str) -> Perturbation:
     """A perturbation of images or series, in the columns of arrays that a table of several inputs has."""
     params = dict(spec.params)
     columns = params.pop("columns", None)
     made = _make_perturbation(spec.model_copy(update={"params": params}), target, where)
     parts = {}
-    for name, part in array_columns(examples, made.kind, recipe.layout, columns, where).items():
-        survey, unknown_range = _survey(part, recipe)
-        _refuse_unknown_range(unknown_range, where, survey)
-        parts[name] = Part(part.form, survey, made.bind(survey))
+    names = [columns] if isinstance(columns, str) else columns
+    for name, column in surveys.columns(made.kind, names, where).items():
+        column.refuse_unknown_range(f"{where}, column {name!r}")
+        parts[name] = Part(column.examples.form, column.survey, made.bind(column.survey))
     if not parts:
-        raise _misfit(spec, made, examples, where)
+        raise _misfit(spec, made, "tabular", where)
     return InColumns.of(parts)
 
 
-def _misfit(spec: PerturbationSpec, made: Perturbation, examples: Examples, where: str) -> RecipeError:
+def _misfit(spec: PerturbationSpec, made: Perturbation, kind: str, where: str) -> RecipeError:
     hint = "; give input_shape, the shape of one example" if made.kind in ("tensor", "series") else ""
-    works = f"{spec.apply!r} works on {made.kind} inputs"
-    return RecipeError(f"{where}: {works}, these are {examples.form.kind}{hint}")
+    return RecipeError(f"{where}: {spec.apply!r} works on {made.kind} inputs, these are {kind}{hint}")
 
 
 def _find_perturbation(spec: PerturbationSpec) -> Any:
@@ -157,39 +147,27 @@ def _check_range(spec: PerturbationSpec, magnitudes: tuple[float, ...], made: Pe
         raise RecipeError(f"{where}: fit_range [{low:g}, {high:g}] holds fewer than two points of a side ({points})")
 
 
-def _refuse_unknown_range(unknown: bool, where: str, survey: Survey) -> None:
-    if unknown and survey.tensor is not None:
-        found = f"the inputs run from {survey.tensor.lo:.4g} to {survey.tensor.hi:.4g}"
-        raise DataError(
-            f"{where}: {found}, which tells no pixel range; "
-            "say value_range: [lo, hi], or {mean: …, std: …} of a normalised input"
-        )
-
-
 # --- properties --------------------------------------------------------------------------------------------
 
 
-def _plan_property(
-    spec: PropertySpec, examples: Examples, recipe: Recipe, survey: Survey, unknown_range: bool
-) -> PropertyData | PredictedProperty:
+def _plan_property(spec: PropertySpec, surveys: Surveys) -> PropertyData | PredictedProperty:
     def settle(column: pd.Series[Any], unit: str) -> PropertyData:
         found = to_property(spec.name, slug(spec.name), column, unit, functools.partial(_cut, spec), merge_rare)
         if spec.rank and found.levels is not None:
             raise DataError(f"{where}: rank: true needs numbers or dates; its values are {_some(found.levels)}")
         return replace(found, ranks=Ranks.of(found.values) if spec.rank else None)
 
-    where = f"property {spec.name!r}"
+    where, examples = f"property {spec.name!r}", surveys.examples
     if isinstance(spec.of, str) and (column := examples.column(spec.of)) is not None:
         return settle(column.reset_index(drop=True), "")
     target = _find_property(spec, examples, where)
-    if getattr(target, "kind", "any") in ("tensor", "series") and examples.form.kind == "tabular":
-        examples = only_array_column(examples, target.kind, recipe.layout, where)
-        survey, unknown_range = _survey(examples, recipe)
-    function = _bound(target, spec, examples, survey, unknown_range, where)
+    inside = getattr(target, "kind", "any") in ("tensor", "series") and examples.form.kind == "tabular"
+    measured = surveys.only_column(target.kind, where) if inside else surveys.whole
+    function = _bound(target, spec, measured, where)
     unit = str(getattr(function, "unit", ""))
     if getattr(function, "needs", "inputs") == "probabilities":
         return PredictedProperty(spec.name, slug(spec.name), function, lambda column: settle(column, unit))
-    return settle(_measure(function, examples, where), unit)
+    return settle(_measure(function, measured.examples, where), unit)
 
 
 def _some(levels: tuple[str, ...]) -> str:
@@ -218,15 +196,14 @@ def _find_property(spec: PropertySpec, examples: Examples, where: str) -> Any:
     return target() if isinstance(target, type) else target
 
 
-def _bound(
-    target: Any, spec: PropertySpec, examples: Examples, survey: Survey, unknown_range: bool, where: str
-) -> Callable[[Any], Any]:
+def _bound(target: Any, spec: PropertySpec, measured: Surveyed, where: str) -> Callable[[Any], Any]:
     """The function with what it asks of the whole data, if it fits the kind of input."""
-    if getattr(target, "kind", "any") not in ("any", examples.form.kind):
-        raise RecipeError(f"{where}: {spec.of!r} works on {target.kind} inputs, these are {examples.form.kind}")
+    kind = measured.examples.form.kind
+    if getattr(target, "kind", "any") not in ("any", kind):
+        raise RecipeError(f"{where}: {spec.of!r} works on {target.kind} inputs, these are {kind}")
     if getattr(target, "kind", None) == "tensor":
-        _refuse_unknown_range(unknown_range, where, survey)
-    bound: Callable[[Any], Any] = target.bind(survey) if hasattr(target, "bind") else target
+        measured.refuse_unknown_range(where)
+    bound: Callable[[Any], Any] = target.bind(measured.survey) if hasattr(target, "bind") else target
     return bound
 
 
