@@ -425,12 +425,12 @@ def test_the_report_says_what_was_saved() -> None:
 def test_progress_tells_what_comes_and_what_was_saved(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    made = early().n_predictions  # run before anything is captured
     monkeypatch.setenv("MLFLOW_SENSIE_PROGRESS", "1")
     run({**ASKED, "precision": 0.05})
     told = capsys.readouterr().err
     assert "sensie: at most 18,000 predictions are coming, 9 for each of 2,000 examples" in told
     assert "predictions are left; they will take about" in told
-    made = early().n_predictions
     assert f"sensie: {made:,} of 18,000 predictions were made" in told and "'narrow' after 64" in told
     run(ASKED)
     whole = capsys.readouterr().err

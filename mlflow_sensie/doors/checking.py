@@ -116,6 +116,7 @@ class Judged:
 
 def evaluate(asked: Asked, reuse: bool) -> Judged:
     """Evaluate and judge a model, and log what came out."""
+    asked.refuse_without_baseline()
     with _run_for(asked) as run_id:
         ours, theirs = asked.prepare()
         past = _Past(reuse)
@@ -194,6 +195,16 @@ class Asked:
     def prepare(self) -> tuple[Prepared, Prepared | None]:
         """Open both models and settle all that comes before the sweep."""
         return prepare_both(self.model, self.X, self.y, self.recipe, baseline=self.baseline, task=self.model_type)
+
+    def refuse_without_baseline(self) -> None:
+        """Raise RecipeError if rules compare with a baseline and there is none: that says nothing of the model."""
+        rules = self.recipe.gate or ()
+        comparing = sum(rule.versus is not None for rule in rules)
+        if comparing and self.baseline is None:
+            raise RecipeError(
+                f"{comparing} of {len(rules)} rules compare with a baseline, and none was given: --baseline on the "
+                "command line, baseline= in Python, or baseline in the recipe"
+            )
 
     def concluded(self, **found: Any) -> Check:
         """The check with what was found."""

@@ -240,6 +240,14 @@ def test_a_wrong_argument_is_told_and_nothing_logged(
     assert alias(models.name) == "1" and tags(models.name, "2") == {}
 
 
+def test_rules_against_a_baseline_need_one(models: Models) -> None:
+    """Nothing was learnt of the model then, so nothing is said of it."""
+    before = len(mlflow.search_runs(output_format="list"))
+    with pytest.raises(RecipeError, match="2 of 2 rules compare with a baseline, and none was given"):
+        mlflow_sensie.check(models.uri(2), data=models.data, targets="y", recipe=RECIPE)
+    assert len(mlflow.search_runs(output_format="list")) == before and tags(models.name, "2") == {}
+
+
 def test_an_alias_needs_a_version(models: Models) -> None:
     with pytest.raises(RegistryError, match="only a registered version can get an alias"):
         mlflow_sensie.check(lambda x: x, data=models.data, targets="y", promote="champion")
