@@ -38,7 +38,7 @@ models: $(FLAVOURS)
 	SENSIE_ALL_FLAVOURS=1 SENSIE_WRITE_MODELS=1 $(BIN)/python -m pytest tests/flavours/test_matrix.py $(ARGS)
 
 screenshots: $(READY)
-	SENSIE_SCREENSHOTS=docs/screenshots $(BIN)/python -m pytest tests/test_browser.py $(ARGS)
+	SENSIE_SCREENSHOTS=docs/screenshots $(BIN)/python -m pytest tests/doors/test_browser.py $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from test_report import Page
+from report.test_report import Page
 
 import mlflow_sensie
 from mlflow_sensie.comparison import Comparison

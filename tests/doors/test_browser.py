@@ -24,15 +24,15 @@ from flavours.logged import V3
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
-from test_server import Server, server
 
 import mlflow_sensie
+from doors.test_server import Server, server
 from mlflow_sensie.tracking.comparisons import log_comparison
 
 __all__ = ["server"]  # the fixture of the real server
 
 BROWSER, DRIVER = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
-SCREENSHOTS = Path(os.environ.get("SENSIE_SCREENSHOTS", Path(__file__).parent.parent / "build" / "screenshots"))
+SCREENSHOTS = Path(os.environ.get("SENSIE_SCREENSHOTS", Path(__file__).parents[2] / "build" / "screenshots"))
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--no-first-run", "--window-size=1360,1000", "--hide-scrollbars",

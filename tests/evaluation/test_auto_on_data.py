@@ -16,8 +16,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
-from test_auto import check, reason
 
+from evaluation.test_auto import check, reason
 from mlflow_sensie import probe
 from mlflow_sensie.evaluation.auto import MOST_EXAMPLES, MOST_TESTS
 from mlflow_sensie.result import Result

@@ -18,9 +18,9 @@ import pytest
 import yaml
 from gate.registered import RECIPE, alias, data, log_models, register, tags
 from mlflow.tracking import fluent
-from test_server import Server, free_port
 
 import mlflow_sensie
+from doors.test_server import Server, free_port
 from mlflow_sensie.doors import checking
 
 pytestmark = pytest.mark.slow
