@@ -247,6 +247,8 @@ def from_source(
     path: str | Path, *, name: str | None = None, digest: str | None = None, **reader: Any
 ) -> SensieDataset:
     """Return what lies in a file or folder, or at a URI, as an MLflow Dataset; ``reader`` as for ``read_source``."""
+    if (here := _local(path)) is not None and not here.exists():
+        raise DataError(f"there is no file or folder {path}")
     source, version = _source(path)
     said = {key: value for key, value in {**reader, "version": version}.items() if value is not None}
     data = read_source(source, **said)

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mlflow_sensie.data.copying import fresh_copy
 from mlflow_sensie.data.images import decode_images, encode_images, is_image
 from mlflow_sensie.errors import DataError
-from mlflow_sensie.perturbations.base import fresh_copy
 
 if TYPE_CHECKING:
     from mlflow_sensie.data.examples import Inputs

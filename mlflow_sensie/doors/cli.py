@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @click.version_option(package_name="mlflow-sensie")
 def main() -> None:
     """What is my model sensitive to, how sure are we, and is the new model worse?"""
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # our own bar counts predictions
 
 
 main.add_command(run)

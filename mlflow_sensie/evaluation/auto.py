@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlflow_sensie.data.copying import fresh_copy
 from mlflow_sensie.data.examples import Examples, concat, rows
 from mlflow_sensie.data.survey import ColumnSummary, summarise_column
 from mlflow_sensie.errors import DataError, ModelError, RecipeError, SensieError
 from mlflow_sensie.evaluation.batches import predict_in_calls
 from mlflow_sensie.evaluation.plan import make_plan
 from mlflow_sensie.models.model import Model
-from mlflow_sensie.perturbations.base import fresh_copy
 from mlflow_sensie.recipe.model import RESERVED, PerturbationSpec, PropertySpec, Recipe, slug
 
 MOST_EXAMPLES = 2_000

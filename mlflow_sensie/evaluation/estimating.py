@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from mlflow_sensie.data.copying import fresh_copy
 from mlflow_sensie.data.examples import CHUNK, row_bytes
 from mlflow_sensie.evaluation.batches import predict_in_calls
 from mlflow_sensie.evaluation.probing import Prepared
 from mlflow_sensie.evaluation.sweep import parts, perturbed
-from mlflow_sensie.perturbations.base import fresh_copy
 
 SCORE_BYTES = 8
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mlflow_sensie.data.copying import fresh_copy
 from mlflow_sensie.data.examples import Examples, Inputs, concat, rows
 from mlflow_sensie.data.form import Form
 from mlflow_sensie.data.survey import Survey, ValueRange
@@ -19,7 +20,6 @@ from mlflow_sensie.evaluation.array_columns import InColumns
 from mlflow_sensie.evaluation.batches import predict_in_calls
 from mlflow_sensie.evaluation.gallery_changes import Flags, columns_to_show, differing, series_of, touched_by
 from mlflow_sensie.evaluation.sweep import Sweep, SweepTest, parts, perturbed
-from mlflow_sensie.perturbations.base import fresh_copy
 from mlflow_sensie.perturbations.pixels import ROUNDING, PixelCodec
 from mlflow_sensie.scores import CLEAN, ScoreTable, score_column
 from mlflow_sensie.scoring import Targets

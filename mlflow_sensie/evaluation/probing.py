@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlflow_sensie.data.copying import fresh_copy
 from mlflow_sensie.data.examples import CHUNK
 from mlflow_sensie.data.identity import Digests, digests_of
 from mlflow_sensie.data.property_data import PropertyData
@@ -30,7 +31,6 @@ from mlflow_sensie.evaluation.stopping import Stopping, cut_short, saved, strata
 from mlflow_sensie.evaluation.sweep import Sweep
 from mlflow_sensie.inference.nuts import Sampled
 from mlflow_sensie.models.outputs import Predictions
-from mlflow_sensie.perturbations.base import fresh_copy
 from mlflow_sensie.recipe.model import Recipe, SliceSpec
 from mlflow_sensie.recipe.reading import capped_log_examples, load_recipe
 from mlflow_sensie.result import Interaction, Result, ScoreInfo, SliceColumn, TestResult

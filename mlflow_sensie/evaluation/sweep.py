@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlflow_sensie.data.copying import fresh_copy
 from mlflow_sensie.data.examples import CHUNK, Examples
 from mlflow_sensie.data.property_data import PredictedProperty, PropertyData
 from mlflow_sensie.errors import ModelError, TestFailure
@@ -20,7 +21,7 @@ from mlflow_sensie.evaluation.progress import Progress
 from mlflow_sensie.evaluation.stopping import Stop, Stopping
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.models.outputs import Predictions
-from mlflow_sensie.perturbations.base import Perturbation, fresh_copy
+from mlflow_sensie.perturbations.base import Perturbation
 from mlflow_sensie.result import Reason
 from mlflow_sensie.scores import CLEAN, EXPECTED, ID, TARGET, ScoreTable, expected_column, property_column, score_column
 from mlflow_sensie.scoring import Scorer, Targets
@@ -286,4 +287,4 @@ def _place(number: int, chunk: Examples, shuffled: bool) -> str:
     if shuffled:
         some = ", ".join(map(str, chunk.ids[:3]))
         return f"chunk {number} ({len(chunk)} examples in a shuffled order: {some}, ...)"
-    return f"chunk {number} (examples {number * CHUNK} to {number * CHUNK + CHUNK - 1})"
+    return f"chunk {number} (examples {number * CHUNK} to {number * CHUNK + len(chunk) - 1})"

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from mlflow_sensie.data.copying import fresh_copy
 from mlflow_sensie.errors import DataError
-from mlflow_sensie.perturbations.base import Perturbation, fresh_copy
+from mlflow_sensie.perturbations.base import Perturbation
 
 if TYPE_CHECKING:
     import pandas as pd

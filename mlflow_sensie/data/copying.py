@@ -1,0 +1,38 @@
+"""Copies of inputs that share no memory with them."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+IMMUTABLE_CELLS = (str, bytes, int, float, complex, bool, type(None), np.generic)
+
+
+def fresh_copy(inputs: Any) -> Any:
+    """An equal copy of ``inputs``, so deep that writing into its cells leaves the original alone."""
+    if isinstance(inputs, np.ndarray) and inputs.dtype != object:
+        return inputs.copy()
+    if not hasattr(inputs, "iloc"):
+        return copy.deepcopy(inputs)
+    result = inputs.copy(deep=True)
+    # pandas copies the references of an object column, not what they point to
+    if result.ndim == 1:
+        if result.dtype == object:
+            result.array[:] = _fresh_cells(result)
+        return result
+    for position, dtype in enumerate(result.dtypes):
+        if dtype.kind == "O" and isinstance(dtype, np.dtype):
+            series = result.iloc[:, position].copy()
+            series.array[:] = _fresh_cells(series)
+            result.isetitem(position, series)
+    return result
+
+
+def _fresh_cells(series: Any) -> npt.NDArray[Any]:
+    cells = np.empty(len(series), dtype=object)
+    for row, cell in enumerate(series):
+        cells[row] = cell if isinstance(cell, IMMUTABLE_CELLS) else copy.deepcopy(cell)
+    return cells
