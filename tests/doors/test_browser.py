@@ -61,11 +61,12 @@ pytestmark = [
 
 @dataclass(frozen=True)
 class Logged:
-    """Two runs of two models in one experiment, the first model registered."""
+    """Two runs of two models in one experiment, the first model registered, and the data they were evaluated on."""
 
     uri: str
     experiment: str
     runs: tuple[str, str]
+    data: pd.DataFrame
 
 
 @pytest.fixture(scope="module")
@@ -90,11 +91,7 @@ def logged(server: Server) -> Logged:
                 evaluator_config={"sensie": RECIPE},
             )  # fmt: skip
         runs.append(run.info.run_id)
-    client = mlflow.MlflowClient()
-    for key, value in client.get_run(runs[0]).data.tags.items():
-        if key.startswith("sensie_"):
-            client.set_model_version_tag("seen", "1", key, value)
-    return Logged(server.uri, experiment, (runs[0], runs[1]))
+    return Logged(server.uri, experiment, (runs[0], runs[1]), test)
 
 
 @pytest.fixture(scope="module")
@@ -217,8 +214,10 @@ def test_the_table_view_sets_the_bins_side_by_side(browser: Any, logged: Logged)
 
 
 def test_a_model_versions_page_shows_our_tags(browser: Any, logged: Logged) -> None:
-    look(browser, f"{logged.uri}/#/models/seen/versions/1", "", "sensie_status", "sensie_worst_test")
-    look_again(browser, "version", "sensie_worst_test", "//*[text()='sensie_status']")
+    gate = [{"metric": "clean_score", "at_least": 0.8}]
+    assert mlflow_sensie.check("models:/seen/1", data=logged.data, targets="y", recipe={**RECIPE, "gate": gate}).passed
+    look(browser, f"{logged.uri}/#/models/seen/versions/1", "", "sensie_verdict", "sensie_worst_test")
+    look_again(browser, "version", "sensie_worst_test", "//*[text()='sensie_verdict']")
 
 
 def test_a_comparison_is_a_page_on_a_run_of_its_own(browser: Any, logged: Logged) -> None:
