@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlflow_sensie.comparison import Comparison as Comparison
     from mlflow_sensie.comparison import compare as compare
-    from mlflow_sensie.data.datasets import from_image_folder as from_image_folder
-    from mlflow_sensie.data.datasets import from_parquet as from_parquet
-    from mlflow_sensie.data.datasets import from_tensors as from_tensors
-    from mlflow_sensie.data.loading import load_dataset as load_dataset
     from mlflow_sensie.doors.checking import check as check
+    from mlflow_sensie.doors.datasets import from_image_folder as from_image_folder
+    from mlflow_sensie.doors.datasets import from_parquet as from_parquet
+    from mlflow_sensie.doors.datasets import from_tensors as from_tensors
+    from mlflow_sensie.doors.loading import load_dataset as load_dataset
     from mlflow_sensie.evaluation.probing import probe as probe
     from mlflow_sensie.gate import judge as judge
     from mlflow_sensie.models.serving import Endpoint as Endpoint
@@ -33,10 +33,10 @@ _WHERE = {
     "Verdict": "mlflow_sensie.verdict",
     "check": "mlflow_sensie.doors.checking",
     "compare": "mlflow_sensie.comparison",
-    "from_image_folder": "mlflow_sensie.data.datasets",
-    "from_parquet": "mlflow_sensie.data.datasets",
-    "from_tensors": "mlflow_sensie.data.datasets",
-    "load_dataset": "mlflow_sensie.data.loading",
+    "from_image_folder": "mlflow_sensie.doors.datasets",
+    "from_parquet": "mlflow_sensie.doors.datasets",
+    "from_tensors": "mlflow_sensie.doors.datasets",
+    "load_dataset": "mlflow_sensie.doors.loading",
     "judge": "mlflow_sensie.gate",
     "load_recipe": "mlflow_sensie.recipe.reading",
     "log_folder": "mlflow_sensie.tracking.runs",

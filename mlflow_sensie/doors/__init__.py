@@ -1,1 +1,1 @@
-"""The ways in: MLflow's evaluator, the checks before promotion, the command line."""
+"""The ways in: MLflow's evaluator and Datasets, the checks before promotion, the command line."""

@@ -15,7 +15,7 @@ from mlflow.data.dataset import Dataset
 from mlflow.data.pandas_dataset import from_pandas
 from mlflow.exceptions import MlflowException
 
-from mlflow_sensie.data.loading import load
+from mlflow_sensie.doors.loading import load
 from mlflow_sensie.errors import ComparisonError, DataError, ModelError, RecipeError, RegistryError
 from mlflow_sensie.evaluation.probing import Prepared, run
 from mlflow_sensie.gate import Power, power

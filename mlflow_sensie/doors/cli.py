@@ -110,7 +110,7 @@ def init(model_uri: str, named: Named, recipe: str, model_type: str | None, allo
 
     Written to a file, it keeps the names of the tests fixed from then on.
     """
-    from mlflow_sensie.data.loading import load
+    from mlflow_sensie.doors.loading import load
     from mlflow_sensie.errors import SensieError
     from mlflow_sensie.evaluation.settling import settle
     from mlflow_sensie.recipe.reading import load_recipe

@@ -73,7 +73,7 @@ def check(
 
 def _as_checked(named: Named) -> dict[str, Any]:
     """The options that name data as ``check`` takes them: images that are resized as the Dataset that they are then."""
-    from mlflow_sensie.data.loading import load
+    from mlflow_sensie.doors.loading import load
 
     if named["size"] or named["mode"]:
         return {"data": load(**named)}

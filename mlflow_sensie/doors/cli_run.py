@@ -74,7 +74,7 @@ def run(
 
 
 def _tell_cost(model_uri: str, named: Named, recipe: str, model_type: str | None, allow_code: bool) -> None:
-    from mlflow_sensie.data.loading import load
+    from mlflow_sensie.doors.loading import load
     from mlflow_sensie.evaluation.estimating import estimate, sentence
     from mlflow_sensie.gate.evaluating import prepare_both
     from mlflow_sensie.recipe.reading import load_recipe
@@ -90,7 +90,7 @@ def _run(
     model_uri: str, named: Named, recipe: str, run_id: str | None, experiment: str | None, model_type: str | None,
     allow_code: bool,
 ) -> None:  # fmt: skip
-    from mlflow_sensie.data.loading import load
+    from mlflow_sensie.doors.loading import load
     from mlflow_sensie.doors.running import evaluate_and_log
     from mlflow_sensie.evaluation.probing import failure_text
     from mlflow_sensie.recipe.reading import load_recipe

@@ -7,7 +7,7 @@ from typing import Any
 import mlflow
 from mlflow.entities import Metric
 
-from mlflow_sensie.data.datasets import SensieDataset
+from mlflow_sensie.doors.datasets import SensieDataset
 from mlflow_sensie.evaluation.probing import run
 from mlflow_sensie.gate.evaluating import judged, prepare_both
 from mlflow_sensie.recipe.model import Recipe

@@ -13,9 +13,9 @@ import pytest
 
 from mlflow_sensie.data.examples import make_examples
 from mlflow_sensie.data.identity import digests_of
-from mlflow_sensie.data.loading import load
 from mlflow_sensie.data.sources import Data, as_data, read_csv, read_data, shared
 from mlflow_sensie.data.stored import Stored
+from mlflow_sensie.doors.loading import load
 from mlflow_sensie.errors import DataError
 
 N = 30

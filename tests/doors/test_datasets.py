@@ -21,10 +21,10 @@ from mlflow.models import infer_signature
 from scipy.special import expit
 
 import mlflow_sensie
-from mlflow_sensie.data.datasets import SensieDataset
-from mlflow_sensie.data.loading import load
 from mlflow_sensie.data.sources import read_data
 from mlflow_sensie.data.stored import Stored
+from mlflow_sensie.doors.datasets import SensieDataset
+from mlflow_sensie.doors.loading import load
 from mlflow_sensie.errors import DataError
 
 N = 80

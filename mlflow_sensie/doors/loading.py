@@ -21,8 +21,8 @@ from mlflow.entities import Dataset as DatasetEntity
 from mlflow.exceptions import MlflowException
 
 from mlflow_sensie.data import delta
-from mlflow_sensie.data.datasets import READER, SensieDataset, fetch, from_source, read_source
 from mlflow_sensie.data.sources import Data, choose_column, read_csv, read_data
+from mlflow_sensie.doors.datasets import READER, SensieDataset, fetch, from_source, read_source
 from mlflow_sensie.errors import DataError
 
 LOG_NEXT_TIME = (
