@@ -37,8 +37,11 @@ def lead(comparison: Comparison) -> str:
         return "A and B cannot be told apart: every score is the same."
     found = verdicts(comparison)
     said = [f"{word.removeprefix('B is ')} in {found.count(word)}" for word in TONES if word in found]
-    clean = _verdict(comparison.clean, "its clean score is higher", "its clean score is lower")
-    clean = "the clean scores are not told apart" if clean == UNDECIDED else clean
+    clean = {
+        BETTER: "its clean score is higher",
+        WORSE: "its clean score is lower",
+        UNDECIDED: "the clean scores are not told apart",
+    }[verdict(comparison.clean.worse_by)]
     tests = f"Of {len(found)} test{'s' if len(found) != 1 else ''}, B is {', '.join(said)}"
     return f"{tests if said else 'No test could be compared'}; {clean}."
 
@@ -53,43 +56,54 @@ def sentence(test: TestComparison) -> str:
 
 
 def _clean(found: Difference) -> str:
-    higher, lower = (f"its score is {word} by {_size(found.difference)}" for word in ("higher", "lower"))
-    said = {
-        BETTER: f"B is better on the inputs as they are: {higher}",
-        WORSE: f"B is worse on the inputs as they are: {lower}",
-        UNDECIDED: f"{UNDECIDED}: B's score less A's is {_signed(found.difference)}",
-    }
-    return f"{said[verdict(found.worse_by)]} ({_ends(found)}); {_probability('better', found)}."
+    said = _told(
+        found,
+        found.difference,
+        "B is better on the inputs as they are: its score is higher by {}",
+        "B is worse on the inputs as they are: its score is lower by {}",
+        "B's score less A's is {}",
+    )
+    return f"{said}; {_probability('better', found)}."
 
 
 def _sweep(test: TestComparison) -> str:
     found = test.headline
-    said = {
-        BETTER: f"B loses less, by {_size(found.worse_by)} on average",
-        WORSE: f"B loses more, by {_size(found.worse_by)} on average",
-        UNDECIDED: f"{UNDECIDED}: B's mean drop less A's is {_signed(found.worse_by)}",
-    }
-    return f"{said[verdict(found.worse_by)]} ({_ends(found)}){_holding(test)}"
+    said = _told(
+        found,
+        found.worse_by,
+        "B loses less, by {} on average",
+        "B loses more, by {} on average",
+        "B's mean drop less A's is {}",
+    )
+    return f"{said}{_holding(test)}"
 
 
 def _property(test: TestComparison) -> str:
-    found = test.headline
-    said = {
-        BETTER: f"B depends less on it: its effect is smaller by {_size(found.worse_by)}",
-        WORSE: f"B depends more on it: its effect is larger by {_size(found.worse_by)}",
-        UNDECIDED: f"{UNDECIDED}: the size of B's effect less that of A's is {_signed(found.worse_by)}",
-    }
-    return f"{said[verdict(found.worse_by)]} ({_ends(found)})"
+    return _told(
+        test.headline,
+        test.headline.worse_by,
+        "B depends less on it: its effect is smaller by {}",
+        "B depends more on it: its effect is larger by {}",
+        "the size of B's effect less that of A's is {}",
+    )
 
 
 def _levels(test: TestComparison) -> str:
-    found = test.headline
-    said = {
-        BETTER: f"B treats its levels more alike: the SD between them is smaller by {_size(found.worse_by)}",
-        WORSE: f"B treats its levels less alike: the SD between them is larger by {_size(found.worse_by)}",
-        UNDECIDED: f"{UNDECIDED}: the SD between B's levels less that between A's is {_signed(found.worse_by)}",
-    }
-    return f"{said[verdict(found.worse_by)]} ({_ends(found)})"
+    return _told(
+        test.headline,
+        test.headline.worse_by,
+        "B treats its levels more alike: the SD between them is smaller by {}",
+        "B treats its levels less alike: the SD between them is larger by {}",
+        "the SD between B's levels less that between A's is {}",
+    )
+
+
+def _told(found: Difference, shown: Interval, better: str, worse: str, undecided: str) -> str:
+    """Choose the text by what is known, with the size of the difference in it; where undecided, with its sign."""
+    known = verdict(found.worse_by)
+    if known == UNDECIDED:
+        return f"{UNDECIDED}: {undecided.format(_signed(shown))} ({_ends(found)})"
+    return f"{(better if known == BETTER else worse).format(_size(shown))} ({_ends(found)})"
 
 
 def _holding(test: TestComparison) -> str:
@@ -107,10 +121,6 @@ def _holding(test: TestComparison) -> str:
         f"a factor of {b}" if curve.log else f"a distance of {b if unit in words.BEFORE else words.with_unit(b, unit)}"
     )
     return f"; {but}it holds up to {far} from the neutral, either way, rather than {a}"
-
-
-def _verdict(found: Difference, better: str, worse: str) -> str:
-    return {BETTER: better, WORSE: worse}.get(verdict(found.worse_by), UNDECIDED)
 
 
 def _size(found: Interval) -> str:
