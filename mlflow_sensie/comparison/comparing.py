@@ -154,7 +154,7 @@ class _Pair:
         if identical:
             missed = max(1, self.pairing.n // 3)
             return f"{agree}; a difference that shows in fewer than one example of {missed} could have been missed"
-        return f"{agree}, but take so few values that two models can agree by chance: judged as any two models are"
+        return f"{agree}, but are so alike that two models can agree on them by chance: judged as any two models are"
 
     # --- one test ------------------------------------------------------------------------------------------
 

@@ -95,17 +95,21 @@ class Pairing:
         return self.paired and all(self.same(name) for name in self._of_both())
 
     def telling(self, scale: ScoreScale) -> bool:
-        """Whether A's scores take so many values between their bounds that others agree with all by no chance.
+        """Whether A's scores differ so much among themselves that another model agrees with all by no chance.
 
-        Probabilities do. Of scores that are 0 or 1, or fractions of a few neighbours, two good models share most.
+        They do with ten values between their bounds, as probabilities have, or ten different rows of scores, as 0/1
+        scores have where perturbations make different examples fail at different magnitudes. Of clean 0/1 scores two
+        good models share most.
         """
-        found: set[float] = set()
-        for name in self._of_both():
-            for block, _ in self.blocks([name]):
-                values = block[name][np.isfinite(block[name])]
-                found.update(np.unique(values[scale.inside(values)])[:TELLING].tolist())
-                if len(found) >= TELLING:
-                    return True
+        values: set[float] = set()
+        rows: set[tuple[float, ...]] = set()
+        names = self._of_both()
+        for block, _ in self.blocks(names):
+            scores, _ = _finite(_stacked(block, names, ()), Design())
+            values.update(np.unique(scores[scale.inside(scores)])[:TELLING].tolist())
+            rows.update(map(tuple, np.unique(scores, axis=0)[:TELLING].tolist()))
+            if max(len(values), len(rows)) >= TELLING:
+                return True
         return False
 
     def _of_both(self) -> list[str]:

@@ -77,7 +77,8 @@ class Comparison:
 
     `paired`: on the same `n` examples, joined by their ids; else the two were measured on different data, and
     `n` is the smaller number of examples. `identical`: every score of the two is the same, to the last digit, and
-    they are the `same_model`, or have scores of many values, as probabilities are; every difference is exactly 0.
+    they are the `same_model`, or the scores differ so much among themselves, as probabilities do, that two models do
+    not agree on all by chance; every difference is then exactly 0.
     `correlation` is that of the clean scores: an unpaired comparison would need about 1 / (1 - correlation) times
     the examples. `not_compared` says of each other test why it could not be.
     """

@@ -106,16 +106,30 @@ def test_identical_means_every_score_they_share() -> None:
     ("clean", "scale", "tells"),
     [
         (np.linspace(0, 1, 12), PROBABILITY, True),
-        (np.linspace(0, 1, 11), PROBABILITY, False),  # nine of them between the bounds
+        (np.linspace(0, 1, 9), PROBABILITY, False),
         (np.arange(100) % 2, PROBABILITY, False),
         (np.arange(100) % 5 / 4, PROBABILITY, False),  # shares of four neighbours
         (-np.arange(11.0), LOSS, True),
-        ([*np.linspace(0, 1, 11), np.nan], PROBABILITY, False),
+        ([*np.linspace(0, 1, 9), *[np.nan] * 5], PROBABILITY, False),
     ],
 )
 def test_scores_of_many_values_tell_two_models_apart(clean: Any, scale: ScoreScale, tells: bool) -> None:
     made = table(range(len(clean)), clean, sizes=(5, len(clean) - 5))
     assert Pairing.by_id(made, made).telling(scale) is tells
+
+
+def test_few_examples_tell_by_the_values_that_they_take_over_the_magnitudes() -> None:
+    sweep = {f"score/t/{j}": np.array([0.9, 0.8, 0.7]) - j / 10 for j in range(4)}
+    made = table(range(3), [0.95, 0.85, 0.75], **sweep)
+    assert Pairing.by_id(made, made).telling(PROBABILITY)
+
+
+@pytest.mark.parametrize(("failing", "tells"), [(9, False), (10, True)])
+def test_labels_tell_by_rows_that_differ(failing: int, tells: bool) -> None:
+    """Example k fails from magnitude k on; those that never fail are one more row."""
+    sweep = {f"score/t/{j}": (np.arange(40) >= min(j, failing - 1)).astype(float) for j in range(12)}
+    made = table(range(40), np.ones(40), **sweep)
+    assert Pairing.by_id(made, made).telling(PROBABILITY) is tells
 
 
 def test_scores_may_tell_at_some_magnitude_alone() -> None:

@@ -217,6 +217,16 @@ def test_scores_of_0_and_1_that_agree_are_no_identical_predictions(scores: Array
         assert found[200].outcome == "pass" and found[200].warnings == (FEW,)
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_labels_that_fail_at_the_same_magnitudes_are_identical_predictions(metric: str) -> None:
+    """Ten examples whose rows of 0 and 1 are all different; with nine, two models may agree by chance."""
+    right = (np.arange(12)[:, None] > np.arange(12)).astype(float)  # example k fails from magnitude k on
+    found = {n: one(made(right[:n]), versus(metric, 0.01), made(right[:n])) for n in (9, 10)}
+    assert [each.outcome for each in found.values()] == ["inconclusive", "pass"]
+    assert found[10].probability == 1 and "could have been missed" in found[10].warnings[0]
+    assert one(made(right * 0), versus(metric, 0.01), made(right * 0)).outcome == "inconclusive"
+
+
 @pytest.mark.parametrize("metric", ["clean_score", "mean_drop", "effect"])
 def test_as_many_more_examples_as_said_settle_a_comparison(scores: Array, metric: str) -> None:
     """Nothing differs, so the guard decides; it fades faster than the number supposes."""
