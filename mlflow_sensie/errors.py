@@ -13,10 +13,6 @@ class RecipeError(SensieError, ValueError):
     """The recipe asks for something that cannot be done or is not understood."""
 
 
-class NotBuiltError(RecipeError):
-    """The recipe uses a key that is known but that this version does not build yet."""
-
-
 class DataError(SensieError, ValueError):
     """The examples, targets or properties do not fit what the recipe asks of them."""
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from mlflow_sensie import probe
-from mlflow_sensie.errors import DataError, ModelError, NotBuiltError, RecipeError, SensieError
+from mlflow_sensie.errors import DataError, ModelError, RecipeError, SensieError
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.models.signature import InputSchema
 from mlflow_sensie.recipe.model import RESERVED, slug
@@ -343,23 +343,8 @@ def wrong_inference() -> list[Case]:
     ]  # fmt: skip
 
 
-NOT_BUILT = {
-    "checkpoint": "folder",
-}  # fmt: skip
-
-
-def not_built() -> list[Case]:
-    def case(key: str, recipe: Any) -> Case:
-        return Case(f"not built: {key}", NotBuiltError, (key, "known but not built"), recipe=recipe)
-
-    return [
-        *(case(key, {**PROPERTY, key: value}) for key, value in NOT_BUILT.items()),
-    ]  # fmt: skip
-
-
 CASES = [
     *wrong_targets(), *wrong_outputs(), *wrong_data(), *wrong_properties(), *wrong_perturbations(), *wrong_inference(),
-    *not_built(),
 ]  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from mlflow_sensie.data.property_data import PropertyData
 from mlflow_sensie.data.sources import as_data
 from mlflow_sensie.errors import DataError, EvaluationIncomplete, ModelError, SensieError
 from mlflow_sensie.evaluation.batches import predict_in_calls
+from mlflow_sensie.evaluation.checkpoint import Checkpoint, folder_of
 from mlflow_sensie.evaluation.engines import apply_engine
 from mlflow_sensie.evaluation.findings import CLASS, allowed_drop, clean_score, infer, when_precise
 from mlflow_sensie.evaluation.flips import first_to_fall
@@ -82,7 +83,10 @@ def failure_text(result: Result) -> str:
 
 @dataclass(frozen=True)
 class Prepared:
-    """An evaluation that is ready to run: what was settled, how predictions are scored, whose data it is."""
+    """An evaluation that is ready to run: what was settled, how predictions are scored, whose data it is.
+
+    ``first`` is what the model predicts of the first chunk.
+    """
 
     settled: Settled
     scorer: Scorer
@@ -90,6 +94,7 @@ class Prepared:
     properties: tuple[PropertyData, ...]
     roles: Roles
     digests: Digests
+    first: Predictions
 
     @property
     def data_sha256(self) -> str:
@@ -148,21 +153,16 @@ def prepare(
             f"property {plan.predicted[0].name!r} needs class probabilities, which the model does not give"
         )
     digests = digests_of(examples, roles.data(), properties)
-    return Prepared(replace(settled, recipe=recipe), scorer, targets, properties, roles, digests)
+    return Prepared(replace(settled, recipe=recipe), scorer, targets, properties, roles, digests, first)
 
 
 def run(prepared: Prepared) -> Result:
     """Sweep, and infer what the score table tells."""
     started = time.monotonic()
-    settled, scorer, targets, roles = prepared.settled, prepared.scorer, prepared.targets, prepared.roles
-    opened, recipe, examples, plan = settled.model, settled.recipe, settled.asked, settled.plan
-    properties = list(prepared.properties)
-    sweep = Sweep(
-        opened, scorer, targets, examples, plan.tests, properties, plan.predicted,
-        recipe.batch_size, recipe.seed, recipe.missing, roles.columns(), _stopping(recipe, scorer, targets, plan),
-        recipe.calibration and scorer.announces,
-    )  # fmt: skip
-    with Bar(len(examples), sweep.n_planned, may_stop=sweep.stopping.order is not None) as bar:
+    scorer, roles, properties = prepared.scorer, prepared.roles, prepared.properties
+    recipe, plan = prepared.recipe, prepared.settled.plan
+    sweep = sweep_of(prepared)
+    with Bar(len(sweep.examples), sweep.n_planned, may_stop=sweep.stopping.order is not None) as bar:
         sweep.progress = bar
         table = sweep.run()
         bar.finish(saved(sweep))
@@ -180,6 +180,32 @@ def run(prepared: Prepared) -> Result:
     if recipe.log_examples == "full":
         result._galleries = make_galleries(sweep, plan.survey, table, [name for name in tests if tests[name].ok])
     return result
+
+
+def sweep_of(prepared: Prepared) -> Sweep:
+    """The sweep of an evaluation, ready to run.
+
+    Raises:
+        DataError: the recipe's checkpoint was begun with another model.
+    """
+    settled, scorer, targets, roles = prepared.settled, prepared.scorer, prepared.targets, prepared.roles
+    opened, recipe, examples, plan = settled.model, settled.recipe, settled.asked, settled.plan
+    return Sweep(
+        opened, scorer, targets, examples, plan.tests, prepared.properties, plan.predicted,
+        recipe.batch_size, recipe.seed, recipe.missing, roles.columns(), _stopping(recipe, scorer, targets, plan),
+        recipe.calibration and scorer.announces, checkpoint=_checkpoint(prepared),
+    )  # fmt: skip
+
+
+def _checkpoint(prepared: Prepared) -> Checkpoint | None:
+    """Where the recipe wants the work to be kept; recorded predictions are kept already."""
+    recipe, settled = prepared.recipe, prepared.settled
+    if recipe.checkpoint is None or settled.asked is not settled.examples:
+        return None
+    model = settled.model.model_uuid or settled.model.name
+    found = Checkpoint(folder_of(recipe, prepared.data_sha256, model, version("mlflow-sensie")))
+    found.agree(prepared.scorer(prepared.first, prepared.targets.values[: len(prepared.first.values)]))
+    return found
 
 
 def _first_predictions(settled: Settled, recipe: Recipe) -> Predictions:

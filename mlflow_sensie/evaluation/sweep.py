@@ -16,6 +16,7 @@ from mlflow_sensie.data.examples import CHUNK, Examples
 from mlflow_sensie.data.property_data import PredictedProperty, PropertyData
 from mlflow_sensie.errors import ModelError, TestFailure
 from mlflow_sensie.evaluation.batches import Batch, rows_per_call
+from mlflow_sensie.evaluation.checkpoint import Checkpoint, Kept
 from mlflow_sensie.evaluation.checks import check_perturbed
 from mlflow_sensie.evaluation.progress import Progress
 from mlflow_sensie.evaluation.stopping import Stop, Stopping
@@ -23,7 +24,17 @@ from mlflow_sensie.models.model import Model
 from mlflow_sensie.models.outputs import Predictions
 from mlflow_sensie.perturbations.base import Perturbation
 from mlflow_sensie.result import Reason
-from mlflow_sensie.scores import CLEAN, EXPECTED, ID, TARGET, ScoreTable, expected_column, property_column, score_column
+from mlflow_sensie.scores import (
+    CLEAN,
+    EXPECTED,
+    ID,
+    TARGET,
+    Block,
+    ScoreTable,
+    expected_column,
+    property_column,
+    score_column,
+)
 from mlflow_sensie.scoring import Scorer, Targets
 
 PART_VALUES = 1 << 20  # of tensors perturbed at a time: what a processor's cache holds with draws and result
@@ -57,7 +68,8 @@ class Sweep:
     ``columns``, each (n,), go into the score table as they are. ``run`` gives the table; ``failures`` maps the
     slug of a failed test to its error, and ``stopped`` that of one that did not see all examples to where and why
     it stopped. ``done`` examples are behind it, and ``n_predictions`` rows were predicted for their scores. With
-    ``calibration`` the score that the model itself announces is kept at every magnitude.
+    ``calibration`` the score that the model itself announces is kept at every magnitude. A ``checkpoint`` gives the
+    chunks that an earlier sweep of the same kept there, and gets the others.
     """
 
     model: Model
@@ -74,6 +86,7 @@ class Sweep:
     stopping: Stopping = field(default_factory=Stopping)
     calibration: bool = False
     progress: Progress = field(default_factory=Progress)
+    checkpoint: Checkpoint | None = None
     failures: dict[str, TestFailure] = field(default_factory=dict)
     stopped: dict[str, Stop] = field(default_factory=dict)
     done: int = 0
@@ -98,13 +111,10 @@ class Sweep:
             ModelError: the model fails on the unperturbed examples; nothing can be said then.
         """
         table = ScoreTable()
-        batch = Batch(self.model.predict, rows_per_call(self.examples.source, self.batch_size))
         if self.stopping.seconds is not None:
             self._deadline = self.stopping.clock() + self.stopping.seconds
-        for number, positions in enumerate(self.stopping.chunks(len(self.examples))):
-            if self._late():
-                break
-            table.append(self._chunk(number, positions, batch))
+        for block in self._blocks():
+            table.append(block)
             self.done = len(table)
             self._look(table)
             self.progress.chunk_done(self._left())
@@ -160,7 +170,45 @@ class Sweep:
             cleared.append({**block, **dict.fromkeys(lost, np.full(len(block[ID]), np.nan))})
         return cleared
 
-    def _chunk(self, number: int, positions: slice | NDArray[np.intp], batch: Batch) -> dict[str, NDArray[Any]]:
+    def fill(self, wanted: range) -> None:
+        """Ask for those of the ``wanted`` chunks, by number, that the checkpoint does not have yet."""
+        for _ in self._blocks(wanted):
+            pass
+
+    def _blocks(self, wanted: range | None = None) -> Iterator[Block]:
+        """The score rows of the chunks, all or those ``wanted``, until the time is over."""
+        batch = Batch(self.model.predict, rows_per_call(self.examples.source, self.batch_size))
+        try:
+            for number, positions in enumerate(self.stopping.chunks(len(self.examples))):
+                if self._late():
+                    return
+                if wanted is None or number in wanted:
+                    yield self._kept(number) or self._asked(number, positions, batch)
+        finally:
+            if self.checkpoint is not None:
+                self.checkpoint.close()
+
+    def _kept(self, number: int) -> Block | None:
+        """The rows of a chunk as the checkpoint has them, and what it knows of failures by then."""
+        kept = None if self.checkpoint is None else self.checkpoint.find(number)
+        if kept is None:
+            return None
+        self.n_predictions += kept.n_predictions
+        for slug, text in kept.failures.items():
+            self.failures.setdefault(slug, TestFailure(text))
+        return kept.block
+
+    def _asked(self, number: int, positions: slice | NDArray[np.intp], batch: Batch) -> Block:
+        """The rows of a chunk as the model gives them now; the checkpoint gets them, unless the time cut them short."""
+        before = self.n_predictions
+        block = self._chunk(number, positions, batch)
+        cut = any(stop.reason == "time_budget" for stop in self.stopped.values())
+        if self.checkpoint is not None and not cut:
+            failed = {slug: str(failure) for slug, failure in self.failures.items()}
+            self.checkpoint.keep(number, Kept(block, self.n_predictions - before, failed))
+        return block
+
+    def _chunk(self, number: int, positions: slice | NDArray[np.intp], batch: Batch) -> Block:
         chunk = self.examples.take(positions)
         self._place = _place(number, chunk, self.stopping.order is not None)
         truth = self.targets.values[positions]

@@ -22,7 +22,7 @@ from pydantic import (
 from mlflow_sensie.plugins import source_of
 from mlflow_sensie.recipe.engine import PriorsSpec, check_priors, with_engine_defaults
 from mlflow_sensie.recipe.rules import Gate
-from mlflow_sensie.recipe.values import AllowedDrop, FitRange, Precision, ScoreSpec, Seconds, Spec
+from mlflow_sensie.recipe.values import AllowedDrop, FitRange, Folder, Precision, ScoreSpec, Seconds, Spec
 
 OVERVIEW = ("clean_score", "worst_mean_drop", "worst_effect_bound95", "worst_spread", "n_tests", "n_failed")
 RESERVED = frozenset({"class", "posterior", *OVERVIEW})
@@ -215,7 +215,7 @@ class Recipe(Spec):
     on_error: Literal["raise", "record"] = "raise"
     log_examples: LogExamples = "ids"
     scores: bool = True
-    checkpoint: Any = None
+    checkpoint: Folder = None
     prefix: str = ""
     gate: Gate | None = None
     baseline: str | None = Field(default=None, min_length=1)

@@ -12,16 +12,11 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from mlflow_sensie.errors import NotBuiltError, RecipeError
+from mlflow_sensie.errors import RecipeError
 from mlflow_sensie.plugins import names_code
 from mlflow_sensie.recipe.engine import PriorsSpec
 from mlflow_sensie.recipe.model import InferenceSpec, LogExamples, PerturbationSpec, PropertySpec, Recipe
 from mlflow_sensie.recipe.rules import Rule, Waiver
-
-# Keys that DESIGN.md's recipe has and this version does not build: refused by name, never ignored.
-NOT_BUILT = (
-    "checkpoint",
-)  # fmt: skip
 
 LOG_EXAMPLES_CAP = "MLFLOW_SENSIE_LOG_EXAMPLES"
 
@@ -36,7 +31,6 @@ def load_recipe(source: Any = None, *, allow_code: bool = False) -> Recipe:
 
     Raises:
         RecipeError: a key or value is not understood; the message says what came and what is allowed.
-        NotBuiltError: a known key that this version does not build yet.
     """
     if isinstance(source, Recipe):
         return source
@@ -55,7 +49,6 @@ def load_recipe(source: Any = None, *, allow_code: bool = False) -> Recipe:
     if not any(wanted.get(key) for key in ("properties", "perturbations", "class_test")):
         wanted["recipe"] = "auto"  # settings alone, with nothing asked: choose the tests
     _check_keys(wanted)
-    _refuse_not_built(wanted)
     try:
         return Recipe.model_validate(wanted)
     except ValidationError as error:
@@ -136,15 +129,6 @@ def _check_keys(keys: Mapping[str, Any]) -> None:
     for key in keys:
         if key not in Recipe.model_fields:
             raise RecipeError(_unknown(str(key), "recipe", Recipe))
-
-
-def _refuse_not_built(keys: Mapping[str, Any]) -> None:
-    def refuse(key: str, given: Any, default: Any) -> None:
-        if given is not None and (default is None or given != default):
-            raise NotBuiltError(f"the recipe key {key!r} is known but not built in this version; leave it out")
-
-    for key in NOT_BUILT:
-        refuse(key, keys.get(key), Recipe.model_fields[key].default)
 
 
 _MODELS_BY_PLACE: dict[str, type[BaseModel]] = {

@@ -6,7 +6,6 @@ from typing import Any
 
 from mlflow_sensie.recipe.engine import COEFFICIENT, NOISE
 from mlflow_sensie.recipe.model import Recipe
-from mlflow_sensie.recipe.reading import NOT_BUILT
 from mlflow_sensie.recipe.values import SCORE_NAMES
 
 _NUMBER = {"type": "number"}
@@ -58,12 +57,10 @@ def _prior(family: str, parameters: tuple[str, ...]) -> dict[str, Any]:
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON schema (draft 2020-12) of a recipe file, short forms included, unbuilt keys left out."""
+    """Return the JSON schema (draft 2020-12) of a recipe file, short forms included."""
     schema = Recipe.model_json_schema()
     schema |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "mlflow-sensie recipe"}
     parts, keys = schema["$defs"], schema["properties"]
-    for key in NOT_BUILT:
-        del keys[key]
     for name, families in (("intercept", COEFFICIENT), ("slope", COEFFICIENT), ("noise", NOISE)):
         parts["PriorsSpec"]["properties"][name] = {"anyOf": [_prior(*family) for family in families.items()]}
     for part, target in (("PropertySpec", "of"), ("PerturbationSpec", "apply")):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
 from mlflow_sensie.plugins import names_code
 
@@ -95,6 +96,9 @@ def _parse_seconds(value: Any) -> float | None:
     return float(seconds)
 
 
+Folder = Annotated[
+    str | None, BeforeValidator(lambda value: str(value) if isinstance(value, Path) else value), Field(min_length=1)
+]
 Precision = Annotated[float | None, PlainValidator(_parse_precision)]
 Seconds = Annotated[float | None, PlainValidator(_parse_seconds)]
 AllowedDrop = Annotated[float | AbsoluteDrop, PlainValidator(_parse_drop)]

@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 import mlflow_sensie
 from mlflow_sensie.doors import evaluator
 from mlflow_sensie.doors.evaluator import SensieEvaluator, asked_for
-from mlflow_sensie.errors import DataError, EvaluationIncomplete, ModelError, NotBuiltError, RecipeError
+from mlflow_sensie.errors import DataError, EvaluationIncomplete, ModelError, RecipeError
 
 RECIPE: dict[str, Any] = {"properties": [{"name": "a", "bins": 4}]}
 QUIET = {"log_model_explainability": False}  # a key of MLflow's default evaluator
@@ -256,7 +256,7 @@ def refused(error: type[Exception], match: str, model: Any, data: Any, config: A
 
 WRONG: list[tuple[type[Exception], str, dict[str, Any]]] = [
     (RecipeError, "unknown key 'propertys' in recipe .did you mean 'properties'", {"propertys": ["a"]}),
-    (NotBuiltError, "'checkpoint' is known but not built", {**RECIPE, "checkpoint": "folder"}),
+    (RecipeError, "checkpoint: Input should be a valid string", {**RECIPE, "checkpoint": 3}),
     (RecipeError, "gate.0: exactly one of at_least, at_most", {**RECIPE, "gate": [{"metric": "clean_score"}]}),
     (RecipeError, "no column 'age' .columns: a, b", {"properties": ["age"]}),
     (RecipeError, "two tests are called 'a'", {"properties": ["a", {"name": "a", "of": "b"}]}),

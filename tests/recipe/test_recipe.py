@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlflow_sensie import probe
-from mlflow_sensie.errors import NotBuiltError, RecipeError
+from mlflow_sensie.errors import RecipeError
 from mlflow_sensie.perturbations.image import Rotate
 from mlflow_sensie.plugins import find, load_target, source_of, takes
 from mlflow_sensie.recipe.model import Recipe, slug
@@ -565,5 +565,3 @@ DESIGN_TABLE = """
 def test_a_known_key_that_says_its_default_is_let_through() -> None:
     recipe = load_recipe({"class_test": True, "calibration": False, "log_examples": "ids", "slices": None})
     assert recipe.class_test
-    with pytest.raises(NotBuiltError, match="'checkpoint' is known but not built"):
-        load_recipe({"class_test": True, "checkpoint": "folder"})

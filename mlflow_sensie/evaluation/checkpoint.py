@@ -1,0 +1,157 @@
+"""What a sweep keeps of its work: the score rows of its chunks in a folder, where another sweep finds them again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from mlflow_sensie.errors import DataError, RecipeError
+from mlflow_sensie.moments import FloatArray
+from mlflow_sensie.scores import Block
+
+if TYPE_CHECKING:
+    from mlflow_sensie.recipe.model import Recipe
+
+SECONDS = 10.0  # of work that a crash may cost
+MOST_CHUNKS = 64  # in one file
+FIRST = "first.npy"
+NAME = re.compile(r"(\d{8})-(\d{8})\.parquet")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The score rows of one chunk, how many predictions they took, and by slug how tests had failed by then."""
+
+    block: Block
+    n_predictions: int
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+
+class Checkpoint:
+    """The chunks of one evaluation, in Parquet files of consecutive ones.
+
+    A file is written when its chunks took ten seconds, and appears whole or not at all; ``close`` writes the rest.
+    Several sweeps may fill one folder at a time, each with chunks of its own.
+
+    Raises:
+        RecipeError: the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RecipeError(f"checkpoint: the folder {folder} cannot be made: {error}") from error
+        self._files = {number: path for path in sorted(folder.iterdir()) for number in _numbers(path)}
+        self._read: tuple[Path | None, dict[int, Kept]] = None, {}
+        self._held: dict[int, Kept] = {}
+        self._since = monotonic()
+
+    def find(self, number: int) -> Kept | None:
+        """Read a chunk; None where it is not there."""
+        path = self._files.get(number)
+        if path is None:
+            return None
+        if self._read[0] != path:
+            self._read = path, _read(path)
+        return self._read[1][number]
+
+    def keep(self, number: int, kept: Kept) -> None:
+        """Keep a chunk, at the latest when ten seconds have passed and another one comes."""
+        if self._held and number != max(self._held) + 1:
+            self.close()
+        self._held[number] = kept
+        if monotonic() - self._since >= SECONDS or len(self._held) >= MOST_CHUNKS:
+            self.close()
+
+    def close(self) -> None:
+        """Write what is held."""
+        if self._held:
+            path = self.folder / f"{min(self._held):08d}-{max(self._held):08d}.parquet"
+            _write(path, self._held)
+            self._files |= dict.fromkeys(self._held, path)
+        self._held, self._since = {}, monotonic()
+
+    def agree(self, first: FloatArray) -> None:
+        """Compare the clean scores of the first examples, (n,), with those of the model that began.
+
+        Raises:
+            DataError: they differ, so this is another model, which had no identity to be told by.
+        """
+        path = self.folder / FIRST
+        if not path.exists():
+            _appear(path, lambda opened: np.save(opened, first))
+            return
+        known = np.load(path)
+        if not np.allclose(known, first, rtol=1e-3, atol=1e-3, equal_nan=True):
+            where = int(np.argmax(~np.isclose(known, first, rtol=1e-3, atol=1e-3, equal_nan=True)))
+            raise DataError(
+                f"checkpoint: {self.folder} was begun with a model that predicts otherwise (the score of its example "
+                f"number {where} was {known[where]:.4g} and is {first[where]:.4g}); remove that folder to start again"
+            )
+
+
+def folder_of(recipe: Recipe, data_sha256: str, model: str, version: str) -> Path:
+    """Where an evaluation's chunks belong below the recipe's folder: by all that its scores depend on.
+
+    ``model`` is the model's identity, ``version`` this package's. A time budget cuts an order short, so that its
+    length does not matter, only whether there is one.
+    """
+    assert recipe.checkpoint is not None
+    same = recipe.model_copy(update={"time_budget": None if recipe.time_budget is None else 1.0})
+    key = json.dumps([same.digest(), data_sha256, model, version])
+    return Path(recipe.checkpoint).expanduser() / hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+def _numbers(path: Path) -> range:
+    found = NAME.fullmatch(path.name)
+    return range(int(found[1]), int(found[2]) + 1) if found else range(0)
+
+
+def _write(path: Path, held: Mapping[int, Kept]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    blocks = [kept.block for kept in held.values()]
+    whole = {name: pa.array(np.concatenate([block[name] for block in blocks])) for name in blocks[0]}
+    about = [[_rows(kept.block), kept.n_predictions, dict(kept.failures)] for kept in held.values()]
+    table = pa.table(whole).replace_schema_metadata({"sensie": json.dumps(about)})
+    _appear(path, lambda opened: pq.write_table(table, opened))
+
+
+def _rows(block: Block) -> int:
+    return len(next(iter(block.values())))
+
+
+def _appear(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Write a file that nobody ever sees half written."""
+    beside = path.with_name(f".{uuid.uuid4().hex}")
+    with beside.open("wb") as opened:
+        write(opened)
+    os.replace(beside, path)
+
+
+def _read(path: Path) -> dict[int, Kept]:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    columns = {name: table[name].to_numpy() for name in table.column_names}
+    found, start = {}, 0
+    for number, (rows, made, failures) in zip(
+        _numbers(path), json.loads(table.schema.metadata[b"sensie"]), strict=True
+    ):
+        block = {name: values[start : start + rows] for name, values in columns.items()}
+        found[number] = Kept(block, made, failures)
+        start += rows
+    return found
