@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mlflow_sensie.doors.datasets import from_parquet as from_parquet
     from mlflow_sensie.doors.datasets import from_tensors as from_tensors
     from mlflow_sensie.doors.loading import load_dataset as load_dataset
+    from mlflow_sensie.doors.spark import probe_on_spark as probe_on_spark
     from mlflow_sensie.evaluation.probing import probe as probe
     from mlflow_sensie.gate import judge as judge
     from mlflow_sensie.models.serving import Endpoint as Endpoint
@@ -41,10 +42,12 @@ _WHERE = {
     "load_recipe": "mlflow_sensie.recipe.reading",
     "log_folder": "mlflow_sensie.tracking.runs",
     "probe": "mlflow_sensie.evaluation.probing",
+    "probe_on_spark": "mlflow_sensie.doors.spark",
 }
 __all__ = [
     "Comparison", "Endpoint", "Recipe", "Result", "Verdict", "__version__", "check", "compare", "from_image_folder",
     "from_parquet", "from_tensors", "judge", "load_dataset", "load_recipe", "log_folder", "probe",
+    "probe_on_spark",
 ]  # fmt: skip
 
 

@@ -67,9 +67,14 @@ def as_data(X: Any, y: Any = None, metadata: pd.DataFrame | None = None) -> Data
     """Return what was given as data: arrays and frames as they are, or an MLflow Dataset's content.
 
     Raises:
-        DataError: targets came twice, in the dataset and beside it.
+        DataError: targets came twice, in the dataset and beside it; or a frame of Spark came.
     """
     found = getattr(X, "sensie_data", X)
+    if any(type(each).__module__.startswith("pyspark.") for each in (X, getattr(X, "df", None))):
+        raise DataError(
+            "a frame of Spark came, of which MLflow would take the first 10,000 rows; write it to a folder, "
+            "frame.write.parquet(path), and pass mlflow_sensie.from_parquet(path, targets)"
+        )
     if not isinstance(found, Data) and hasattr(X, "to_evaluation_dataset"):
         found = _of_dataset(X)
     if not isinstance(found, Data):

@@ -159,6 +159,10 @@ class ParquetRows(Stored):
     def __len__(self) -> int:
         return self._starts[-1]
 
+    def __reduce__(self) -> Any:
+        """Rows that go to another process are read from the files there."""
+        return ParquetRows, (self.paths, self.names, self.others)
+
     def only(self, names: Sequence[str]) -> ParquetRows:
         """Return the same rows, of which ``take`` gives these columns; the rest are ``others`` then."""
         others = [name for name in (*self.names, *self.others) if name not in names]

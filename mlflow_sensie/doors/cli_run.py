@@ -5,9 +5,12 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from mlflow_sensie.recipe.model import Recipe
 
 Named = Mapping[str, Any]  # the options that name data, as ``loading.load`` takes them
 NAMES = ("data", "targets", "dataset_run", "dataset", "size", "mode")
@@ -52,9 +55,11 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--model-type", type=click.Choice(["classifier", "regressor"]), help="Where it cannot be told.")
 @click.option("--dry-run", is_flag=True, help="Say how many predictions, bytes and seconds it takes, and stop.")
 @click.option("--allow-code", is_flag=True, help="Trust module:function in a recipe file.")
+@click.option("--checkpoint", metavar="FOLDER", help="Keep what is computed there, and go on from what it holds.")
+@click.option("--spark", is_flag=True, help="Let Spark's executors ask the model; needs a checkpoint that all see.")
 def run(
     model_uri: str, named: Named, recipe: str, run_id: str | None, experiment: str | None, model_type: str | None,
-    dry_run: bool, allow_code: bool,
+    dry_run: bool, allow_code: bool, checkpoint: str | None, spark: bool,
 ) -> None:  # fmt: skip
     """Evaluate MODEL_URI on a file, a folder, or what an earlier run logged as its input; log the result on a run.
 
@@ -63,23 +68,25 @@ def run(
     from mlflow.exceptions import MlflowException
 
     from mlflow_sensie.errors import SensieError
+    from mlflow_sensie.recipe.reading import load_recipe
 
     try:
+        wanted = load_recipe(recipe, allow_code=allow_code)
+        if checkpoint is not None:
+            wanted = wanted.model_copy(update={"checkpoint": checkpoint})
         if dry_run:
-            _tell_cost(model_uri, named, recipe, model_type, allow_code)
+            _tell_cost(model_uri, named, wanted, model_type)
         else:
-            _run(model_uri, named, recipe, run_id, experiment, model_type, allow_code)
+            _run(model_uri, named, wanted, run_id, experiment, model_type, spark)
     except (SensieError, MlflowException, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 
-def _tell_cost(model_uri: str, named: Named, recipe: str, model_type: str | None, allow_code: bool) -> None:
+def _tell_cost(model_uri: str, named: Named, wanted: Recipe, model_type: str | None) -> None:
     from mlflow_sensie.doors.loading import load
     from mlflow_sensie.evaluation.estimating import estimate, sentence
     from mlflow_sensie.gate.evaluating import prepare_both
-    from mlflow_sensie.recipe.reading import load_recipe
 
-    wanted = load_recipe(recipe, allow_code=allow_code)
     ours, theirs = prepare_both(model_uri, load(**named), None, wanted, task=model_type)
     click.echo(sentence(estimate(ours)))
     if theirs is not None:
@@ -87,18 +94,19 @@ def _tell_cost(model_uri: str, named: Named, recipe: str, model_type: str | None
 
 
 def _run(
-    model_uri: str, named: Named, recipe: str, run_id: str | None, experiment: str | None, model_type: str | None,
-    allow_code: bool,
+    model_uri: str, named: Named, wanted: Recipe, run_id: str | None, experiment: str | None, model_type: str | None,
+    spark: bool,
 ) -> None:  # fmt: skip
     from mlflow_sensie.doors.loading import load
     from mlflow_sensie.doors.running import evaluate_and_log
+    from mlflow_sensie.doors.spark import run_on_spark
     from mlflow_sensie.evaluation.probing import failure_text
-    from mlflow_sensie.recipe.reading import load_recipe
+    from mlflow_sensie.evaluation.probing import run as run_here
 
-    wanted = load_recipe(recipe, allow_code=allow_code)
     result, logged = evaluate_and_log(
-        model_uri, load(**named), wanted, task=model_type, run_id=run_id, experiment=experiment
-    )
+        model_uri, load(**named), wanted, task=model_type, run_id=run_id, experiment=experiment,
+        run=run_on_spark if spark else run_here,
+    )  # fmt: skip
     for text in result.warnings:
         click.echo(f"warning: {text}", err=True)
     click.echo(result.summary().to_string())

@@ -9,7 +9,7 @@ from mlflow.entities import Metric
 
 from mlflow_sensie.doors.datasets import SensieDataset
 from mlflow_sensie.evaluation.probing import run
-from mlflow_sensie.gate.evaluating import judged, prepare_both
+from mlflow_sensie.gate.evaluating import Evaluate, judged, prepare_both
 from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.result import Result
 from mlflow_sensie.tracking import runs as tracking
@@ -23,11 +23,12 @@ def evaluate_and_log(
     task: str | None = None,
     run_id: str | None = None,
     experiment: str | None = None,
+    run: Evaluate = run,
 ) -> tuple[Result, str]:
     """Evaluate, log the dataset as input and the result, and return the result and the run's id.
 
     ``run_id``: an existing run; without it a new one, in ``experiment`` by name or else the active one. A run whose
-    evaluation raises is marked as failed; what is wrong from the start makes no run.
+    evaluation raises is marked as failed; what is wrong from the start makes no run. ``run`` is how the sweep is made.
 
     Raises:
         SensieError: what came cannot be evaluated.

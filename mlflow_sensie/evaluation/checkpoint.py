@@ -58,6 +58,9 @@ class Checkpoint:
         self._held: dict[int, Kept] = {}
         self._since = monotonic()
 
+    def __contains__(self, number: int) -> bool:
+        return number in self._files
+
     def find(self, number: int) -> Kept | None:
         """Read a chunk; None where it is not there."""
         path = self._files.get(number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,6 +31,7 @@ class Settled:
     """What loose input comes to: a model, examples, a recipe with every choice written out, and its plan.
 
     ``asked`` are the examples as the model is given them: others than ``examples`` where predictions are recorded.
+    ``reopen`` opens the model once more, in another process say.
     """
 
     model: Model
@@ -38,6 +40,7 @@ class Settled:
     plan: Plan
     choices: tuple[str, ...]
     asked: Examples
+    reopen: Callable[[], Model]
 
 
 def settle(
@@ -62,29 +65,38 @@ def settle(
         raise RecipeError("recorded predictions came, and a model as well; pass one of them (model=None)")
     if recipe.output == "score":
         raise RecipeError("output: score is for recorded predictions (model=None); give a model a score function")
+    opened = _open(model, recipe, task)
+    reopen = functools.partial(_open, model, recipe, task)
+    recipe, examples, _ = _prepare(opened, data, recipe, columns)
+    return _planned(opened, reopen, recipe, examples, examples)
+
+
+def _open(model: Any, recipe: Recipe, task: str | None) -> Model:
+    """Open a model as the recipe wants it to be asked."""
     custom_score = callable(recipe.score) or ":" in str(recipe.score or "")
     opened = open_model(model, task=task, plain_predict=custom_score or recipe.output == "labels")
     usual = None if custom_score else opened.usual
-    opened = replace(opened, preprocess=_function(recipe.preprocess), pick=recipe.predictions, usual=usual)
-    recipe, examples, _ = _prepare(opened, data, recipe, columns)
-    return _planned(opened, recipe, examples, examples)
+    assert not isinstance(recipe.predictions, tuple)  # of recorded ones
+    return replace(opened, preprocess=_function(recipe.preprocess), pick=recipe.predictions, usual=usual)
 
 
 def _settle_recorded(data: Data, recipe: Recipe, task: str | None, columns: tuple[str, ...] | None) -> Settled:
     """Settle what can be said of predictions that are there already."""
     opened = as_model(data.predictions, task)
     recipe, examples, chosen = _prepare(opened, data, recipe, columns)
-    return _planned(opened, recipe, examples, as_asked(examples, chosen))
+    return _planned(opened, lambda: opened, recipe, examples, as_asked(examples, chosen))
 
 
-def _planned(opened: Model, recipe: Recipe, examples: Examples, asked: Examples) -> Settled:
+def _planned(
+    opened: Model, reopen: Callable[[], Model], recipe: Recipe, examples: Examples, asked: Examples
+) -> Settled:
     choices: tuple[str, ...] = ()
     if recipe.recipe == "auto" and not {"properties", "perturbations"} <= recipe.model_fields_set:
         recipe, choices = choose(recipe, examples, opened if asked is examples else None)
     if not recipe.n_tests:
         raise RecipeError("the recipe has no tests; name properties, perturbations or class_test")
     plan = make_plan(recipe, examples)
-    return Settled(opened, examples, _with_magnitudes(recipe, plan), plan, choices, asked)
+    return Settled(opened, examples, _with_magnitudes(recipe, plan), plan, choices, asked, reopen)
 
 
 def _with_magnitudes(recipe: Recipe, plan: Plan) -> Recipe:

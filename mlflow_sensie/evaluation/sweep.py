@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -170,12 +170,12 @@ class Sweep:
             cleared.append({**block, **dict.fromkeys(lost, np.full(len(block[ID]), np.nan))})
         return cleared
 
-    def fill(self, wanted: range) -> None:
+    def fill(self, wanted: Collection[int]) -> None:
         """Ask for those of the ``wanted`` chunks, by number, that the checkpoint does not have yet."""
         for _ in self._blocks(wanted):
             pass
 
-    def _blocks(self, wanted: range | None = None) -> Iterator[Block]:
+    def _blocks(self, wanted: Collection[int] | None = None) -> Iterator[Block]:
         """The score rows of the chunks, all or those ``wanted``, until the time is over."""
         batch = Batch(self.model.predict, rows_per_call(self.examples.source, self.batch_size))
         try:

@@ -1,0 +1,150 @@
+"""The door of Apache Spark: partitions run the same sweep, and fill the checkpoint that an evaluation then reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+
+from mlflow_sensie.data.examples import CHUNK
+from mlflow_sensie.data.sources import as_data
+from mlflow_sensie.errors import DataError, EvaluationIncomplete, ModelError, RecipeError, SensieError
+from mlflow_sensie.evaluation.checkpoint import Checkpoint
+from mlflow_sensie.evaluation.probing import Prepared, failure_text, run, sweep_of
+from mlflow_sensie.evaluation.sweep import Sweep
+from mlflow_sensie.gate.evaluating import judged, prepare_both
+from mlflow_sensie.models.model import Model
+from mlflow_sensie.recipe.reading import load_recipe
+from mlflow_sensie.result import Result
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+TASKS_PER_CORE = 2  # so that a slow partition does not keep all others waiting
+
+
+def probe_on_spark(
+    model: Any,
+    X: Any,
+    y: Any = None,
+    recipe: Any = "auto",
+    *,
+    task: str | None = None,
+    metadata: pd.DataFrame | None = None,
+    allow_code: bool = False,
+    spark: SparkSession | None = None,
+) -> Result:
+    """Do as ``probe`` does, with the same result, but let the executors of Spark ask the model.
+
+    The recipe needs a ``checkpoint``: a folder that the driver and all executors see under one path. ``model`` is best
+    a URI, which each executor opens for itself, and ``X`` data in files that all of them see (``from_parquet``,
+    ``from_image_folder``); other models and data are sent to them. ``spark``: the session, by default the active one.
+
+    Raises:
+        RecipeError: no ``checkpoint``, or the recipe stops early; pyspark is not installed.
+        DataError: what the executors kept is not in the folder that the driver sees.
+        EvaluationIncomplete: as for ``probe``.
+    """
+    wanted = load_recipe(recipe, allow_code=allow_code)
+    ours, theirs = prepare_both(model, as_data(X, y, metadata), None, wanted, task=task)
+    on_spark = partial(run_on_spark, spark=spark)
+    result = judged(ours, theirs, on_spark, on_spark)
+    if result.failed and result.recipe["on_error"] == "raise":
+        raise EvaluationIncomplete(failure_text(result), result)
+    return result
+
+
+def run_on_spark(prepared: Prepared, spark: SparkSession | None = None) -> Result:
+    """Fill the checkpoint of an evaluation on Spark, and infer here what the score table tells."""
+    _check(prepared)
+    sweep = sweep_of(prepared)
+    assert sweep.checkpoint is not None
+    count = -(-len(sweep.examples) // CHUNK)
+    missing = [number for number in range(count) if number not in sweep.checkpoint]
+    if missing:
+        _fill(sweep, prepared.settled.reopen, missing, _session(spark))
+        _check_shared(Checkpoint(sweep.checkpoint.folder), missing)
+    return run(prepared)
+
+
+def _check(prepared: Prepared) -> None:
+    recipe = prepared.recipe
+    if recipe.checkpoint is None:
+        raise RecipeError("on Spark the recipe needs 'checkpoint': a folder that the driver and all executors see")
+    early = [key for key in ("precision", "time_budget") if getattr(recipe, key) is not None]
+    if early:
+        raise RecipeError(f"{early[0]} stops a sweep early, and on Spark all parts of it run at once; leave it out")
+    if prepared.settled.asked is not prepared.settled.examples:
+        raise RecipeError("predictions are recorded, so there is nothing to ask on Spark; use probe")
+
+
+def _session(spark: SparkSession | None) -> SparkSession:
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError as error:
+        raise RecipeError("pyspark is not installed; pip install 'mlflow-sensie[spark]'") from error
+    return spark or SparkSession.getActiveSession() or SparkSession.builder.getOrCreate()
+
+
+def _check_shared(found: Checkpoint, wanted: list[int]) -> None:
+    lost = [number for number in wanted if number not in found]
+    if lost:
+        raise DataError(
+            f"checkpoint: of {len(wanted)} chunks that the executors kept, {len(lost)} are not in {found.folder} here; "
+            "name a folder that the driver and all executors see under one path"
+        )
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What an executor needs: the sweep without its model, how to open that, and where MLflow looks names up."""
+
+    sweep: Sweep
+    reopen: Callable[[], Model]
+    tracking_uri: str
+    registry_uri: str
+
+    def do(self, numbers: Iterable[int]) -> None:
+        """Ask for these chunks."""
+        mlflow.set_tracking_uri(self.tracking_uri)
+        mlflow.set_registry_uri(self.registry_uri)
+        checkpoint = self.sweep.checkpoint
+        assert checkpoint is not None
+        sweep = replace(self.sweep, model=self.reopen(), checkpoint=Checkpoint(checkpoint.folder))
+        sweep.fill(set(numbers))
+
+
+def _unopened(inputs: Any) -> Any:
+    raise ModelError("an executor opens the model for itself")
+
+
+def _fill(sweep: Sweep, reopen: Callable[[], Model], numbers: list[int], spark: SparkSession) -> None:
+    import cloudpickle
+
+    context = spark.sparkContext
+    work = _Work(
+        replace(sweep, model=Model(_unopened, "unopened")), reopen, mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    )
+    sent = context.broadcast(cloudpickle.dumps(work))
+    parts = np.array_split(numbers, min(len(numbers), TASKS_PER_CORE * context.defaultParallelism))
+    wanted = context.parallelize([part.tolist() for part in parts], len(parts))
+
+    def ask(partition: Iterable[list[int]]) -> Iterator[SensieError]:
+        done: _Work = cloudpickle.loads(sent.value)
+        for part in partition:
+            try:
+                done.do(part)
+            except SensieError as error:  # it would be the same once more; what Spark may mend by a retry is raised
+                yield error
+
+    try:
+        errors = wanted.mapPartitions(ask).collect()
+    finally:
+        sent.destroy()
+    if errors:
+        raise errors[0]
