@@ -12,7 +12,15 @@ from mlflow_sensie.inference.calibration import Calibration, calibration_of
 from mlflow_sensie.inference.chance import chance_of_sensitive
 from mlflow_sensie.inference.contrast import ENOUGH, Guarded, contrast_posteriors
 from mlflow_sensie.inference.curve import Curve, Line, curve_of, magnitude_at
-from mlflow_sensie.inference.decision import Decision, Significance, decide, excludes_zero, significance
+from mlflow_sensie.inference.decision import (
+    BESIDE,
+    Decision,
+    Significance,
+    decide,
+    excludes_zero,
+    significance,
+    together,
+)
 from mlflow_sensie.inference.departure import Departure, departure_of_sweep, pooled_departure
 from mlflow_sensie.inference.holds_until import AllowedDrop, Floor, HoldsUntil, holds_until
 from mlflow_sensie.inference.polynomial import Polynomial
@@ -268,10 +276,11 @@ def _summary(
     rope: float,
     family: int,
 ) -> PerturbationFit:
+    sides = _of_sides(fits, rope, family)
     first = min((fit.holds for fit in fits), key=lambda holds: (holds.value, holds.censored))
     largest = int(np.argmax([drop.posterior.loc for drop in drops]))
     return PerturbationFit(
-        **_of_sides(fits, rope, family),
+        **{**sides, "decision": together(sides["decision"], _of_drop(mean_drop.posterior, rope, family))},
         n=sums.count,
         n_dropped=sums.dropped,
         magnitudes=sweep.magnitudes,
@@ -319,6 +328,11 @@ def _decision(fits: Sequence[SideFit], rope: float, comparisons: int) -> Decisio
     real = [excludes_zero(fit.posterior.summary(comparisons)) for fit in fits]
     words = [decide(p, chance=not found) for p, found in zip(sensitive, real, strict=True)]
     return "sensitive" if "sensitive" in words else words[int(np.argmax(sensitive))]
+
+
+def _of_drop(drop: Posterior, rope: float, family: int) -> Decision:
+    """A sweep may break a model at its first step and change no more: then only the mean drop tells."""
+    return decide(drop.prob_abs_at_least(rope), chance=not excludes_zero(drop.summary(BESIDE * family)))
 
 
 def _significance(fits: Sequence[SideFit], rope: float, comparisons: int) -> Significance:

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mlflow_sensie.inference.binning import bin_centres, bin_labels, inner_edges
+from mlflow_sensie.inference.category import MOST_CHANCE
 from mlflow_sensie.inference.chance import chance_of_sensitive
 from mlflow_sensie.inference.curve import Curve, Line, curve_of
-from mlflow_sensie.inference.decision import Decision, Significance, decide, excludes_zero, significance
+from mlflow_sensie.inference.decision import BESIDE, Decision, Significance, decide, excludes_zero, significance
 from mlflow_sensie.inference.departure import Departure, departure_of_bins
 from mlflow_sensie.inference.polynomial import Polynomial
 from mlflow_sensie.inference.posterior import AnyPosterior, Interval, Posterior
@@ -176,9 +177,11 @@ def property_test(
     beside = beside_property(shape, rows, binned, span, reach, ranks, pseudo)
     centres = np.empty(0) if cuts is None else bin_centres(edges, unique)
     labels = () if cuts is None else bin_labels(edges, unique)
+    effect = _of_effect(fit.posterior, span[1] - span[0], rope, family)
+    bins = _of_bins(table, labels, centres, scale, span, ranks, rope, family)
+    decision = "sensitive" if _differ(bins["spread"], family) else effect["decision"]
     return PropertyFit(
-        **_of_effect(fit.posterior, span[1] - span[0], rope, family),
-        **_of_bins(table, labels, centres, scale, span, ranks, rope, family),
+        **{**effect, **bins, "decision": decision},
         **beside,
         n=int(table.moments.n),
         n_missing=int(gone.n[0]),
@@ -219,6 +222,13 @@ def _of_bins(
         "spread": spread_of(bins, scale, table.seen, rope, family),
         "departure": departure_of_bins(x, bins),
     }
+
+
+def _differ(spread: Spread | None, family: int) -> bool:
+    """Whether the bins surely differ, as where the score falls and rises again: a line cannot tell that."""
+    if spread is None or spread.p_value is None:
+        return False
+    return decide(spread.prob_sensitive, chance=spread.p_value > MOST_CHANCE / (BESIDE * family)) == "sensitive"
 
 
 def _of_effect(effect: AnyPosterior, length: float, rope: float, family: int) -> dict[str, Any]:

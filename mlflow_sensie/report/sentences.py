@@ -120,6 +120,9 @@ def _change(test: TestResult, fit: PropertyFit) -> str:
     over = "from the lowest to the highest rank" if fit.ranks else f"from {_quantity(test, *fit.span)}"
     if fit.decision == "negligible":
         return f"no change that matters: the score changes by {_said(fit.effect)} {over}"
+    if fit.decision == "sensitive" and fit.spread is not None and not excludes_zero(fit.effect):
+        bend = f"the score goes up and down: its bins differ by an SD of {_said(fit.spread.spread)}"
+        return f"{bend}, while from end to end it changes by {_said(fit.effect)} {over}"
     verb, sign = ("rises", 1) if fit.effect.value >= 0 else ("falls", -1)
     said = f"the score {verb} by {_said(fit.effect, sign)} {over}"
     return said if fit.decision == "sensitive" else f"not clear yet: {said}"
