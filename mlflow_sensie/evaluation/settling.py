@@ -58,6 +58,8 @@ def settle(
     ``X`` is ``Data``, an MLflow Dataset, or inputs with ``y`` and ``metadata`` beside them.
     """
     check_engine(recipe)
+    if task not in (None, "classifier", "regressor"):
+        raise RecipeError(f"task: 'classifier' or 'regressor', or None where it can be told; {task!r} came")
     data = as_data(X, y, metadata)
     if model is None:
         return _settle_recorded(take_out(data, recipe), recipe, task, columns)

@@ -81,6 +81,8 @@ def _holds(result: Result, test: TestResult, fit: PerturbationFit) -> str:
     kept = _kept(result, test)
     if all(side.holds.censored and side.holds.lo95 >= side.holds.value for side in fit.sides):
         return f"{kept} over the whole range"
+    if fit.neutral is None and any(s.holds.value <= s.holds.distances[0] and not s.holds.censored for s in fit.sides):
+        return f"{kept} at no magnitude"
     step = (max(fit.magnitudes) - min(fit.magnitudes)) / 150
     points, bounds = [], []
     for side in fit.sides:

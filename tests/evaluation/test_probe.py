@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 
 import mlflow_sensie
 from mlflow_sensie import probe
+from mlflow_sensie.errors import RecipeError
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.models.signature import InputSchema
 from mlflow_sensie.recipe.reading import load_recipe
@@ -594,3 +595,8 @@ def test_a_progress_bar_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPat
         probe(reasonable, X, y, {"properties": ["a"]})
         out, err = capsys.readouterr()
         assert out == "" and ("sensie" in err) is shown
+
+
+def test_a_task_that_is_none_is_refused() -> None:
+    with pytest.raises(RecipeError, match="task: 'classifier' or 'regressor', .* 'Regressor' came"):
+        probe(lambda x: x, np.zeros((4, 2)), np.zeros(4), {"properties": ["feature_1"]}, task="Regressor")

@@ -253,3 +253,13 @@ def test_every_kind_of_figure_can_be_asked_for() -> None:
             result.plot(name, kind=kind)
     with pytest.raises(ValueError, match=r"auto, overview, curve, categories, slices, gallery are allowed; 'pie' came"):
         result.plot(kind="pie")
+
+
+def test_a_model_that_breaks_at_the_first_magnitude_is_not_said_to_hold_there() -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.uniform(0.2, 1, (300, 2)), np.ones(300, int)
+    blackout = {"name": "blackout", "apply": lambda x, p: x * 0, "magnitudes": [1, 2, 3]}
+    result = mlflow_sensie.probe(lambda x: np.column_stack([1 - x[:, 0], x[:, 0]]), X, y, {"perturbations": [blackout]})
+    (found,) = findings(result)
+    assert result.tests["blackout"].fit.decision == "sensitive"
+    assert "keeps 90 % of its value at no magnitude" in found.text and "no change that matters" not in found.text
