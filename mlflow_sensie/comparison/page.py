@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlflow_sensie.comparison.sentences import findings, lead
+from mlflow_sensie.comparison.sentences import CALLED, findings, lead
 from mlflow_sensie.inference import Interval
 from mlflow_sensie.plots import words
 from mlflow_sensie.plots.differences import verdict
 from mlflow_sensie.report import pages
-from mlflow_sensie.report.pages import Drawing, Finding
+from mlflow_sensie.report.pages import Drawing, Finding, Told
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +66,7 @@ class Page:
     lead: str
     how: str
     score: str
-    findings: Sequence[Finding]
+    findings: Told
     anchors: dict[str, str]
     overview: Drawing
     clean: Sequence[Line]
@@ -82,7 +82,7 @@ def render(comparison: Comparison) -> str:
 
 def render_summary(comparison: Comparison) -> str:
     """Return findings and summary as a piece of HTML, for notebooks."""
-    return pages.render_piece(findings(comparison), comparison.summary())
+    return pages.render_piece(_told(comparison), comparison.summary())
 
 
 def render_leaderboard(table: pd.DataFrame, comparisons: Mapping[str, Comparison], folders: Sequence[str] = ()) -> str:
@@ -90,7 +90,7 @@ def render_leaderboard(table: pd.DataFrame, comparisons: Mapping[str, Comparison
     titles = {str(run): str(model) for run, model in zip(table["run"], table["model"], strict=True)}
     first = next(run for run in titles if run not in comparisons)
     parts = [
-        (name, titles[name], lead(found), findings(found), found.warnings, f"{folder}/{NAME}" if folder else "")
+        (name, titles[name], lead(found), _told(found), found.warnings, f"{folder}/{NAME}" if folder else "")
         for (name, found), folder in zip(comparisons.items(), folders or [""] * len(comparisons), strict=True)
     ]
     rows = [_leader({str(key): value for key, value in row.items()}, first) for row in table.to_dict("records")]
@@ -115,7 +115,7 @@ def make_page(comparison: Comparison) -> Page:
         lead=lead(comparison),
         how=_how(comparison),
         score=words.score_name(comparison.score, comparison.score_unit),
-        findings=found,
+        findings=_told(comparison),
         anchors=anchors,
         overview=pages.drawn(comparison.plot(), pages.in_words("All differences", found)),
         clean=[_line(comparison.clean)],
@@ -123,6 +123,10 @@ def make_page(comparison: Comparison) -> Page:
         facts=_facts(comparison),
         command=_command(comparison),
     )
+
+
+def _told(comparison: Comparison) -> Told:
+    return pages.told(findings(comparison), CALLED)
 
 
 def _place(found: Sequence[Finding], name: str) -> int:

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
 CLEAN = "clean score"
 TONES: dict[str, Tone] = {BETTER: "good", WORSE: "bad", UNDECIDED: "open"}
+# What each tone is called, in the order in which tests are told.
+CALLED: dict[Tone, str] = {
+    "bad": "Less robust",
+    "good": "More robust",
+    "open": "Not told apart",
+    "failed": "Not compared",
+}
 
 
 def findings(comparison: Comparison) -> list[Finding]:
@@ -27,7 +34,7 @@ def findings(comparison: Comparison) -> list[Finding]:
         return [Finding("A and B", same, "open"), *_not_compared(comparison)]
     tests = sorted(comparison.tests.values(), key=lambda test: -abs(test.headline.worse_by.value))
     found = [Finding(test.name, sentence(test), _tone(test.headline)) for test in tests]
-    found.sort(key=lambda each: ("bad", "good", "open").index(each.tone))
+    found.sort(key=lambda each: list(CALLED).index(each.tone))
     return [Finding(CLEAN, _clean(comparison.clean), _tone(comparison.clean)), *found, *_not_compared(comparison)]
 
 

@@ -12,8 +12,8 @@ from mlflow_sensie import plots
 from mlflow_sensie.inference import Interval
 from mlflow_sensie.plots import words
 from mlflow_sensie.report import pages
-from mlflow_sensie.report.pages import Drawing, Finding
-from mlflow_sensie.report.sentences import findings
+from mlflow_sensie.report.pages import Drawing, Told
+from mlflow_sensie.report.sentences import TONES, findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -77,7 +77,7 @@ class Page:
     status: str
     score: str
     result: Result
-    findings: Sequence[Finding]
+    findings: Told
     anchors: dict[str, str]
     overview: Drawing
     sections: Sequence[Section]
@@ -94,7 +94,7 @@ def render(result: Result) -> str:
 
 def render_summary(result: Result) -> str:
     """Return findings and summary as a piece of HTML, for notebooks."""
-    return pages.render_piece(findings(result), result.summary())
+    return pages.render_piece(pages.told(findings(result), TONES), result.summary())
 
 
 def make_page(result: Result) -> Page:
@@ -119,7 +119,7 @@ def make_page(result: Result) -> Page:
         status=result.status,
         score=words.score_label(result.score),
         result=result,
-        findings=found,
+        findings=pages.told(found, TONES),
         anchors=anchors,
         overview=overview,
         sections=[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Tone = Literal["bad", "good", "open", "failed"]
+HANDFUL = 4  # findings that a page says in full before it folds the rest
+MOST_NAMES = 6  # in the line of what is folded
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,49 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Fold:
+    """Findings of one tone that a line names, and that are there in full when it is opened."""
+
+    tone: Tone
+    line: str
+    findings: Sequence[Finding]
+
+
+@dataclass(frozen=True)
+class Told:
+    """Findings as a page tells them: a handful in full, the rest folded by tone."""
+
+    full: Sequence[Finding]
+    folds: Sequence[Fold] = ()
+
+
+@dataclass(frozen=True)
 class Drawing:
     """A figure ready for the page, and what it shows in words."""
 
     image: Markup
     alt: str
+
+
+def told(findings: Sequence[Finding], tones: Mapping[Tone, str]) -> Told:
+    """Fold what would bury the rest: what is open, and whatever comes after a handful; the first always stands.
+
+    ``tones`` says what each tone is called, in the order of the folds.
+    """
+    if len(findings) <= HANDFUL:
+        return Told(findings)
+    full = [*findings[:1], *(each for each in findings[1:] if each.tone != "open")][:HANDFUL]
+    rest = [each for each in findings if each not in full]
+    of_tone = {tone: [each for each in rest if each.tone == tone] for tone in tones}
+    begun = {each.tone for each in full}
+    return Told(full, [_fold(tone, tones[tone], found, tone in begun) for tone, found in of_tone.items() if found])
+
+
+def _fold(tone: Tone, name: str, findings: Sequence[Finding], begun: bool) -> Fold:
+    names = ", ".join(each.name for each in findings[:MOST_NAMES])
+    count = f"{len(findings)}{' more' if begun else ''}"
+    left = f" and {len(findings) - MOST_NAMES} more" if len(findings) > MOST_NAMES else ""
+    return Fold(tone, f"{name} ({count}): {names}{left}", findings)
 
 
 def drawn(figure: Figure, alt: str) -> Drawing:
@@ -61,10 +101,10 @@ def picture(source: str, alt: str) -> Drawing:
     return Drawing(Markup('<img alt="{}" src="{}">').format(alt, source), alt)
 
 
-def render_piece(findings: Sequence[Finding], table: pd.DataFrame) -> str:
+def render_piece(found: Told, table: pd.DataFrame) -> str:
     """Return findings and a table as a piece of HTML, for notebooks."""
     rows = table.to_html(float_format="{:.3g}".format, na_rep="", border=0)
-    return environment().get_template("summary.html").render(findings=findings, table=rows)
+    return environment().get_template("summary.html").render(found=found, table=rows)
 
 
 def environment() -> Environment:

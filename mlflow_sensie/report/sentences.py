@@ -16,18 +16,21 @@ if TYPE_CHECKING:
     from mlflow_sensie.result import Result, TestResult
 
 
+# What each tone is called, in the order in which they are told.
+TONES: dict[Tone, str] = {"bad": "Sensitive", "failed": "Failed", "good": "Negligible or better", "open": "Undecided"}
+
+
 def findings(result: Result) -> list[Finding]:
-    """Return the findings, the worst first within each kind: perturbations, properties, categories, slices."""
-    found: list[Finding] = []
-    for kinds in (("perturbation",), ("property",), ("category", "class")):
-        tests = [test for test in result.tests.values() if test.kind in kinds and test.ok]
-        tests.sort(key=_size, reverse=True)
-        found += [Finding(test.name, sentence(result, test), _tone(test)) for test in tests]
+    """Return the findings: what the model is sensitive to, what failed, what does not matter, what is undecided.
+
+    Within each the largest comes first; slices stand after tests.
+    """
+    failed, succeeded = ([test for test in result.tests.values() if test.ok is ok] for ok in (False, True))
+    succeeded.sort(key=lambda test: abs(test.headline.value), reverse=True)
+    found = [Finding(test.name, sentence(result, test), _tone(test)) for test in succeeded]
     found += _slice_findings(result)
-    failed = (
-        Finding(test.name, f"the test failed: {test.error}", "failed") for test in result.tests.values() if not test.ok
-    )
-    return [*found, *failed]
+    found += [Finding(test.name, f"the test failed: {test.error}", "failed") for test in failed]
+    return sorted(found, key=lambda each: list(TONES).index(each.tone))
 
 
 def sentence(result: Result, test: TestResult) -> str:
@@ -38,11 +41,6 @@ def sentence(result: Result, test: TestResult) -> str:
     if isinstance(fit, PropertyFit):
         return f"{_change(test, fit)}{_claim(fit)}."
     return _levels(fit)
-
-
-def _size(test: TestResult) -> float:
-    found = test.headline
-    return found.value if test.kind == "perturbation" else abs(found.value)
 
 
 def _tone(test: TestResult) -> Tone:

@@ -14,7 +14,7 @@ from report.test_report import Page
 import mlflow_sensie
 from mlflow_sensie.comparison import Comparison
 from mlflow_sensie.comparison.leaderboard import leaderboard
-from mlflow_sensie.comparison.page import render_leaderboard
+from mlflow_sensie.comparison.page import make_page, render_leaderboard
 from mlflow_sensie.comparison.sentences import findings, lead
 from mlflow_sensie.result import Result
 
@@ -74,6 +74,14 @@ def test_the_page_begins_with_what_was_found(comparison: Comparison) -> None:
     assert text.index(lead(comparison)) < text.index("All differences")
     for each in findings(comparison):
         assert " ".join(each.text.split()) in text[: text.index("All differences")]
+
+
+def test_what_is_not_told_apart_is_folded_beneath_the_clean_score_and_what_is(old: Result, new: Result) -> None:
+    many = {"properties": [{"name": f"b{k}", "of": "b"} for k in range(9)]}
+    found = mlflow_sensie.compare(*(called(probed(steep, **many), str(steep)) for steep in (0.7, 3.0)))
+    said = make_page(found).findings
+    assert [each.name for each in said.full][:2] == ["clean score", "tilt"] and len(said.full) <= 4
+    assert said.folds[-1].line.startswith("Not told apart (") and said.folds[-1].tone == "open"
 
 
 def test_sentences_say_who_is_better_and_how_sure_that_is(comparison: Comparison) -> None:

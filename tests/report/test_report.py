@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ import mlflow_sensie
 from mlflow_sensie import Result
 from mlflow_sensie.report import page as report
 from mlflow_sensie.report.page import _number, make_page, render
-from mlflow_sensie.report.pages import glued
-from mlflow_sensie.report.sentences import findings
+from mlflow_sensie.report.pages import Finding, Fold, Told, Tone, glued, told
+from mlflow_sensie.report.sentences import TONES, findings
 from mlflow_sensie.tracking.runs import write_files
 
 N = 400
@@ -112,8 +113,51 @@ def test_the_page_stands_alone() -> None:
 
 def test_tests_stand_in_the_order_of_the_findings() -> None:
     page = make_page(probed())
-    names = [each.name for each in page.findings if each.name in page.anchors]
-    assert [each.name for each in page.sections] == names
+    names = [each.name for part in (page.findings, *page.findings.folds) for each in listed(part)]
+    assert [each.name for each in page.sections] == [name for name in names if name in page.anchors]
+
+
+def listed(part: Told | Fold) -> Sequence[Finding]:
+    return part.full if isinstance(part, Told) else part.findings
+
+
+def test_what_is_decided_stands_before_what_is_not_and_the_worst_first() -> None:
+    result = probed()
+    found = findings(result)
+    tones = [each.tone for each in found]
+    assert tones == sorted(tones, key=list(TONES).index)
+    tests = [result.tests[each.name] for each in found if each.tone == "bad" and each.name in result.tests]
+    sizes = [abs(test.headline.value) for test in tests]
+    assert len(sizes) > 1 and sizes == sorted(sizes, reverse=True)
+
+
+def made(**counts: int) -> list[Finding]:
+    tones: list[Tone] = ["bad", "failed", "good", "open"]
+    return [Finding(f"{tone}{k}", "said.", tone) for tone in tones for k in range(counts.get(tone, 0))]
+
+
+@pytest.mark.parametrize(
+    ("counts", "full", "lines"),
+    [
+        ({"bad": 1, "open": 3}, ["bad0", "open0", "open1", "open2"], []),
+        ({"bad": 2, "good": 1, "open": 2}, ["bad0", "bad1", "good0"], ["Undecided (2): open0, open1"]),
+        (
+            {"bad": 6, "good": 2, "failed": 1, "open": 12},
+            ["bad0", "bad1", "bad2", "bad3"],
+            [
+                "Sensitive (2 more): bad4, bad5",
+                "Failed (1): failed0",
+                "Negligible or better (2): good0, good1",
+                "Undecided (12): open0, open1, open2, open3, open4, open5 and 6 more",
+            ],
+        ),
+        ({"open": 6}, ["open0"], ["Undecided (5 more): open1, open2, open3, open4, open5"]),
+    ],
+)
+def test_what_would_bury_the_rest_is_folded_into_a_line(counts: Any, full: list[str], lines: list[str]) -> None:
+    said = told(made(**counts), TONES)
+    assert [each.name for each in said.full] == full and [fold.line for fold in said.folds] == lines
+    assert sum(map(len, [said.full, *(fold.findings for fold in said.folds)])) == sum(counts.values())
 
 
 def test_numbers_have_the_decimals_of_their_interval() -> None:
@@ -196,7 +240,8 @@ def test_failed_tests_are_told() -> None:
     result = probed(perturbations=[failing], interactions=False, on_error="record")
     text = render(result)
     assert "&lt;b&gt;no&lt;/b&gt;" in text and "<b>no</b>" not in text
-    assert findings(result)[-1].tone == "failed" and make_page(result).status == "partial"
+    assert {each.name: each.tone for each in findings(result)}["broken"] == "failed"
+    assert make_page(result).status == "partial"
 
 
 @pytest.mark.parametrize(
