@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
-from mlflow_sensie.errors import RecipeError
+from mlflow_sensie.errors import RecipeError, did_you_mean
 
 _NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 
@@ -56,8 +56,11 @@ def find(name: str, built_in: Mapping[str, Any], group: str, what: str) -> Any:
     plugins = {point.name: point for point in entry_points(group=group)}
     if name in plugins:
         return plugins[name].load()
-    known = ", ".join(sorted({*built_in, *plugins}))
-    raise RecipeError(f"unknown {what} {name!r}; known: {known}; or a function, or 'module:function'")
+    known = sorted({*built_in, *plugins})
+    raise RecipeError(
+        f"unknown {what} {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}; "
+        "or a function, or 'module:function'"
+    )
 
 
 def takes(function: Callable[..., Any], count: int) -> bool:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mlflow_sensie.data.delta import as_parquet, is_delta
 from mlflow_sensie.data.images import decode_images, find_images
 from mlflow_sensie.data.stored import Converted, Held, ParquetRows, Stored
-from mlflow_sensie.errors import DataError
+from mlflow_sensie.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
     from mlflow_sensie.data.examples import Inputs
@@ -207,7 +207,8 @@ def choose_column(name: str | None, columns: list[Any], where: str) -> str:
     if name is None:
         raise DataError(f"say which column of {where} holds the targets; its columns are {known}")
     if name not in columns:
-        raise DataError(f"{where} has no column {name!r} of targets; its columns are {known}")
+        hint = did_you_mean(name, columns)
+        raise DataError(f"{where} has no column {name!r} of targets{hint}; its columns are {known}")
     return name
 
 
@@ -247,8 +248,9 @@ def _of_arrays(arrays: Mapping[str, NDArray[Any]], targets: str | None, path: Pa
     shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
     targets = TARGETS if targets is None and TARGETS in arrays else targets
     if targets is None or targets not in arrays:
-        came = "say which array" if targets is None else f"there is no array {targets!r} of targets"
-        raise DataError(f"{path.name}: {came}{' holds the targets' if targets is None else ''}; it holds {shapes}")
+        missing = f"there is no array {targets!r} of targets{did_you_mean(targets, arrays)}"
+        came = "say which array holds the targets" if targets is None else missing
+        raise DataError(f"{path.name}: {came}; it holds {shapes}")
     rest = {name: array for name, array in arrays.items() if name != targets}
     wide = [name for name, array in rest.items() if array.ndim > 1]
     chosen = [INPUTS] if INPUTS in rest else wide

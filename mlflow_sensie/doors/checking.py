@@ -16,7 +16,7 @@ from mlflow.data.pandas_dataset import from_pandas
 from mlflow.exceptions import MlflowException
 
 from mlflow_sensie.doors.loading import load
-from mlflow_sensie.errors import ComparisonError, DataError, ModelError, RecipeError, RegistryError
+from mlflow_sensie.errors import ComparisonError, DataError, ModelError, RecipeError, RegistryError, did_you_mean
 from mlflow_sensie.evaluation.probing import Prepared, run
 from mlflow_sensie.gate import Power, power
 from mlflow_sensie.gate.evaluating import judged, prepare_both
@@ -221,10 +221,9 @@ def _read(data: Any, targets: Any, dataset_run: str | None, dataset: str | None)
     if not isinstance(targets, str):
         return data, targets
     if not isinstance(data, pd.DataFrame) or targets not in data:
-        columns = (
-            ", ".join(map(str, data)) if isinstance(data, pd.DataFrame) else f"none, it is a {type(data).__name__}"
-        )
-        raise DataError(f"the data has no column {targets!r}; its columns: {columns}")
+        known = list(data) if isinstance(data, pd.DataFrame) else []
+        columns = ", ".join(map(str, known)) or f"none, it is a {type(data).__name__}"
+        raise DataError(f"the data has no column {targets!r}{did_you_mean(targets, known)}; its columns: {columns}")
     return data.drop(columns=targets), data[targets].to_numpy()
 
 

@@ -48,11 +48,12 @@ def recipes(context: click.Context) -> None:
 @click.argument("name")
 def show_recipe(name: str) -> None:
     """Print the shipped recipe NAME, comments included, to be edited."""
+    from mlflow_sensie.errors import did_you_mean
     from mlflow_sensie.recipe.reading import shipped_recipes
 
     found = shipped_recipes()
     if name not in found:
-        raise click.ClickException(f"no recipe {name!r}; shipped are: {', '.join(found)}")
+        raise click.ClickException(f"no recipe {name!r}{did_you_mean(name, found)}; shipped are: {', '.join(found)}")
     click.echo(found[name].read_text(encoding="utf-8"), nl=False)
 
 

@@ -14,7 +14,7 @@ from mlflow_sensie.data.examples import CHUNK, Examples, rows
 from mlflow_sensie.data.form import Form, as_cell, find_form, holds_arrays
 from mlflow_sensie.data.stored import Converted, Stored
 from mlflow_sensie.data.survey import Survey
-from mlflow_sensie.errors import DataError
+from mlflow_sensie.errors import DataError, did_you_mean
 from mlflow_sensie.evaluation.checks import check_perturbed
 from mlflow_sensie.perturbations.base import Perturbation
 
@@ -113,8 +113,10 @@ def array_columns(
                 found[name] = replace(examples, source=_only(examples.source, name), form=form)
     missing = [name for name in names or () if name not in map(str, found)]
     if missing:
-        known = ", ".join(map(str, arrays)) or "none"
-        raise DataError(f"{where}: {missing[0]!r} is no column of arrays of kind {kind}; columns of arrays: {known}")
+        hint, known = did_you_mean(missing[0], head.columns), ", ".join(map(str, arrays)) or "none"
+        raise DataError(
+            f"{where}: {missing[0]!r} is no column of arrays of kind {kind}{hint}; columns of arrays: {known}"
+        )
     return found
 
 

@@ -17,7 +17,7 @@ from mlflow_sensie.data.examples import Examples
 from mlflow_sensie.data.property_data import PredictedProperty, PropertyData, to_property
 from mlflow_sensie.data.sources import read_csv
 from mlflow_sensie.data.survey import Survey, in_chunks
-from mlflow_sensie.errors import DataError, RecipeError
+from mlflow_sensie.errors import DataError, RecipeError, did_you_mean
 from mlflow_sensie.evaluation.array_columns import InColumns, Part
 from mlflow_sensie.evaluation.roles import Roles, find_roles
 from mlflow_sensie.evaluation.surveys import Surveyed, Surveys
@@ -191,8 +191,9 @@ def _find_property(spec: PropertySpec, examples: Examples, where: str) -> Any:
         try:
             target = find(target, property_library.BUILT_IN, "mlflow_sensie.properties", "property")
         except RecipeError as error:
-            columns = ", ".join(examples.column_names()[:20]) or "none"
-            raise RecipeError(f"{where}: no column {spec.of!r} (columns: {columns}) and {error}") from error
+            known = examples.column_names()
+            hint, columns = did_you_mean(target, known), ", ".join(known[:20]) or "none"
+            raise RecipeError(f"{where}: no column {target!r}{hint}; columns: {columns}; and {error}") from error
     return target() if isinstance(target, type) else target
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mlflow_sensie.data.examples import Examples
 from mlflow_sensie.data.property_data import PropertyData, to_property
-from mlflow_sensie.errors import DataError, RecipeError
+from mlflow_sensie.errors import DataError, RecipeError, did_you_mean
 from mlflow_sensie.inference import bin_edges, merge_rare
 from mlflow_sensie.inference.binning import bin_labels, inner_edges
 from mlflow_sensie.recipe.model import Recipe, slug
@@ -79,8 +79,9 @@ def target_slices(recipe: Recipe, labels: pd.Series[Any], *, classes: bool) -> t
 def _column(name: str | None, key: str, examples: Examples) -> pd.Series[Any]:
     column = examples.column(str(name))
     if column is None:
-        known = ", ".join(examples.column_names()[:20])
-        raise DataError(f"{key}: there is no column {name!r}; the columns are {known}")
+        known = examples.column_names()
+        hint, columns = did_you_mean(name, known), ", ".join(known[:20])
+        raise DataError(f"{key}: there is no column {name!r}{hint}; the columns are {columns}")
     return column.reset_index(drop=True)
 
 

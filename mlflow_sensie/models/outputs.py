@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlflow_sensie.errors import ModelError
+from mlflow_sensie.errors import ModelError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ def _parts(raw: Any, n: int) -> Mapping[Any, Any] | None:
 def _choose(parts: Mapping[Any, Any], pick: str | int) -> Any:
     by_name = {str(name): part for name, part in parts.items()}
     if str(pick) not in by_name:
-        raise ModelError(f"predictions: the model has no output {str(pick)!r}; it returns {', '.join(by_name)}")
+        hint = did_you_mean(pick, by_name)
+        raise ModelError(f"predictions: the model has no output {str(pick)!r}{hint}; it returns {', '.join(by_name)}")
     return by_name[str(pick)]
 
 

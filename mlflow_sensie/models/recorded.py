@@ -14,7 +14,7 @@ from mlflow_sensie.data.examples import Examples
 from mlflow_sensie.data.form import Form
 from mlflow_sensie.data.sources import Data, as_source
 from mlflow_sensie.data.stored import Stored
-from mlflow_sensie.errors import DataError, ModelError, RecipeError
+from mlflow_sensie.errors import DataError, ModelError, RecipeError, did_you_mean
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.recipe.model import Recipe
 
@@ -52,7 +52,8 @@ def _without(data: Data, names: Sequence[str]) -> Data:
     missing = [name for name, column in columns.items() if column is None]
     if missing:
         known = [*getattr(inputs, "names", getattr(inputs, "columns", ())), *(() if beside is None else beside)]
-        raise DataError(f"predictions: there is no column {missing[0]!r}; the columns are {', '.join(map(str, known))}")
+        hint, listed = did_you_mean(missing[0], known), ", ".join(map(str, known))
+        raise DataError(f"predictions: there is no column {missing[0]!r}{hint}; the columns are {listed}")
     if isinstance(inputs, Stored) and set(names) & set(inputs.names):
         inputs = inputs.only([name for name in inputs.names if name not in names])
     elif isinstance(inputs, pd.DataFrame):

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from mlflow_sensie.errors import did_you_mean
 from mlflow_sensie.plugins import source_of
 from mlflow_sensie.recipe.engine import PriorsSpec, check_priors, with_engine_defaults
 from mlflow_sensie.recipe.rules import Gate
@@ -271,7 +272,10 @@ class Recipe(Spec):
         for pair in self.interactions if isinstance(self.interactions, tuple) else ():
             for name, (kind, names) in zip(pair, known.items(), strict=True):
                 if name not in names:
-                    raise ValueError(f"interactions: [property, perturbation] by name; there is no {kind} {name!r}")
+                    hint = did_you_mean(name, names)
+                    raise ValueError(
+                        f"interactions: [property, perturbation] by name; there is no {kind} {name!r}{hint}"
+                    )
 
     def pairs(self) -> list[tuple[str, str]]:
         """The (property, perturbation) pairs whose interaction is asked for."""

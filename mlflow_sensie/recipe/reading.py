@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -12,7 +11,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from mlflow_sensie.errors import RecipeError
+from mlflow_sensie.errors import RecipeError, did_you_mean
 from mlflow_sensie.plugins import names_code
 from mlflow_sensie.recipe.engine import PriorsSpec
 from mlflow_sensie.recipe.model import InferenceSpec, LogExamples, PerturbationSpec, PropertySpec, Recipe
@@ -95,7 +94,9 @@ def _read_file(name: str | Path, allow_code: bool) -> dict[str, Any]:
     shipped = shipped_recipes()
     path = shipped.get(str(name), Path(name))
     if not path.is_file():
-        raise RecipeError(f"no recipe {str(name)!r}: not a file, and the shipped ones are: auto, {', '.join(shipped)}")
+        known = ["auto", *shipped]
+        hint = did_you_mean(name, known)
+        raise RecipeError(f"no recipe {str(name)!r}{hint}: not a file, and the shipped ones are: {', '.join(known)}")
     try:
         read = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
@@ -142,9 +143,8 @@ _MODELS_BY_PLACE: dict[str, type[BaseModel]] = {
 
 
 def _unknown(key: str, where: str, model: type[BaseModel]) -> str:
-    near = difflib.get_close_matches(key, model.model_fields, 1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return f"unknown key {key!r} in {where}{hint}; allowed: {', '.join(model.model_fields)}"
+    known = model.model_fields
+    return f"unknown key {key!r} in {where}{did_you_mean(key, known)}; allowed: {', '.join(known)}"
 
 
 def _explain(error: ValidationError) -> str:

@@ -418,8 +418,8 @@ def test_names_lead_to_functions() -> None:
     assert find("there", table, "no.such.group", "thing") is len
     assert find("lazy", table, "no.such.group", "thing")(9) == 3
     assert find("os.path:join", table, "no.such.group", "thing")("a", "b") == "a/b"
-    with pytest.raises(RecipeError, match=r"unknown thing 'other'; known: lazy, there; or a function"):
-        find("other", table, "no.such.group", "thing")
+    with pytest.raises(RecipeError, match=r"unknown thing 'nought'; known: lazy, there; or a function"):
+        find("nought", table, "no.such.group", "thing")
 
 
 @pytest.mark.parametrize("path", ["no_such_module:f", "math:no_such", "math:"])
