@@ -76,11 +76,12 @@ def target_slices(recipe: Recipe, labels: pd.Series[Any], *, classes: bool) -> t
     return (_slice(TARGET, labels.astype(str) if classes else labels, None if spec is None else spec.bins),)
 
 
-def _column(name: str | None, key: str, examples: Examples) -> pd.Series[Any]:
+def _column(name: str | None, key: str, examples: Examples, *words: str) -> pd.Series[Any]:
+    """A column by name; ``words`` are what else the key takes."""
     column = examples.column(str(name))
     if column is None:
         known = examples.column_names()
-        hint, columns = did_you_mean(name, known), ", ".join(known[:20])
+        hint, columns = did_you_mean(name, [*known, *words]), ", ".join(known[:20])
         raise DataError(f"{key}: there is no column {name!r}{hint}; the columns are {columns}")
     return column.reset_index(drop=True)
 
@@ -88,8 +89,9 @@ def _column(name: str | None, key: str, examples: Examples) -> pd.Series[Any]:
 def _weights(said: str, examples: Examples) -> NDArray[np.float64]:
     if said == "balanced":
         return _balanced(examples.targets)
+    column = _column(said, "weights", examples, "balanced")
     try:
-        weights = pd.to_numeric(_column(said, "weights", examples)).to_numpy(dtype=np.float64, na_value=np.nan)
+        weights = pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
         raise DataError(f"weights: column {said!r} must hold numbers: {error}") from error
     bad = ~(np.isfinite(weights) & (weights > 0))

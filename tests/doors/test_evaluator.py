@@ -258,7 +258,7 @@ WRONG: list[tuple[type[Exception], str, dict[str, Any]]] = [
     (RecipeError, "unknown key 'propertys' in recipe .did you mean 'properties'", {"propertys": ["a"]}),
     (RecipeError, "checkpoint: Input should be a valid string", {**RECIPE, "checkpoint": 3}),
     (RecipeError, "gate.0: exactly one of at_least, at_most", {**RECIPE, "gate": [{"metric": "clean_score"}]}),
-    (RecipeError, "no column 'age' .columns: a, b", {"properties": ["age"]}),
+    (RecipeError, "no column 'age'; columns: a, b", {"properties": ["age"]}),
     (RecipeError, "two tests are called 'a'", {"properties": ["a", {"name": "a", "of": "b"}]}),
     (RecipeError, "'class' is reserved", {"properties": [{"name": "class", "of": "a"}]}),
     (RecipeError, "works on tensor inputs", {"perturbations": ["image.rotate"]}),

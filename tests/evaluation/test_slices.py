@@ -88,7 +88,11 @@ def test_weights_and_clusters_change_both_digests() -> None:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"weights": "wieght"}, "weights: there is no column 'wieght'; the columns are .*weight"),
+        (
+            {"weights": "wieght"},
+            "^weights: there is no column 'wieght' .did you mean 'weight'.+; the columns are .*weight",
+        ),
+        ({"weights": "balnced"}, "^weights: there is no column 'balnced' .did you mean 'balanced'"),
         ({"weights": "site"}, "weights: column 'site' must hold numbers"),
         ({"weights": "negative"}, "finite numbers above 0; 600 of 600 are not, the first is -1"),
         ({"cluster": "nobody"}, "cluster: there is no column 'nobody'"),
