@@ -129,8 +129,8 @@ def _change(test: TestResult, fit: PropertyFit) -> str:
 
 
 def _claim(fit: PropertyFit) -> str:
-    """Harder, or worse than the model claims."""
-    if fit.unexpected is None or fit.decision != "sensitive":
+    """Harder, or worse than the model claims; of a trend, which a score that goes up and down does not have."""
+    if fit.unexpected is None or fit.decision != "sensitive" or not excludes_zero(fit.effect):
         return ""
     where = "low" if fit.effect.value >= 0 else "high"
     if excludes_zero(fit.unexpected) and abs(fit.unexpected.value) >= fit.rope:
