@@ -62,8 +62,7 @@ class SensieEvaluator(ModelEvaluator):
         """
         from mlflow.models.evaluation.base import EvaluationResult
 
-        from mlflow_sensie.errors import EvaluationIncomplete
-        from mlflow_sensie.evaluation.probing import failure_text
+        from mlflow_sensie.evaluation.probing import complete
         from mlflow_sensie.tracking import runs as tracking
 
         result = _run(model, model_type, dataset, evaluator_config or {}, predictions)
@@ -71,8 +70,7 @@ class SensieEvaluator(ModelEvaluator):
         where = tracking.Destination(run_id, model_id, *tracking.dataset_of(dataset))
         artifacts = tracking.log_result(result, where)
         _warn(result)
-        if result.failed and result.recipe["on_error"] == "raise":
-            raise EvaluationIncomplete(failure_text(result), result)
+        complete(result)
         return EvaluationResult(metrics=result.metrics, artifacts=_artifacts(artifacts), run_id=run_id)
 
 

@@ -13,9 +13,9 @@ import pandas as pd
 
 from mlflow_sensie.data.examples import CHUNK
 from mlflow_sensie.data.sources import as_data
-from mlflow_sensie.errors import DataError, EvaluationIncomplete, ModelError, RecipeError, SensieError
+from mlflow_sensie.errors import DataError, MissingDependencyError, ModelError, RecipeError, SensieError
 from mlflow_sensie.evaluation.checkpoint import Checkpoint
-from mlflow_sensie.evaluation.probing import Prepared, failure_text, run, sweep_of
+from mlflow_sensie.evaluation.probing import Prepared, complete, run, sweep_of
 from mlflow_sensie.evaluation.sweep import Sweep
 from mlflow_sensie.gate.evaluating import judged, prepare_both
 from mlflow_sensie.models.model import Model
@@ -46,17 +46,15 @@ def probe_on_spark(
     ``from_image_folder``); other models and data are sent to them. ``spark``: the session, by default the active one.
 
     Raises:
-        RecipeError: no ``checkpoint``, or the recipe stops early; pyspark is not installed.
+        RecipeError: no ``checkpoint``, or the recipe stops early.
+        MissingDependencyError: pyspark is not installed.
         DataError: what the executors kept is not in the folder that the driver sees.
         EvaluationIncomplete: as for ``probe``.
     """
     wanted = load_recipe(recipe, allow_code=allow_code)
     ours, theirs = prepare_both(model, as_data(X, y, metadata), None, wanted, task=task)
     on_spark = partial(run_on_spark, spark=spark)
-    result = judged(ours, theirs, on_spark, on_spark)
-    if result.failed and result.recipe["on_error"] == "raise":
-        raise EvaluationIncomplete(failure_text(result), result)
-    return result
+    return complete(judged(ours, theirs, on_spark, on_spark))
 
 
 def run_on_spark(prepared: Prepared, spark: SparkSession | None = None) -> Result:
@@ -87,7 +85,7 @@ def _session(spark: SparkSession | None) -> SparkSession:
     try:
         from pyspark.sql import SparkSession
     except ImportError as error:
-        raise RecipeError("pyspark is not installed; pip install 'mlflow-sensie[spark]'") from error
+        raise MissingDependencyError("pyspark is not installed; pip install 'mlflow-sensie[spark]'") from error
     return spark or SparkSession.getActiveSession() or SparkSession.builder.getOrCreate()
 
 

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlflow_sensie.errors import DataError, RecipeError
 from mlflow_sensie.moments import FloatArray
-from mlflow_sensie.scores import Block
+from mlflow_sensie.scores import ID, Block, ScoreTable
 
 if TYPE_CHECKING:
     from mlflow_sensie.recipe.model import Recipe
@@ -94,7 +94,7 @@ class Checkpoint:
         """
         path = self.folder / FIRST
         if not path.exists():
-            _appear(path, lambda opened: np.save(opened, first))
+            _appear(path, lambda beside: np.save(beside, first))
             return
         known = np.load(path)
         if not np.allclose(known, first, rtol=1e-3, atol=1e-3, equal_nan=True):
@@ -123,37 +123,25 @@ def _numbers(path: Path) -> range:
 
 
 def _write(path: Path, held: Mapping[int, Kept]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    blocks = [kept.block for kept in held.values()]
-    whole = {name: pa.array(np.concatenate([block[name] for block in blocks])) for name in blocks[0]}
-    about = [[_rows(kept.block), kept.n_predictions, dict(kept.failures)] for kept in held.values()]
-    table = pa.table(whole).replace_schema_metadata({"sensie": json.dumps(about)})
-    _appear(path, lambda opened: pq.write_table(table, opened))
+    about = [[len(kept.block[ID]), kept.n_predictions, dict(kept.failures)] for kept in held.values()]
+    table = ScoreTable({"chunks": about})
+    for kept in held.values():
+        table.append(kept.block)
+    _appear(path, table.write_parquet)
 
 
-def _rows(block: Block) -> int:
-    return len(next(iter(block.values())))
-
-
-def _appear(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+def _appear(path: Path, write: Callable[[Path], Any]) -> None:
     """Write a file that nobody ever sees half written."""
-    beside = path.with_name(f".{uuid.uuid4().hex}")
-    with beside.open("wb") as opened:
-        write(opened)
+    beside = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    write(beside)
     os.replace(beside, path)
 
 
 def _read(path: Path) -> dict[int, Kept]:
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(path)
-    columns = {name: table[name].to_numpy() for name in table.column_names}
+    table = ScoreTable.read_parquet(path)
+    columns = {name: table.column(name) for name in table.columns}
     found, start = {}, 0
-    for number, (rows, made, failures) in zip(
-        _numbers(path), json.loads(table.schema.metadata[b"sensie"]), strict=True
-    ):
+    for number, (rows, made, failures) in zip(_numbers(path), table.metadata["chunks"], strict=True):
         block = {name: values[start : start + rows] for name, values in columns.items()}
         found[number] = Kept(block, made, failures)
         start += rows

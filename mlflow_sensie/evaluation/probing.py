@@ -68,7 +68,11 @@ def probe(
     """
     data = as_data(X, y, metadata)
     data = data if predictions is None else replace(data, predictions=predictions)
-    result = evaluate(model, data, None, load_recipe(recipe, allow_code=allow_code), task=task)
+    return complete(evaluate(model, data, None, load_recipe(recipe, allow_code=allow_code), task=task))
+
+
+def complete(result: Result) -> Result:
+    """Return the result; raise EvaluationIncomplete where a test failed and the recipe does not want to go on."""
     if result.failed and result.recipe["on_error"] == "raise":
         raise EvaluationIncomplete(failure_text(result), result)
     return result
