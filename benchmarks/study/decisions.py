@@ -22,6 +22,7 @@ from study.sweeps import (
     flat_noise,
     intercept_dominated,
     last_only,
+    loud_noise,
     smooth_thresholds,
     still,
     sweep_fit,
@@ -38,6 +39,7 @@ DECISIONS = [
     *(Scenario("property, normal", n, no_slope, UNBOUNDED) for n in (8, 20, 60, 200, 2000)),
     *(Scenario("property, 5 % fail", n, failures(0.05)) for n in (8, 20, 60, 200, 2000)),
     *(Scenario("sweep, noise", n, flat_noise, UNBOUNDED) for n in (4, 8, 20, 200)),
+    *(Scenario("sweep, noise of SD 1", n, loud_noise, UNBOUNDED) for n in (20, 60, 200, 2000)),
     *(Scenario("sweep, all equal", n, still) for n in (2, 4, 8, 20)),
 ]
 

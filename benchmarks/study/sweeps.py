@@ -80,6 +80,11 @@ def flat_noise(rng: Rng, n: int) -> tuple[Array, ...]:
     return (clean + 0.1 * rng.normal(size=(n, 11)),)
 
 
+def loud_noise(rng: Rng, n: int) -> tuple[Array, ...]:
+    """No change at all, and scores of SD 1, far beyond the rope: whatever is seen by chance seems to matter."""
+    return (0.8 * rng.normal(size=(n, 1)) + 0.6 * rng.normal(size=(n, 11)),)
+
+
 def still(rng: Rng, n: int) -> tuple[Array, ...]:
     """Every score is the same."""
     return (np.full((n, 11), 0.9),)
