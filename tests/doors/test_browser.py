@@ -42,7 +42,6 @@ NO_ASSISTANT = "".join(
     f"localStorage.setItem('mlflow.assistant.{key}_v1', '{value}');"
     for key, value in (("panelOpen", "false"), ("fab.autoOpenedOnFirstLoad", "true"))
 )
-LARGE = 150_000  # bytes of a screenshot
 PATIENCE = 120.0  # seconds until a page must have shown what it is for
 RECIPE = {
     "input_shape": [8, 8],
@@ -124,16 +123,13 @@ def look(browser: Any, url: str, name: str, *texts: str) -> None:
 
 
 def keep(browser: Any, name: str, height: int | None = None) -> None:
-    """Keep a screenshot, as high as asked for, in few colours where it would be large."""
+    """Keep a screenshot, as high as asked for."""
     from PIL import Image
 
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     seen = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
     seen = seen.crop((0, 0, seen.width, height or seen.height))
-    file = SCREENSHOTS / f"{name}.png"
-    seen.save(file, optimize=True)
-    if file.stat().st_size > LARGE:
-        seen.quantize(256, dither=Image.Dither.NONE).save(file, optimize=True)
+    seen.save(SCREENSHOTS / f"{name}.png", optimize=True)
 
 
 def in_frames(browser: Any) -> list[str]:
