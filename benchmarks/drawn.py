@@ -14,9 +14,16 @@ import numpy as np
 from scipy.special import betaincinv, ndtr
 from study import PROBABILITY, Array, Rng
 
-from mlflow_sensie.inference import Design, category_test, mean_test, perturbation_test, property_span, property_test
+from mlflow_sensie.inference import (
+    SamplingDesign,
+    category_test,
+    mean_test,
+    perturbation_test,
+    property_span,
+    property_test,
+)
 from mlflow_sensie.result import Result, ScoreInfo, TestResult
-from mlflow_sensie.scores import ScoreTable
+from mlflow_sensie.scores.table import ScoreTable
 
 MAGNITUDES, TWO_SIDED = (1.0, 2.0, 3.0, 4.0), (-2.0, -1.0, 1.0, 2.0)
 LEVELS = 10
@@ -146,7 +153,7 @@ def result_of(drawn: Drawn, name: str, data: str = "made", uuid: str | None = No
     clean, table = drawn.scores[:, 0], ScoreTable({"data_sha256": data, "score": "probability"})
     columns, tests = _tests(drawn)
     table.append({"id": np.arange(len(clean)), "clean": clean, **columns})
-    known = mean_test(lambda: [(clean, Design())], PROBABILITY)
+    known = mean_test(lambda: [(clean, SamplingDesign())], PROBABILITY)
     result = Result(
         version="0", score=ScoreInfo(kind="probability", lower=0.0, upper=1.0, unit="probability", source="made"),
         n=len(clean), clean=known.plain.summary(), clean_known=known, tests={test.name: test for test in tests},

@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from mlflow_sensie.doors.datasets import from_tensors as from_tensors
     from mlflow_sensie.doors.loading import load_dataset as load_dataset
     from mlflow_sensie.doors.spark import probe_on_spark as probe_on_spark
-    from mlflow_sensie.evaluation.probing import probe as probe
+    from mlflow_sensie.evaluation.probe import probe as probe
     from mlflow_sensie.gate import judge as judge
     from mlflow_sensie.models.serving import Endpoint as Endpoint
     from mlflow_sensie.recipe.model import Recipe as Recipe
     from mlflow_sensie.recipe.reading import load_recipe as load_recipe
     from mlflow_sensie.result import Result as Result
+    from mlflow_sensie.result.verdict import Verdict as Verdict
     from mlflow_sensie.tracking.runs import log_folder as log_folder
-    from mlflow_sensie.verdict import Verdict as Verdict
 
 _WHERE = {
     "Comparison": "mlflow_sensie.comparison",
     "Endpoint": "mlflow_sensie.models.serving",
     "Recipe": "mlflow_sensie.recipe.model",
     "Result": "mlflow_sensie.result",
-    "Verdict": "mlflow_sensie.verdict",
+    "Verdict": "mlflow_sensie.result.verdict",
     "check": "mlflow_sensie.doors.checking",
     "compare": "mlflow_sensie.comparison",
     "from_image_folder": "mlflow_sensie.doors.datasets",
@@ -41,7 +41,7 @@ _WHERE = {
     "judge": "mlflow_sensie.gate",
     "load_recipe": "mlflow_sensie.recipe.reading",
     "log_folder": "mlflow_sensie.tracking.runs",
-    "probe": "mlflow_sensie.evaluation.probing",
+    "probe": "mlflow_sensie.evaluation.probe",
     "probe_on_spark": "mlflow_sensie.doors.spark",
 }
 __all__ = [

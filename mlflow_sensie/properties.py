@@ -12,11 +12,11 @@ import numpy as np
 from mlflow_sensie.data.survey import Covariance, Survey, ValueRange
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.perturbations.base import BOUND, Array
-from mlflow_sensie.perturbations.colour import luma
-from mlflow_sensie.perturbations.frames import is_number, to_floats
+from mlflow_sensie.perturbations.light import luma
 from mlflow_sensie.perturbations.pixels import PixelCodec
 from mlflow_sensie.perturbations.series import check_series
-from mlflow_sensie.perturbations.strikes import text_columns
+from mlflow_sensie.perturbations.tabular_base import is_number, to_floats
+from mlflow_sensie.perturbations.text_edits import text_columns
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mlflow_sensie.plots import direction
-from mlflow_sensie.plots.direction import in_visual_order
+from mlflow_sensie.plots import bidi as direction
+from mlflow_sensie.plots.bidi import in_visual_order
 
 
 @pytest.fixture(autouse=True)

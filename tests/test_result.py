@@ -14,7 +14,7 @@ from pydantic import ValidationError
 import mlflow_sensie
 from mlflow_sensie import Result, probe
 from mlflow_sensie.result import MOST_TESTS_WITH_KEYS
-from mlflow_sensie.scores import score_column
+from mlflow_sensie.scores.table import score_column
 
 ALL = {"ok", "n", "prob_sensitive"}
 EFFECT = {"effect", "effect_lo95", "effect_hi95", "effect_bound95"}

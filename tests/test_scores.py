@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlflow_sensie.scores import CLEAN, ID, TARGET, ScoreTable, property_column, score_column
+from mlflow_sensie.scores.table import CLEAN, ID, TARGET, ScoreTable, property_column, score_column
 
 COLUMNS = (ID, TARGET, property_column("ink"), property_column("site"), CLEAN, score_column("rotation", 0))
 

@@ -15,8 +15,8 @@ from mlflow_sensie.errors import DataError, ModelError
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.models.outputs import Predictions
 from mlflow_sensie.recipe.reading import load_recipe
-from mlflow_sensie.scores import CLEAN, TARGET
-from mlflow_sensie.scoring import SCALES, settle_scorer
+from mlflow_sensie.scores.scorer import SCALES, settle_scorer
+from mlflow_sensie.scores.table import CLEAN, TARGET
 
 N = 200
 PROPERTY = {"properties": ["x"]}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlflow_sensie.comparison.contrasts import unpaired
-from mlflow_sensie.inference import Design
+from mlflow_sensie.inference import SamplingDesign
 from study import COVERAGE, Array, Rng, Row, Table, beta, covered, flip
 
 
@@ -51,7 +51,12 @@ def study_apart(scenario: Apart, sets: int) -> list[Row]:
     found, passed, truth = [], [], scenario.wrong_a - scenario.wrong_b
     for k in range(sets):
         a, b = scenario.draw(np.random.default_rng([zlib.crc32(scenario.name.encode()), k]))
-        joint = unpaired(lambda a=a: [(a[:, None], Design())], lambda b=b: [(b[:, None], Design())], np.eye(1), (0, 1))
+        joint = unpaired(
+            lambda a=a: [(a[:, None], SamplingDesign())],
+            lambda b=b: [(b[:, None], SamplingDesign())],
+            np.eye(1),
+            (0, 1),
+        )
         (one,) = joint.d
         found.append([*(one.posterior.quantile(q) for q in (0.25, 0.75, 0.025, 0.975)), float(one.few)])
         passed.append(one.posterior.prob_above(truth) >= 0.95)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mlflow_sensie.inference import Design, PerturbationFit, PropertyFit, perturbation_test, property_test
+from mlflow_sensie.inference import PerturbationFit, PropertyFit, SamplingDesign, perturbation_test, property_test
 from mlflow_sensie.inference.pooling import pooled
 from study import COVERAGE, UNBOUNDED, Array, Rng, Row, Scenario, Table, U, collect, covered, flip, large, rng_of
 from study.methods import guarded
@@ -101,9 +101,9 @@ def study_designs(scenario: Scenario, sets: int) -> list[Row]:
 
     def methods(scenario: Scenario, data: tuple[Array, ...]) -> dict[str, list[float]]:
         *rows, w, c = data
-        known = Design(w, None if c[0] < 0 else c.astype(np.int64))
+        known = SamplingDesign(w, None if c[0] < 0 else c.astype(np.int64))
         found = {}
-        for name, design in {"robust": known, "clusters unknown": Design(w)}.items():
+        for name, design in {"robust": known, "clusters unknown": SamplingDesign(w)}.items():
             if len(rows) == 2:
                 fit: PropertyFit | PerturbationFit = property_test(
                     lambda: [(*rows, None)], scenario.scale, span=(0, 1), design=lambda d=design: [d]

@@ -8,14 +8,14 @@ from functools import partial
 import numpy as np
 
 from mlflow_sensie.data.examples import make_examples
-from mlflow_sensie.evaluation.findings import sweep_scores
+from mlflow_sensie.evaluation.fitting import sweep_scores
 from mlflow_sensie.evaluation.stopping import Stopping, stratified_order
 from mlflow_sensie.evaluation.sweep import Sweep, SweepTest
 from mlflow_sensie.inference import PerturbationFit, ScoreScale, perturbation_test
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.perturbations.base import FunctionPerturbation
-from mlflow_sensie.scores import Scores
-from mlflow_sensie.scoring import Scorer, Targets
+from mlflow_sensie.scores.scorer import Scorer, Targets
+from mlflow_sensie.scores.table import Scores
 from study import LOSS, PROBABILITY, UNBOUNDED, Array, Rng, Row, Scenario, Table, U, large, rng_of
 from study.sweeps import (
     dip,

@@ -18,18 +18,18 @@ from mlflow_sensie.comparison.difference import CurveDifference, Difference
 from mlflow_sensie.comparison.properties import paired_fit, property_differences
 from mlflow_sensie.comparison.spreads import GroupPair, informative_of, spread_difference
 from mlflow_sensie.comparison.sweeps import SweepPair, contrasts_of
-from mlflow_sensie.inference import Design, ScoreScale, property_span, property_test
+from mlflow_sensie.inference import SamplingDesign, ScoreScale, property_span, property_test
+from mlflow_sensie.inference.grid import MagnitudeGrid
 from mlflow_sensie.inference.holds_until import Floor
-from mlflow_sensie.inference.sides import Sweep
 from mlflow_sensie.moments import GroupedMoments
 from study import LOSS, PROBABILITY, Array, Rng, Row, U
 
 Two = tuple[Array, Array]
-LINE = Sweep.of(U[1:].tolist(), 0.0)
+LINE = MagnitudeGrid.of(U[1:].tolist(), 0.0)
 TOWARDS = np.array([0, 1, 0.8, 0.6, 0.4, 0.2, -0.2, -0.4, -0.6, -0.8, -1])
-TWO_SIDES = Sweep.of([-1, -0.8, -0.6, -0.4, -0.2, 0.2, 0.4, 0.6, 0.8, 1], 0.0)
+TWO_SIDES = MagnitudeGrid.of([-1, -0.8, -0.6, -0.4, -0.2, 0.2, 0.4, 0.6, 0.8, 1], 0.0)
 LARGE = 200_000
-NO_DESIGN = Design()
+NO_DESIGN = SamplingDesign()
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Pair:
     n: int
     draw: Callable[[Rng, int], Two]
     scale: ScoreScale = PROBABILITY
-    sweep: Sweep = LINE
+    sweep: MagnitudeGrid = LINE
     truth: float | None = None
 
 

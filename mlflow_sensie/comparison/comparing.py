@@ -19,14 +19,14 @@ from mlflow_sensie.comparison.pairing import SIDES, Pairing, design_columns, des
 from mlflow_sensie.comparison.properties import paired_fit, property_differences
 from mlflow_sensie.comparison.result import Compared, Comparison, TestComparison
 from mlflow_sensie.comparison.sweeps import SweepPair, contrast_difference, contrasts_of
-from mlflow_sensie.inference import Design, ScoreScale, bin_edges
+from mlflow_sensie.inference import SamplingDesign, ScoreScale, bin_edges
 from mlflow_sensie.inference.binning import inner_edges
+from mlflow_sensie.inference.grid import MagnitudeGrid
 from mlflow_sensie.inference.holds_until import Floor
 from mlflow_sensie.inference.ranks import Ranks
-from mlflow_sensie.inference.sides import Sweep
 from mlflow_sensie.moments import FloatArray
 from mlflow_sensie.result import Result, TestResult
-from mlflow_sensie.scores import CLEAN, EXPECTED, expected_column, property_column, score_column
+from mlflow_sensie.scores.table import CLEAN, EXPECTED, expected_column, property_column, score_column
 
 FEW = "few examples carry a difference, so pseudo-examples at the score's bounds widen its interval"
 
@@ -176,7 +176,7 @@ class _Pair:
         return TestComparison(test.name, test.slug, test.kind, test.unit, n, found, curve, few)
 
     def _sweep(self, test: TestResult) -> SweepPair:
-        sweep = Sweep.of(test.fit.magnitudes, test.fit.neutral, test.fit.log_distance)
+        sweep = MagnitudeGrid.of(test.fit.magnitudes, test.fit.neutral, test.fit.log_distance)
         columns = _scores_of(test)
         return SweepPair(sweep, self.joint(columns, contrasts_of(sweep)), self.pairing.reach(columns, self.scale))
 
@@ -222,7 +222,7 @@ class _Pair:
 
         return blocks
 
-    def _designs(self) -> Iterator[Design]:
+    def _designs(self) -> Iterator[SamplingDesign]:
         for ours, _ in self.pairing.blocks(design_columns(self.pairing.a)):
             yield design_of(ours)
 

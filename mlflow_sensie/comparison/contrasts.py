@@ -15,14 +15,14 @@ from scipy.linalg import block_diag
 from mlflow_sensie.comparison.posteriors import SkewedT
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.inference.contrast import contrast_posteriors
-from mlflow_sensie.inference.units import Design, effective_moments, unit_blocks
+from mlflow_sensie.inference.weights import SamplingDesign, effective_moments, unit_blocks
 from mlflow_sensie.moments import FloatArray, Moments, PowerSums
 
 DRAWS = 4_000
 # With the two of a single model's contrast 9 % of the models pass at their margin that lose 2 examples of 240.
 PSEUDO = 4
 Rng = np.random.Generator
-Rows = Callable[[], Iterable[tuple[FloatArray, Design]]]
+Rows = Callable[[], Iterable[tuple[FloatArray, SamplingDesign]]]
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from mlflow_sensie.comparison.contrasts import Rng
 from mlflow_sensie.comparison.difference import CurveDifference, Difference
 from mlflow_sensie.comparison.pairing import SIDES, Pairing, Side, design_columns, design_of
 from mlflow_sensie.comparison.spreads import Grouped, GroupPair, informative_of, spread_difference
-from mlflow_sensie.inference import Curve, Design, ScoreScale
-from mlflow_sensie.inference.units import effective_groups
+from mlflow_sensie.inference import Curve, SamplingDesign, ScoreScale
+from mlflow_sensie.inference.weights import effective_groups
 from mlflow_sensie.moments import FloatArray, IntArray
-from mlflow_sensie.scores import CLEAN
+from mlflow_sensie.scores.table import CLEAN
 
 
 def compare_groups(
@@ -58,6 +58,6 @@ def _groups(values: FloatArray, cuts: FloatArray | None) -> IntArray:
     return np.where(np.isfinite(values), np.searchsorted(cuts, values, side="right"), -1)
 
 
-def _known(group: IntArray, values: FloatArray, design: Design) -> Grouped:
+def _known(group: IntArray, values: FloatArray, design: SamplingDesign) -> Grouped:
     kept = (group >= 0) & np.isfinite(values)
     return group[kept], values[kept], design.take(kept)

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.result import Result, TestResult
-from mlflow_sensie.scores import ScoreTable
+from mlflow_sensie.scores.table import ScoreTable
 
 SPEC_KEYS = ("apply", "params", "of", "bins", "rank", "allowed_drop")
 FIT_KEYS = ("magnitudes", "neutral", "log_distance", "levels")

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlflow_sensie.errors import ComparisonError
-from mlflow_sensie.inference import Design, ScoreScale
+from mlflow_sensie.inference import SamplingDesign, ScoreScale
 from mlflow_sensie.moments import Extremes, FloatArray
-from mlflow_sensie.scores import CLEAN, CLUSTER, EXPECTED, ID, WEIGHT, Block, ScoreTable
+from mlflow_sensie.scores.table import CLEAN, CLUSTER, EXPECTED, ID, WEIGHT, Block, ScoreTable
 
 ROWS = 65_536
 TELLING = 10
@@ -67,7 +67,9 @@ class Pairing:
             here = slice(start, start + ROWS)
             yield _cut(ours, here), _cut(theirs, here)
 
-    def differences(self, columns: Sequence[str], less: Sequence[str] = ()) -> Iterator[tuple[FloatArray, Design]]:
+    def differences(
+        self, columns: Sequence[str], less: Sequence[str] = ()
+    ) -> Iterator[tuple[FloatArray, SamplingDesign]]:
         """Yield rows (n, 2k), A's columns and then B - A, with their design; none with a missing score in either.
 
         From each column is taken the one that stands in its place in ``less``, where there is one.
@@ -76,7 +78,9 @@ class Pairing:
             a, b = (_stacked(block, columns, less) for block in (ours, theirs))
             yield _finite(np.hstack([a, b - a]), design_of(ours))
 
-    def rows(self, side: Side, columns: Sequence[str], less: Sequence[str] = ()) -> Iterator[tuple[FloatArray, Design]]:
+    def rows(
+        self, side: Side, columns: Sequence[str], less: Sequence[str] = ()
+    ) -> Iterator[tuple[FloatArray, SamplingDesign]]:
         """Yield one model's rows (n, k) of these columns with their design; none with a missing score."""
         table = self.a if side == "a" else self.b
         for block in table.blocks([*columns, *less, *design_columns(table)]):
@@ -105,7 +109,7 @@ class Pairing:
         rows: set[tuple[float, ...]] = set()
         names = self._of_both()
         for block, _ in self.blocks(names):
-            scores, _ = _finite(_stacked(block, names, ()), Design())
+            scores, _ = _finite(_stacked(block, names, ()), SamplingDesign())
             values.update(np.unique(scores[scale.inside(scores)])[:TELLING].tolist())
             rows.update(map(tuple, np.unique(scores, axis=0)[:TELLING].tolist()))
             if max(len(values), len(rows)) >= TELLING:
@@ -127,9 +131,9 @@ def design_columns(table: ScoreTable) -> list[str]:
     return [name for name in (WEIGHT, CLUSTER) if name in table.columns]
 
 
-def design_of(block: Block) -> Design:
+def design_of(block: Block) -> SamplingDesign:
     """Give the weights and clusters of a block, where it has them."""
-    return Design(block.get(WEIGHT), block.get(CLUSTER))
+    return SamplingDesign(block.get(WEIGHT), block.get(CLUSTER))
 
 
 def _stacked(block: Block, columns: Sequence[str], less: Sequence[str]) -> FloatArray:
@@ -137,7 +141,7 @@ def _stacked(block: Block, columns: Sequence[str], less: Sequence[str]) -> Float
     return found - np.column_stack([block[name] for name in less]) if less else found
 
 
-def _finite(rows: FloatArray, design: Design) -> tuple[FloatArray, Design]:
+def _finite(rows: FloatArray, design: SamplingDesign) -> tuple[FloatArray, SamplingDesign]:
     kept = np.asarray(np.isfinite(rows).all(axis=1))
     return rows[kept], design.take(kept)
 

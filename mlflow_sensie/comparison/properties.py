@@ -13,7 +13,7 @@ from mlflow_sensie.comparison.posteriors import SkewedT
 from mlflow_sensie.comparison.sweeps import size_difference
 from mlflow_sensie.inference import Posterior, PropertyFit, ScoreScale, property_test
 from mlflow_sensie.inference.ranks import Ranks
-from mlflow_sensie.inference.units import DesignBlocks
+from mlflow_sensie.inference.weights import SamplingDesignBlocks
 
 Blocks = Callable[[], Iterable[tuple[Any, Any, Any]]]
 
@@ -23,7 +23,7 @@ def paired_fit(
     scale: ScoreScale,
     reach: tuple[float, float],
     span: tuple[float, float],
-    design: DesignBlocks | None = None,
+    design: SamplingDesignBlocks | None = None,
     ranks: Ranks | None = None,
 ) -> PropertyFit:
     """Run the property test on the examples' own differences, whose range is twice that of the score.

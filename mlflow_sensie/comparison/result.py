@@ -137,13 +137,13 @@ class Comparison:
 
     def html(self) -> str:
         """Return all of it as one self-contained page of HTML."""
-        from mlflow_sensie.comparison.page import render
+        from mlflow_sensie.report.comparison_page import render
 
         return render(self)
 
     def _repr_html_(self) -> str:
         """The findings and the summary, for notebooks."""
-        from mlflow_sensie.comparison.page import render_summary
+        from mlflow_sensie.report.comparison_page import render_summary
 
         return render_summary(self)
 

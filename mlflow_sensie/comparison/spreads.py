@@ -13,12 +13,12 @@ from mlflow_sensie.comparison.contrasts import DRAWS, Rng
 from mlflow_sensie.comparison.difference import CurveDifference, Difference
 from mlflow_sensie.comparison.posteriors import Sampled, summary_of
 from mlflow_sensie.errors import ComparisonError
-from mlflow_sensie.inference import Design
+from mlflow_sensie.inference import SamplingDesign
 from mlflow_sensie.inference.contrast import enough
-from mlflow_sensie.inference.sandwich import per_unit
+from mlflow_sensie.inference.slope import per_unit
 from mlflow_sensie.moments import FloatArray, GroupedMoments, IntArray, PowerSums
 
-Grouped = tuple[IntArray, FloatArray, Design]
+Grouped = tuple[IntArray, FloatArray, SamplingDesign]
 PSEUDO_COUNT = 5.0
 SURE_P = 0.001
 WIDENED = 10.0
@@ -117,7 +117,7 @@ def informative_of(rows: Callable[[], Iterable[Grouped]], step: GroupedMoments) 
     present = step.n > 0
     pull = np.where(present, (step.mean - step.mean[present].mean()) / np.maximum(step.n, 1), 0.0)
 
-    def influences() -> Iterator[tuple[FloatArray, Design]]:
+    def influences() -> Iterator[tuple[FloatArray, SamplingDesign]]:
         for group, values, design in rows():
             weight = design.weight(len(values)) * pull[group]
             yield (weight * (values - step.mean[group]))[:, None], design

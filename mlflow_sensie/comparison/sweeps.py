@@ -15,14 +15,14 @@ from scipy.special import stdtr, stdtrit
 from mlflow_sensie.comparison.contrasts import Estimate, Joint, Rng, fewest, joint_draws
 from mlflow_sensie.comparison.difference import CurveDifference, Difference
 from mlflow_sensie.comparison.posteriors import Sampled, SkewedT, summary_of
+from mlflow_sensie.inference.grid import MagnitudeGrid, Side
 from mlflow_sensie.inference.holds_until import FEW_FAILURES, PSEUDO_BELOW, Floor
-from mlflow_sensie.inference.sides import Side, Sweep
 from mlflow_sensie.moments import FloatArray, Moments
 
 SURE_SE, SURE_SHARE = 3.0, 0.999
 
 
-def contrasts_of(sweep: Sweep) -> FloatArray:
+def contrasts_of(sweep: MagnitudeGrid) -> FloatArray:
     """Give (width, sides + 2) contrasts: the sides' effects, the mean drop, the clean score."""
     lengths = [side.length for side in sweep.sides]
     shape = sweep.contrasts()[:, : len(lengths) + 1] * [*lengths, 1.0]
@@ -43,7 +43,7 @@ def contrast_difference(joint: Joint, metric: str, index: int, *, rising: bool) 
 class SweepPair:
     """Two models' sweeps: `joint` has the contrasts of `contrasts_of`, `reach` is the score's range."""
 
-    sweep: Sweep
+    sweep: MagnitudeGrid
     joint: Joint
     reach: tuple[float, float]
 

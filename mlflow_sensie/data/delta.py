@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mlflow_sensie.data.stored import BLOCK_ROWS
+from mlflow_sensie.data.lazy_rows import BLOCK_ROWS
 from mlflow_sensie.errors import DataError
 
 if TYPE_CHECKING:

@@ -10,9 +10,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlflow_sensie.data.form import Form, as_cell, check_row_length, find_form, holds_arrays, is_cells, numbered, stack
 from mlflow_sensie.data.images import decode_images, image_column
-from mlflow_sensie.data.stored import Converted, Held, Picked, Stored
+from mlflow_sensie.data.input_format import (
+    InputFormat,
+    as_cell,
+    check_row_length,
+    find_form,
+    holds_arrays,
+    is_cells,
+    numbered,
+    stack,
+)
+from mlflow_sensie.data.lazy_rows import InMemoryRows, LazyRows, MappedRows, RowSubset
 from mlflow_sensie.errors import DataError
 
 Inputs = np.ndarray[Any, Any] | pd.DataFrame
@@ -29,10 +38,10 @@ class Examples:
     ``ids``: (n,) identifies an example between runs, the row's position unless the data says otherwise.
     """
 
-    source: Inputs | Stored
+    source: Inputs | LazyRows
     targets: NDArray[Any]
     metadata: pd.DataFrame
-    form: Form
+    form: InputFormat
     ids: NDArray[Any]
 
     def __len__(self) -> int:
@@ -49,9 +58,9 @@ class Examples:
 
     def select(self, positions: NDArray[np.intp]) -> Examples:
         """Return the examples at these positions like ``take``, but leave many that are stored elsewhere there."""
-        if not isinstance(self.source, Stored):
+        if not isinstance(self.source, LazyRows):
             return self.take(positions)
-        source = Picked(self.source, positions)
+        source = RowSubset(self.source, positions)
         if row_bytes(self.source) * len(positions) > SMALL:
             return self._part(source, positions)
         beside = {name: source.column(name) for name in source.others}
@@ -60,7 +69,7 @@ class Examples:
         told = [column.set_axis(index) for column in beside.values() if column is not None]
         return replace(taken, metadata=pd.concat([*told, taken.metadata], axis=1))
 
-    def _part(self, source: Inputs | Stored, positions: NDArray[np.intp] | slice) -> Examples:
+    def _part(self, source: Inputs | LazyRows, positions: NDArray[np.intp] | slice) -> Examples:
         return replace(
             self,
             source=source,
@@ -89,7 +98,7 @@ class Examples:
                 by_name = {str(key): key for key in frame.columns}  # names need not be text
                 if name in by_name:
                     return frame[by_name[name]]
-        if isinstance(source, Stored):
+        if isinstance(source, LazyRows):
             return source.column(name) if features or name in source.others else None
         if name in self.form.names and self.form.kind == "tabular":
             return pd.Series(source[:, self.form.names.index(name)], name=name)
@@ -101,19 +110,19 @@ class Examples:
 
     def extra_names(self) -> list[str]:
         """Names of the columns that are no model inputs."""
-        others = self.source.others if isinstance(self.source, Stored) else ()
+        others = self.source.others if isinstance(self.source, LazyRows) else ()
         return [str(name) for name in (*others, *self.metadata.columns)]
 
 
-def rows(inputs: Inputs | Stored, positions: NDArray[np.intp] | slice) -> Inputs:
+def rows(inputs: Inputs | LazyRows, positions: NDArray[np.intp] | slice) -> Inputs:
     """Return rows of an array or a frame by position, read where they lie elsewhere."""
-    if isinstance(inputs, Stored):
+    if isinstance(inputs, LazyRows):
         return inputs.take(positions)
     # A frame of its own: pandas 2 warns those who write into a slice of another.
     return inputs.iloc[positions].copy(deep=False) if isinstance(inputs, pd.DataFrame) else inputs[positions]
 
 
-def row_bytes(inputs: Inputs | Stored) -> int:
+def row_bytes(inputs: Inputs | LazyRows) -> int:
     """Bytes of one row in memory, on average over the first chunk."""
     head = rows(inputs, slice(0, CHUNK))
     if isinstance(head, np.ndarray):
@@ -170,18 +179,20 @@ def make_examples(
         if len(table) != n:
             raise DataError(f"the property table has {len(table)} rows, the data {n}; they must agree")
         extra = pd.concat([extra.reset_index(drop=True), table.reset_index(drop=True)], axis=1)
-    others = inputs.others if isinstance(inputs, Stored) else ()
+    others = inputs.others if isinstance(inputs, LazyRows) else ()
     _refuse_repeated([*others, *_names_of(extra)], _names_of(inputs))
     if n < 2:
         raise DataError(f"at least two examples are needed; {n} came")
     if wants_array and not isinstance(inputs, np.ndarray) and _names_of(inputs):
         names = _names_of(inputs)
     if _is_encoded(inputs, arrays=wants_array or (kind == "tensor" and not features)):
-        inputs = Converted(inputs if isinstance(inputs, Stored) else Held(cast(pd.DataFrame, inputs)), _decode)
-    decoded = isinstance(inputs, Stored) and not inputs.names
+        inputs = MappedRows(
+            inputs if isinstance(inputs, LazyRows) else InMemoryRows(cast(pd.DataFrame, inputs)), _decode
+        )
+    decoded = isinstance(inputs, LazyRows) and not inputs.names
     shape = input_shape if decoded or (wants_array and not flat) else None
     source = _each(inputs, lambda part: _as_model_wants(part, wants_array, shape, decoded))
-    head = rows(source, slice(0, CHUNK)) if isinstance(source, Stored) else source
+    head = rows(source, slice(0, CHUNK)) if isinstance(source, LazyRows) else source
     form = find_form(head, kind, input_shape, layout, _column_names(head, names, features))
     return Examples(source, labels, extra.reset_index(drop=True), form, _clean_ids(ids, n))
 
@@ -193,9 +204,9 @@ def _column_names(head: Inputs, names: Sequence[str] | None, features: Sequence[
     return features if unsaid and features and len(features) == width else names
 
 
-def _each(inputs: Inputs | Stored, convert: Callable[[Inputs], Inputs]) -> Inputs | Stored:
+def _each(inputs: Inputs | LazyRows, convert: Callable[[Inputs], Inputs]) -> Inputs | LazyRows:
     """Convert inputs: those in memory now, others when they are read."""
-    return Converted(inputs, convert) if isinstance(inputs, Stored) else convert(inputs)
+    return MappedRows(inputs, convert) if isinstance(inputs, LazyRows) else convert(inputs)
 
 
 def _as_model_wants(inputs: Inputs, wants_array: bool, shape: tuple[int, ...] | None, decoded: bool) -> Inputs:
@@ -217,8 +228,8 @@ def _as_model_wants(inputs: Inputs, wants_array: bool, shape: tuple[int, ...] | 
     return inputs.reshape(len(inputs), *shape) if one_channel else inputs
 
 
-def _names_of(inputs: Inputs | Stored) -> list[str]:
-    if isinstance(inputs, Stored):
+def _names_of(inputs: Inputs | LazyRows) -> list[str]:
+    if isinstance(inputs, LazyRows):
         return list(inputs.names)
     return list(map(str, inputs.columns)) if isinstance(inputs, pd.DataFrame) else []
 
@@ -274,9 +285,11 @@ def clean_targets(targets: Any, n: int) -> NDArray[Any]:
     return pd.Series(labels).infer_objects().to_numpy() if labels.dtype == object else labels
 
 
-def _split_metadata(data: Any, features: Sequence[str] | None, *, arrays: bool) -> tuple[Inputs | Stored, pd.DataFrame]:
+def _split_metadata(
+    data: Any, features: Sequence[str] | None, *, arrays: bool
+) -> tuple[Inputs | LazyRows, pd.DataFrame]:
     """Part the model's inputs from other columns: by ``features``; else by what can be an array, if that is wanted."""
-    if not isinstance(data, pd.DataFrame | Stored):
+    if not isinstance(data, pd.DataFrame | LazyRows):
         array = np.asarray(data)
         if array.dtype == object and array.ndim == 1:
             array = stack(array)
@@ -287,14 +300,14 @@ def _split_metadata(data: Any, features: Sequence[str] | None, *, arrays: bool) 
         wanted = _array_column(data)
     if not wanted or not set(wanted) <= set(columns):
         return data, pd.DataFrame(index=range(len(data)))
-    if isinstance(data, Stored):
+    if isinstance(data, LazyRows):
         return data.only(wanted), pd.DataFrame(index=range(len(data)))
     by_name = {str(name): name for name in data.columns}
     rest = [name for name in data.columns if str(name) not in set(wanted)]
     return data[[by_name[name] for name in wanted]], data[rest]
 
 
-def _array_column(data: pd.DataFrame | Stored) -> list[str]:
+def _array_column(data: pd.DataFrame | LazyRows) -> list[str]:
     """The only column of arrays, encoded images or their paths, if there is just one."""
     head = rows(data, slice(0, CHUNK))
     assert isinstance(head, pd.DataFrame)
@@ -304,7 +317,7 @@ def _array_column(data: pd.DataFrame | Stored) -> list[str]:
     return found if len(found) == 1 else []
 
 
-def _is_encoded(inputs: Inputs | Stored, *, arrays: bool) -> bool:
+def _is_encoded(inputs: Inputs | LazyRows, *, arrays: bool) -> bool:
     """Whether the inputs are one column of encoded images or their paths, and arrays are wanted."""
     head = rows(inputs, slice(0, CHUNK)) if arrays and len(_names_of(inputs)) == 1 else None
     return isinstance(head, pd.DataFrame) and image_column(head) is not None

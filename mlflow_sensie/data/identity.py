@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlflow_sensie.data.examples import CHUNK, Examples, Inputs, row_bytes, rows
-from mlflow_sensie.data.form import Form, as_cell, find_form, is_cells
+from mlflow_sensie.data.input_format import InputFormat, as_cell, find_form, is_cells
+from mlflow_sensie.data.lazy_rows import LazyRows
 from mlflow_sensie.data.property_data import PropertyData
-from mlflow_sensie.data.stored import Stored
 from mlflow_sensie.data.survey import BLOCK_BYTES, BLOCK_ROWS, as_numbers, column_kind
 
 TARGETS = " targets"  # no column is called so
@@ -42,12 +42,12 @@ def digests_of(examples: Examples, roles: Sequence[PropertyData], properties: Se
 
 def content_digest(inputs: Any, columns: Mapping[str, Any]) -> str:
     """SHA-256 (hex) over inputs of any form and the ``columns`` (n,) beside them, in the same way."""
-    source = inputs if isinstance(inputs, Stored | pd.DataFrame) else np.asarray(inputs)
+    source = inputs if isinstance(inputs, LazyRows | pd.DataFrame) else np.asarray(inputs)
     head = rows(source, slice(0, CHUNK))
     if isinstance(head, np.ndarray) and head.ndim > 2:
-        form = Form("tensor", "array", head.shape[1:])
+        form = InputFormat("tensor", "array", head.shape[1:])
     elif isinstance(head, pd.DataFrame) and is_cells(head):
-        form = Form("tensor", "cells", as_cell(head.iloc[0, 0]).shape)
+        form = InputFormat("tensor", "cells", as_cell(head.iloc[0, 0]).shape)
     else:
         form = find_form(head)
     beside = {name: pd.Series(values) for name, values in columns.items()}
@@ -70,7 +70,7 @@ def _values_of(prop: PropertyData) -> pd.Series[Any]:
     return pd.Series(names[prop.values + 1] if prop.levels else prop.values)
 
 
-def _input_digests(source: Inputs | Stored, form: Form) -> dict[str, bytes]:
+def _input_digests(source: Inputs | LazyRows, form: InputFormat) -> dict[str, bytes]:
     """SHA-256 of each column, or of the whole tensor, by name."""
     found: dict[str, Any] = {}
     for inputs in _blocks(source, form):
@@ -81,7 +81,7 @@ def _input_digests(source: Inputs | Stored, form: Form) -> dict[str, bytes]:
     return {name: each.digest() for name, each in found.items()}
 
 
-def _blocks(source: Inputs | Stored, form: Form) -> Iterator[Inputs]:
+def _blocks(source: Inputs | LazyRows, form: InputFormat) -> Iterator[Inputs]:
     """What lies in memory as it is, so that a column of any objects is judged as a whole; else blocks of rows."""
     if isinstance(source, pd.DataFrame) and form.kind in ("tabular", "text"):
         yield source
@@ -91,7 +91,7 @@ def _blocks(source: Inputs | Stored, form: Form) -> Iterator[Inputs]:
         yield rows(source, slice(start, start + size))
 
 
-def _parts(inputs: Inputs, form: Form) -> Iterator[tuple[str, Iterable[bytes]]]:
+def _parts(inputs: Inputs, form: InputFormat) -> Iterator[tuple[str, Iterable[bytes]]]:
     if form.kind in ("tensor", "series"):
         array = form.as_array(inputs)
         yield f"tensor {array.shape[1:]}", [_numbers(array)]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mlflow_sensie.data.delta import as_parquet, is_delta
 from mlflow_sensie.data.images import decode_images, find_images
-from mlflow_sensie.data.stored import Converted, Held, ParquetRows, Stored
+from mlflow_sensie.data.lazy_rows import InMemoryRows, LazyRows, MappedRows, ParquetRows
 from mlflow_sensie.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ def as_table(inputs: Any) -> Any:
     return pd.DataFrame({name: array if array.ndim == 1 else list(array) for name, array in arrays.items()})
 
 
-def as_source(inputs: Any) -> Inputs | Stored:
+def as_source(inputs: Any) -> Inputs | LazyRows:
     """Return inputs by rows: nested lists as an array."""
-    return inputs if isinstance(inputs, Stored | pd.DataFrame | np.ndarray) else np.asarray(inputs)
+    return inputs if isinstance(inputs, LazyRows | pd.DataFrame | np.ndarray) else np.asarray(inputs)
 
 
 def as_data(X: Any, y: Any = None, metadata: pd.DataFrame | None = None) -> Data:
@@ -145,9 +145,9 @@ def image_folder(path: str | Path, size: tuple[int, int] | None = None, mode: st
     """
     folder = Path(path)
     files, labels, _ = find_images(folder)
-    images = Held(pd.DataFrame({"image": list(map(str, files))}))
+    images = InMemoryRows(pd.DataFrame({"image": list(map(str, files))}))
     ids = [file.relative_to(folder).as_posix() for file in files]
-    stored = Converted(images, lambda frame: decode_images(frame["image"], size, mode))
+    stored = MappedRows(images, lambda frame: decode_images(frame["image"], size, mode))
     answers = np.array(labels, dtype=object)
     return Data(stored, answers, ids=np.array(ids, dtype=object), name=folder.name, files=tuple(files))
 

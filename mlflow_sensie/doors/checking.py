@@ -17,16 +17,16 @@ from mlflow.exceptions import MlflowException
 
 from mlflow_sensie.doors.loading import load
 from mlflow_sensie.errors import ComparisonError, DataError, ModelError, RecipeError, RegistryError, did_you_mean
-from mlflow_sensie.evaluation.probing import Prepared, run
+from mlflow_sensie.evaluation.probe import Prepared, run
 from mlflow_sensie.gate import Power, power
 from mlflow_sensie.gate.evaluating import judged, prepare_both
 from mlflow_sensie.gate.outcome import FROM_WORST, Check
 from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.recipe.reading import load_recipe
 from mlflow_sensie.result import Result
+from mlflow_sensie.result.verdict import Verdict
 from mlflow_sensie.tracking import runs as tracking
 from mlflow_sensie.tracking.registry import ModelVersion, Promotion, alias_of, move_alias, tag_version, version_of
-from mlflow_sensie.verdict import Verdict
 
 MOST_RUNS = 20  # that are looked through for a past evaluation
 
@@ -59,7 +59,7 @@ def check(
         SensieError, MlflowException: nothing could be judged, and no alias was moved. Where it is the model that
             cannot be evaluated, the tag ``sensie_verdict`` of run and model version says ``error``.
     """
-    asked = Asked.of(
+    asked = CheckRequest.of(
         model, baseline, data=data, targets=targets, dataset_run=dataset_run, dataset=dataset, recipe=recipe,
         promote=promote, model_type=model_type, name=name, allow_code=allow_code,
     )  # fmt: skip
@@ -84,7 +84,7 @@ def dry_run(
     Past evaluations of the two are used where there are both. Else the baseline alone (without one, the model) is
     evaluated, and a twin of it supposed. Nothing is logged, tagged or moved.
     """
-    asked = Asked.of(
+    asked = CheckRequest.of(
         model,
         baseline,
         data=data,
@@ -107,14 +107,14 @@ def dry_run(
 class Judged:
     """A check whose verdict is on its run, but not yet on the model version; ``tags`` are the run's."""
 
-    asked: Asked
+    asked: CheckRequest
     verdict: Verdict
     run_id: str
     tags: Mapping[str, str]
     reused: tuple[str, ...]
 
 
-def evaluate(asked: Asked, reuse: bool) -> Judged:
+def evaluate(asked: CheckRequest, reuse: bool) -> Judged:
     """Evaluate and judge a model, and log what came out."""
     asked.refuse_without_baseline()
     with _run_for(asked) as run_id:
@@ -132,7 +132,7 @@ def evaluate(asked: Asked, reuse: bool) -> Judged:
 
 
 @dataclass(frozen=True)
-class Asked:
+class CheckRequest:
     """A check whose arguments are settled: aliases as the versions that they name now, data read, recipe loaded.
 
     ``version`` is the registered version that the model is, if any; ``before`` the one that the alias to move names.
@@ -164,7 +164,7 @@ class Asked:
         model_type: str | None = None,
         name: str | None = None,
         allow_code: bool = False,
-    ) -> Asked:
+    ) -> CheckRequest:
         """Settle the arguments of ``check``; nothing is opened, evaluated or logged yet."""
         client = mlflow.MlflowClient()
         wanted = load_recipe(recipe, allow_code=allow_code)
@@ -270,7 +270,7 @@ def _as_prepared(result: Result, prepared: Prepared) -> Result | None:
     return result.model_copy(update={**new, "model_name": model.name})
 
 
-def _evaluate_baseline(prepared: Prepared, asked: Asked, past: _Past) -> Result:
+def _evaluate_baseline(prepared: Prepared, asked: CheckRequest, past: _Past) -> Result:
     """Evaluate the baseline, and log what is new to a run of its own, for the next check to take over."""
     if (found := past.find(prepared)) is not None:
         return found
@@ -286,7 +286,7 @@ def _destination(prepared: Prepared, run_id: str, data: Dataset | None) -> track
 
 
 @contextlib.contextmanager
-def _run_for(asked: Asked) -> Iterator[str]:
+def _run_for(asked: CheckRequest) -> Iterator[str]:
     """A run for the check, inside the active one if there is one; on an error it says so and has failed."""
     run_id = mlflow.start_run(run_name=f"check {asked.name}", nested=True).info.run_id
     status = "FAILED"
@@ -301,7 +301,7 @@ def _run_for(asked: Asked) -> Iterator[str]:
             mlflow.end_run(status)
 
 
-def _log_input(asked: Asked) -> Dataset | None:
+def _log_input(asked: CheckRequest) -> Dataset | None:
     """Show the data among the active run's inputs, where MLflow has a dataset for it."""
     data = from_pandas(asked.X) if isinstance(asked.X, pd.DataFrame) else asked.X
     if not isinstance(data, Dataset):
@@ -310,7 +310,7 @@ def _log_input(asked: Asked) -> Dataset | None:
     return data
 
 
-def _tell_of(error: Exception, asked: Asked, run_id: str) -> None:
+def _tell_of(error: Exception, asked: CheckRequest, run_id: str) -> None:
     """Tag the run, and the model version where it is the model that failed, as well as that can be done now."""
     client = mlflow.MlflowClient()
     tags = {"sensie_status": "error", "sensie_verdict": "error", "sensie_run_id": run_id}

@@ -113,7 +113,7 @@ def init(model_uri: str, named: Named, recipe: str, model_type: str | None, allo
     """
     from mlflow_sensie.doors.loading import load
     from mlflow_sensie.errors import SensieError
-    from mlflow_sensie.evaluation.settling import settle
+    from mlflow_sensie.evaluation.inputs import settle
     from mlflow_sensie.recipe.reading import load_recipe
 
     try:
@@ -136,9 +136,9 @@ def compare(runs: tuple[str, ...], output: Path | None, log: bool) -> None:
     A run is its id, runs:/ID, or a folder with report.json and scores.parquet. Examples are paired by their ids where
     the data are the same. Of more than two runs each is compared with the first.
     """
-    from mlflow_sensie.comparison.files import write_comparison, write_leaderboard
     from mlflow_sensie.comparison.leaderboard import leaderboard
     from mlflow_sensie.errors import SensieError
+    from mlflow_sensie.tracking.comparison_files import write_comparison, write_leaderboard
     from mlflow_sensie.tracking.runs import read_result
 
     if len(dict.fromkeys(runs)) != len(runs) or len(runs) < 2:

@@ -84,7 +84,7 @@ def run(
 
 def _tell_cost(model_uri: str, named: Named, wanted: Recipe, model_type: str | None) -> None:
     from mlflow_sensie.doors.loading import load
-    from mlflow_sensie.evaluation.estimating import estimate, sentence
+    from mlflow_sensie.evaluation.estimate import estimate, sentence
     from mlflow_sensie.gate.evaluating import prepare_both
 
     ours, theirs = prepare_both(model_uri, load(**named), None, wanted, task=model_type)
@@ -100,8 +100,8 @@ def _run(
     from mlflow_sensie.doors.loading import load
     from mlflow_sensie.doors.running import evaluate_and_log
     from mlflow_sensie.doors.spark import run_on_spark
-    from mlflow_sensie.evaluation.probing import failure_text
-    from mlflow_sensie.evaluation.probing import run as run_here
+    from mlflow_sensie.evaluation.probe import failure_text
+    from mlflow_sensie.evaluation.probe import run as run_here
 
     result, logged = evaluate_and_log(
         model_uri, load(**named), wanted, task=model_type, run_id=run_id, experiment=experiment,

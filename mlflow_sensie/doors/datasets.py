@@ -23,10 +23,10 @@ from mlflow.exceptions import MlflowException
 
 from mlflow_sensie.data.delta import is_delta, latest_version
 from mlflow_sensie.data.examples import CHUNK, clean_targets, rows
-from mlflow_sensie.data.form import numbered
 from mlflow_sensie.data.identity import content_digest
+from mlflow_sensie.data.input_format import numbered
+from mlflow_sensie.data.lazy_rows import LazyRows
 from mlflow_sensie.data.sources import Data, as_source, as_table, image_folder, read_data
-from mlflow_sensie.data.stored import Stored
 from mlflow_sensie.errors import DataError
 
 INPUTS, TARGETS, IDS = "inputs", "targets", "ids"  # what MLflow's evaluators see the columns called
@@ -165,11 +165,11 @@ class _EvaluationDataset(EvaluationDataset):
 def _only(data: Data, names: list[Any]) -> Data:
     """The data with these columns as inputs, as MLflow's ``feature_names`` asks for."""
     inputs = as_source(data.inputs)
-    known = list(inputs.names) if isinstance(inputs, Stored) else list(getattr(inputs, "columns", ()))
+    known = list(inputs.names) if isinstance(inputs, LazyRows) else list(getattr(inputs, "columns", ()))
     missing = [name for name in names if name not in known]
     if missing:
         raise DataError(f"feature_names: the dataset has no column {missing[0]!r}; it has {known[:20] or 'tensors'}")
-    return replace(data, inputs=inputs.only(names) if isinstance(inputs, Stored) else inputs[names])
+    return replace(data, inputs=inputs.only(names) if isinstance(inputs, LazyRows) else inputs[names])
 
 
 # --- making them -------------------------------------------------------------------------------------------------

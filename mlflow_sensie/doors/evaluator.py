@@ -62,7 +62,7 @@ class SensieEvaluator(ModelEvaluator):
         """
         from mlflow.models.evaluation.base import EvaluationResult
 
-        from mlflow_sensie.evaluation.probing import complete
+        from mlflow_sensie.evaluation.probe import complete
         from mlflow_sensie.tracking import runs as tracking
 
         result = _run(model, model_type, dataset, evaluator_config or {}, predictions)
@@ -77,7 +77,7 @@ class SensieEvaluator(ModelEvaluator):
 def _run(model: Any, model_type: str | None, dataset: Any, config: dict[str, Any], predictions: str | None) -> Result:
     from mlflow_sensie.data.sources import Data
     from mlflow_sensie.errors import DataError, RecipeError
-    from mlflow_sensie.evaluation.probing import evaluate
+    from mlflow_sensie.evaluation.probe import evaluate
     from mlflow_sensie.recipe.reading import load_recipe
 
     recipe = load_recipe({key: value for key, value in config.items() if key != "allow_code"},
@@ -145,7 +145,7 @@ def _loading_to_save(kind: type[EvaluationArtifact]) -> type[EvaluationArtifact]
 def _warn(result: Result) -> None:
     import warnings
 
-    from mlflow_sensie.result import MOST_TESTS_WITH_KEYS
+    from mlflow_sensie.result.result import MOST_TESTS_WITH_KEYS
 
     told: dict[str, list[str]] = {}  # what is said of several tests is said once
     for test in result.tests.values():

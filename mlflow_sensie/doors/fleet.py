@@ -10,12 +10,12 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from mlflow_sensie.doors.checking import Asked, Judged, conclude, evaluate
+from mlflow_sensie.doors.checking import CheckRequest, Judged, conclude, evaluate
 from mlflow_sensie.errors import RecipeError
 from mlflow_sensie.gate.outcome import Check
 from mlflow_sensie.recipe.reading import shipped_recipes
 
-Several = tuple[str, ...]
+Multiplicity = tuple[str, ...]
 
 
 class _Frozen(BaseModel):
@@ -25,10 +25,10 @@ class _Frozen(BaseModel):
 class CheckSpec(_Frozen):
     """One entry of a file of checks: each of its models on each of its data, by each of its recipes."""
 
-    model: Several
-    data: Several
+    model: Multiplicity
+    data: Multiplicity
     targets: str | None = None
-    recipe: Several = ("promotion",)
+    recipe: Multiplicity = ("promotion",)
     baseline: str | None = None
     promote: str | None = None
     model_type: str | None = None
@@ -41,7 +41,7 @@ class CheckSpec(_Frozen):
 
     @field_validator("model", "data", "recipe")
     @classmethod
-    def _some(cls, value: Several) -> Several:
+    def _some(cls, value: Multiplicity) -> Multiplicity:
         if not value:
             raise ValueError("at least one is needed; an empty list came")
         return value
@@ -119,7 +119,7 @@ def check_fleet(path: str | Path, *, reuse: bool = True, allow_code: bool = Fals
 def _judge(given: Mapping[str, Any], reuse: bool, allow_code: bool) -> Judged | Check:
     asked = None
     try:
-        asked = Asked.of(**given, allow_code=allow_code)
+        asked = CheckRequest.of(**given, allow_code=allow_code)
         return evaluate(asked, reuse)
     except Exception as error:
         model = str(asked.model) if asked else given["model"]

@@ -8,7 +8,7 @@ import mlflow
 from mlflow.entities import Metric
 
 from mlflow_sensie.doors.datasets import SensieDataset
-from mlflow_sensie.evaluation.probing import run
+from mlflow_sensie.evaluation.probe import run
 from mlflow_sensie.gate.evaluating import Evaluate, judged, prepare_both
 from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.result import Result

@@ -15,7 +15,7 @@ from mlflow_sensie.data.examples import CHUNK
 from mlflow_sensie.data.sources import as_data
 from mlflow_sensie.errors import DataError, MissingDependencyError, ModelError, RecipeError, SensieError
 from mlflow_sensie.evaluation.checkpoint import Checkpoint
-from mlflow_sensie.evaluation.probing import Prepared, complete, run, sweep_of
+from mlflow_sensie.evaluation.probe import Prepared, complete, run, sweep_of
 from mlflow_sensie.evaluation.sweep import Sweep
 from mlflow_sensie.gate.evaluating import judged, prepare_both
 from mlflow_sensie.models.model import Model

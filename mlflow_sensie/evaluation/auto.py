@@ -13,8 +13,8 @@ from mlflow_sensie.data.copying import fresh_copy
 from mlflow_sensie.data.examples import Examples, concat, rows
 from mlflow_sensie.data.survey import ColumnSummary, summarise_column
 from mlflow_sensie.errors import DataError, ModelError, RecipeError, SensieError
-from mlflow_sensie.evaluation.batches import predict_in_calls
 from mlflow_sensie.evaluation.plan import make_plan
+from mlflow_sensie.evaluation.predict_calls import predict_in_calls
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.recipe.model import RESERVED, PerturbationSpec, PropertySpec, Recipe, slug
 

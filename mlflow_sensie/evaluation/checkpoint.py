@@ -17,7 +17,7 @@ import numpy as np
 
 from mlflow_sensie.errors import DataError, RecipeError
 from mlflow_sensie.moments import FloatArray
-from mlflow_sensie.scores import ID, Block, ScoreTable
+from mlflow_sensie.scores.table import ID, Block, ScoreTable
 
 if TYPE_CHECKING:
     from mlflow_sensie.recipe.model import Recipe

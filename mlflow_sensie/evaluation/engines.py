@@ -7,9 +7,9 @@ import warnings
 from collections.abc import Mapping, Sequence
 
 from mlflow_sensie.errors import MissingDependencyError, RecipeError
-from mlflow_sensie.evaluation.findings import FLAGS
+from mlflow_sensie.evaluation.fitting import FLAGS
 from mlflow_sensie.inference import AnyPosterior, Prior, Priors, Regression, exact
-from mlflow_sensie.inference.nuts import Sampled, Sampler, sample
+from mlflow_sensie.inference.pymc_engine import Sampled, Sampler, sample
 from mlflow_sensie.recipe.engine import PRIORS, PriorSpec
 from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.result import TestResult

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from mlflow_sensie.data.copying import fresh_copy
 from mlflow_sensie.data.examples import Examples, Inputs, concat, rows
-from mlflow_sensie.data.form import Form
+from mlflow_sensie.data.input_format import InputFormat
 from mlflow_sensie.data.survey import Survey, ValueRange
-from mlflow_sensie.evaluation.array_columns import InColumns
-from mlflow_sensie.evaluation.batches import predict_in_calls
+from mlflow_sensie.evaluation.columnwise import ColumnwisePerturbation
 from mlflow_sensie.evaluation.gallery_changes import Flags, columns_to_show, differing, series_of, touched_by
+from mlflow_sensie.evaluation.predict_calls import predict_in_calls
 from mlflow_sensie.evaluation.sweep import Sweep, SweepTest, parts, perturbed
 from mlflow_sensie.perturbations.pixels import ROUNDING, PixelCodec
-from mlflow_sensie.scores import CLEAN, ScoreTable, score_column
-from mlflow_sensie.scoring import Targets
+from mlflow_sensie.scores.scorer import Targets
+from mlflow_sensie.scores.table import CLEAN, ScoreTable, score_column
 
 MOST_MAGNITUDES = 7
 MOST_EXAMPLES: Mapping[str, int] = {"tensor": 4, "series": 4, "tabular": 2, "text": 3}
@@ -47,7 +47,7 @@ class Gallery:
     magnitudes: tuple[float | None, ...]
     clean: int
     tested: int
-    form: Form
+    form: InputFormat
     inputs: tuple[Inputs, ...]
     pictures: tuple[NDArray[Any], ...]
     columns: tuple[Any, ...]
@@ -90,7 +90,7 @@ def make_galleries(sweep: Sweep, survey: Survey, table: ScoreTable, names: Seque
     return galleries
 
 
-def can_be_shown(form: Form) -> bool:
+def can_be_shown(form: InputFormat) -> bool:
     """Whether inputs of this form are images, series of at most two axes, tables or texts."""
     if form.kind == "series":
         return len(form.shape or ()) in (1, 2)
@@ -101,7 +101,7 @@ def can_be_shown(form: Form) -> bool:
 class _Shown:
     """What a gallery is of: the inputs, or one of their columns of arrays."""
 
-    form: Form
+    form: InputFormat
     survey: Survey
     column: Any = None
 
@@ -114,7 +114,7 @@ class _Shown:
 
 def _shown(test: SweepTest, chunk: Examples, survey: Survey) -> _Shown:
     """Of a perturbation of several columns of arrays the first is shown."""
-    if not isinstance(test.perturbation, InColumns):
+    if not isinstance(test.perturbation, ColumnwisePerturbation):
         return _Shown(chunk.form, survey)
     column, part = next(iter(test.perturbation.parts.items()))
     return _Shown(part.form, part.survey, column)
@@ -255,7 +255,7 @@ def _answers(
     return tuple(tuple(found[k * m : (k + 1) * m]) for k in range(len(slots))), same
 
 
-def _pictures(inputs: Sequence[Inputs], form: Form, survey: Survey) -> tuple[NDArray[Any], ...]:
+def _pictures(inputs: Sequence[Inputs], form: InputFormat, survey: Survey) -> tuple[NDArray[Any], ...]:
     """Images as pixels in [0, 1]: of 1 and 3 channels as they are, else the mean over channels."""
     if form.kind != "tensor":
         return ()

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlflow_sensie.data.examples import Inputs
-from mlflow_sensie.data.form import Form, as_cell, holds_arrays
+from mlflow_sensie.data.input_format import InputFormat, as_cell, holds_arrays
 from mlflow_sensie.data.survey import as_numbers, column_kind
 
 MOST_COLUMNS = 8
@@ -56,7 +56,9 @@ def touched_by(versions: Mapping[int | None, Inputs]) -> Flags:
     return np.asarray(np.any(found, axis=0))
 
 
-def columns_to_show(versions: Mapping[int | None, Inputs], picked: NDArray[np.intp], form: Form) -> tuple[Any, ...]:
+def columns_to_show(
+    versions: Mapping[int | None, Inputs], picked: NDArray[np.intp], form: InputFormat
+) -> tuple[Any, ...]:
     """The columns that change most in the picked examples, in the frame's order: 8 of a table, one of texts.
 
     Arrays are not written into tables.

@@ -18,13 +18,13 @@ from mlflow_sensie.data.property_data import PredictedProperty, PropertyData, to
 from mlflow_sensie.data.sources import read_csv
 from mlflow_sensie.data.survey import Survey, in_chunks
 from mlflow_sensie.errors import DataError, RecipeError, did_you_mean
-from mlflow_sensie.evaluation.array_columns import InColumns, Part
+from mlflow_sensie.evaluation.columnwise import ColumnwisePerturbation, Part
 from mlflow_sensie.evaluation.roles import Roles, find_roles
 from mlflow_sensie.evaluation.surveys import Surveyed, Surveys
 from mlflow_sensie.evaluation.sweep import SweepTest
 from mlflow_sensie.inference import Ranks, bin_edges, merge_rare, property_span
-from mlflow_sensie.inference.ranges import points_within
-from mlflow_sensie.inference.sides import Sweep as InferenceSweep
+from mlflow_sensie.inference.auto_range import points_within
+from mlflow_sensie.inference.grid import MagnitudeGrid
 from mlflow_sensie.perturbations import BUILT_IN
 from mlflow_sensie.perturbations.base import FunctionPerturbation, Perturbation
 from mlflow_sensie.plugins import find
@@ -99,7 +99,7 @@ def _in_columns(spec: PerturbationSpec, target: Any, surveys: Surveys, where: st
         parts[name] = Part(column.examples.form, column.survey, made.bind(column.survey))
     if not parts:
         raise _misfit(spec, made, "tabular", where)
-    return InColumns.of(parts)
+    return ColumnwisePerturbation.of(parts)
 
 
 def _misfit(spec: PerturbationSpec, made: Perturbation, kind: str, where: str) -> RecipeError:
@@ -140,7 +140,7 @@ def _check_range(spec: PerturbationSpec, magnitudes: tuple[float, ...], made: Pe
     if spec.fit_range is None or spec.fit_range == "auto":
         return
     tested = tuple(sorted(p for p in magnitudes if p != made.neutral))
-    sides = InferenceSweep.of(tested, made.neutral, made.log_distance).sides
+    sides = MagnitudeGrid.of(tested, made.neutral, made.log_distance).sides
     if not any(len(points_within(side, spec.fit_range)) >= 2 for side in sides):
         points = ", ".join(f"{p:g}" for p in sorted({*tested, *([made.neutral] if made.neutral is not None else [])}))
         low, high = spec.fit_range

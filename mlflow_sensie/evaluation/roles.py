@@ -17,7 +17,7 @@ from mlflow_sensie.errors import DataError, RecipeError, did_you_mean
 from mlflow_sensie.inference import bin_edges, merge_rare
 from mlflow_sensie.inference.binning import bin_labels, inner_edges
 from mlflow_sensie.recipe.model import Recipe, slug
-from mlflow_sensie.scores import CLUSTER, WEIGHT, slice_column
+from mlflow_sensie.scores.table import CLUSTER, WEIGHT, slice_column
 
 SLICE_BINS = 4  # of a number that is cut into slices without a word on how
 FEW = 0.2  # a class below this share has every test shown by class, unless the recipe says otherwise

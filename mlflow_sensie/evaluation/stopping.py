@@ -16,8 +16,8 @@ from mlflow_sensie.data.examples import CHUNK
 if TYPE_CHECKING:
     from mlflow_sensie.evaluation.sweep import Sweep, SweepTest
     from mlflow_sensie.result import Reason
-    from mlflow_sensie.scores import Scores
-    from mlflow_sensie.scoring import Targets
+    from mlflow_sensie.scores.scorer import Targets
+    from mlflow_sensie.scores.table import Scores
 
 FIRST_LOOK = 64
 GROUPS = 10  # of a regressor's targets, by quantile

@@ -10,7 +10,7 @@ from typing import Any
 from mlflow_sensie.data.examples import Examples
 from mlflow_sensie.data.survey import Survey, find_value_range, summarise_tensor, take_survey
 from mlflow_sensie.errors import DataError
-from mlflow_sensie.evaluation.array_columns import array_columns
+from mlflow_sensie.evaluation.columnwise import array_columns
 
 
 @dataclass(frozen=True)

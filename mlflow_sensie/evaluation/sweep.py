@@ -15,16 +15,17 @@ from mlflow_sensie.data.copying import fresh_copy
 from mlflow_sensie.data.examples import CHUNK, Examples
 from mlflow_sensie.data.property_data import PredictedProperty, PropertyData
 from mlflow_sensie.errors import ModelError, TestFailure
-from mlflow_sensie.evaluation.batches import Batch, rows_per_call
 from mlflow_sensie.evaluation.checkpoint import Checkpoint, Kept
 from mlflow_sensie.evaluation.checks import check_perturbed
+from mlflow_sensie.evaluation.predict_calls import PredictBatcher, rows_per_call
 from mlflow_sensie.evaluation.progress import Progress
 from mlflow_sensie.evaluation.stopping import Stop, Stopping
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.models.outputs import Predictions
 from mlflow_sensie.perturbations.base import Perturbation
 from mlflow_sensie.result import Reason
-from mlflow_sensie.scores import (
+from mlflow_sensie.scores.scorer import Scorer, Targets
+from mlflow_sensie.scores.table import (
     CLEAN,
     EXPECTED,
     ID,
@@ -35,7 +36,6 @@ from mlflow_sensie.scores import (
     property_column,
     score_column,
 )
-from mlflow_sensie.scoring import Scorer, Targets
 
 PART_VALUES = 1 << 20  # of tensors perturbed at a time: what a processor's cache holds with draws and result
 LEAST_PART = 8
@@ -177,7 +177,7 @@ class Sweep:
 
     def _blocks(self, wanted: Collection[int] | None = None) -> Iterator[Block]:
         """The score rows of the chunks, all or those ``wanted``, until the time is over."""
-        batch = Batch(self.model.predict, rows_per_call(self.examples.source, self.batch_size))
+        batch = PredictBatcher(self.model.predict, rows_per_call(self.examples.source, self.batch_size))
         try:
             for number, positions in enumerate(self.stopping.chunks(len(self.examples))):
                 if self._late():
@@ -198,7 +198,7 @@ class Sweep:
             self.failures.setdefault(slug, TestFailure(text))
         return kept.block
 
-    def _asked(self, number: int, positions: slice | NDArray[np.intp], batch: Batch) -> Block:
+    def _asked(self, number: int, positions: slice | NDArray[np.intp], batch: PredictBatcher) -> Block:
         """The rows of a chunk as the model gives them now; the checkpoint gets them, unless the time cut them short."""
         before = self.n_predictions
         block = self._chunk(number, positions, batch)
@@ -208,7 +208,7 @@ class Sweep:
             self.checkpoint.keep(number, Kept(block, self.n_predictions - before, failed))
         return block
 
-    def _chunk(self, number: int, positions: slice | NDArray[np.intp], batch: Batch) -> Block:
+    def _chunk(self, number: int, positions: slice | NDArray[np.intp], batch: PredictBatcher) -> Block:
         chunk = self.examples.take(positions)
         self._place = _place(number, chunk, self.stopping.order is not None)
         truth = self.targets.values[positions]

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from mlflow_sensie.errors import BaselineError, DataError, RecipeError
-from mlflow_sensie.evaluation.probing import Prepared, prepare, run
-from mlflow_sensie.gate.judging import judge
+from mlflow_sensie.evaluation.probe import Prepared, prepare, run
+from mlflow_sensie.gate.judgement import judge
 from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.result import Result
-from mlflow_sensie.scores import ID, TARGET
+from mlflow_sensie.scores.table import ID, TARGET
 
 Evaluate = Callable[[Prepared], Result]
 

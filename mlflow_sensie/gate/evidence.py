@@ -12,7 +12,15 @@ from scipy.special import chdtrc, ndtri
 
 from mlflow_sensie.comparison import Difference, SkewedT
 from mlflow_sensie.gate.scope import NotJudged, Scope
-from mlflow_sensie.inference import AnyPosterior, CategoryFit, Guarded, PerturbationFit, Posterior, PropertyFit, Spread
+from mlflow_sensie.inference import (
+    AnyPosterior,
+    CategoryFit,
+    GuardedEstimate,
+    PerturbationFit,
+    Posterior,
+    PropertyFit,
+    Spread,
+)
 from mlflow_sensie.moments import FloatArray
 from mlflow_sensie.recipe.rules import GREATER_IS_BETTER, KINDS, SIZES, Rule
 from mlflow_sensie.result import Result, TestResult
@@ -145,7 +153,7 @@ def skewed(posterior: AnyPosterior) -> AnyPosterior | SkewedT:
     return SkewedT(posterior.loc, posterior.scale, posterior.df, posterior.skew)
 
 
-def clean_of(result: Result) -> Guarded:
+def clean_of(result: Result) -> GuardedEstimate:
     """Give what is known of the clean score, or raise NotJudged."""
     if result.clean_known is None:
         raise NotJudged("the result does not hold what is known of its clean score; evaluate the model again")

@@ -9,7 +9,7 @@ from typing import Literal
 from xml.etree import ElementTree
 
 from mlflow_sensie.gate.outcome import Check, exit_code
-from mlflow_sensie.verdict import Judgement, Verdict
+from mlflow_sensie.result.verdict import Judgement, Verdict
 
 SCHEMA_VERSION = 1
 SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❓", "error": "💥"}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from mlflow_sensie.verdict import Verdict
+from mlflow_sensie.result.verdict import Verdict
 
 if TYPE_CHECKING:
     from mlflow_sensie.tracking.registry import Promotion

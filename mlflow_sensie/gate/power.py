@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.special import ndtr, ndtri
 
 from mlflow_sensie.gate.evidence import clean_of, effects_of, gather, refuse_without, spread_of, unexpected_of
-from mlflow_sensie.gate.judging import cases
+from mlflow_sensie.gate.judgement import cases
 from mlflow_sensie.gate.scope import NotJudged, Scope, Scopes
 from mlflow_sensie.inference import PerturbationFit
 from mlflow_sensie.recipe.reading import load_gate

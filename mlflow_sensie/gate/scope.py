@@ -10,7 +10,7 @@ from mlflow_sensie.comparison import Comparison, Difference, compare
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.recipe.model import slug
 from mlflow_sensie.result import Result, TestResult
-from mlflow_sensie.scores import Part, ScoreTable, slice_column
+from mlflow_sensie.scores.table import Part, ScoreTable, slice_column
 
 EVERY_LEVEL = "*"
 

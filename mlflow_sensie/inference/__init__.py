@@ -3,26 +3,26 @@
 Pure functions that depend on numpy and scipy alone.
 """
 
+from mlflow_sensie.inference.auto_range import RangeFit
 from mlflow_sensie.inference.binning import bin_edges, property_span
 from mlflow_sensie.inference.category import CategoryFit, category_test, merge_rare
-from mlflow_sensie.inference.contrast import Guarded
+from mlflow_sensie.inference.contrast import GuardedEstimate
 from mlflow_sensie.inference.curve import Curve, Line, distance
 from mlflow_sensie.inference.decision import Decision, Significance, decide, significance
 from mlflow_sensie.inference.departure import Departure
+from mlflow_sensie.inference.exact_engine import exact
+from mlflow_sensie.inference.extra_fits import Shape
 from mlflow_sensie.inference.holds_until import HoldsUntil
 from mlflow_sensie.inference.mean import mean_test
 from mlflow_sensie.inference.perturbation import PerturbationFit, SideFit, perturbation_test
 from mlflow_sensie.inference.polynomial import Polynomial
 from mlflow_sensie.inference.posterior import AnyPosterior, Draws, Interval, Mixture, Posterior
 from mlflow_sensie.inference.property import PropertyFit, property_test
-from mlflow_sensie.inference.quadrature import exact
-from mlflow_sensie.inference.ranges import RangeFit
 from mlflow_sensie.inference.ranks import RankAxis, Ranks
 from mlflow_sensie.inference.regression import Prior, Priors, Regression
 from mlflow_sensie.inference.scale import ScoreScale
-from mlflow_sensie.inference.shape import Shape
 from mlflow_sensie.inference.spread import Spread, spread_of
-from mlflow_sensie.inference.units import Design
+from mlflow_sensie.inference.weights import SamplingDesign
 
 __all__ = [
     "AnyPosterior",
@@ -30,9 +30,8 @@ __all__ = [
     "Curve",
     "Decision",
     "Departure",
-    "Design",
     "Draws",
-    "Guarded",
+    "GuardedEstimate",
     "HoldsUntil",
     "Interval",
     "Line",
@@ -47,6 +46,7 @@ __all__ = [
     "RankAxis",
     "Ranks",
     "Regression",
+    "SamplingDesign",
     "ScoreScale",
     "Shape",
     "SideFit",

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlflow_sensie.inference.contrast import contrast_posteriors
+from mlflow_sensie.inference.grid import MagnitudeGrid
 from mlflow_sensie.inference.holds_until import Floor
 from mlflow_sensie.inference.posterior import Interval, Posterior
 from mlflow_sensie.inference.scale import ScoreScale
-from mlflow_sensie.inference.sides import Sweep
 from mlflow_sensie.inference.sweep_sums import ScoreBlocks, ScoreSums, sum_influences, sum_scores
-from mlflow_sensie.inference.units import DesignBlocks
+from mlflow_sensie.inference.weights import SamplingDesignBlocks
 from mlflow_sensie.moments import FloatArray
 
 
@@ -45,12 +45,12 @@ class Calibration:
 
 
 def calibration_of(
-    sweep: Sweep,
+    sweep: MagnitudeGrid,
     sums: ScoreSums,
     scores: ScoreBlocks,
     expected: ScoreBlocks,
     scale: ScoreScale,
-    design: DesignBlocks | None = None,
+    design: SamplingDesignBlocks | None = None,
     family: int = 1,
 ) -> Calibration:
     """Estimate the effect of score - expected from the examples' own excess.

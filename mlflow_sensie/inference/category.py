@@ -13,7 +13,7 @@ from mlflow_sensie.inference.decision import Decision, Significance, decide, sig
 from mlflow_sensie.inference.posterior import Interval
 from mlflow_sensie.inference.scale import ScoreScale
 from mlflow_sensie.inference.spread import Spread, spread_of
-from mlflow_sensie.inference.units import Design, DesignBlocks, designs, effective_groups
+from mlflow_sensie.inference.weights import SamplingDesign, SamplingDesignBlocks, designs, effective_groups
 from mlflow_sensie.moments import Extremes, FloatArray, GroupedMoments, IntArray
 
 RARE_SHARE = 0.01
@@ -68,7 +68,7 @@ def category_test(
     *,
     levels: Sequence[str],
     rope: float = 0.02,
-    design: DesignBlocks | None = None,
+    design: SamplingDesignBlocks | None = None,
     family: int = 1,
 ) -> CategoryFit:
     """Estimate the spread of the mean score between the levels of a category.
@@ -116,8 +116,8 @@ def category_test(
 
 
 def _rows(
-    blocks: Callable[[], Iterable[tuple[ArrayLike, ArrayLike]]], design: DesignBlocks | None, missing: int
-) -> Iterator[tuple[IntArray, FloatArray, int, Design]]:
+    blocks: Callable[[], Iterable[tuple[ArrayLike, ArrayLike]]], design: SamplingDesignBlocks | None, missing: int
+) -> Iterator[tuple[IntArray, FloatArray, int, SamplingDesign]]:
     """Give each block's groups, missing values being the last, scores, how many have none, and design."""
     for (index, score), of in zip(blocks(), designs(design), strict=False):
         y = np.asarray(score, np.float64)

@@ -13,7 +13,7 @@ ENOUGH = 20.0  # informative examples, from which on their spread can be trusted
 
 
 @dataclass(frozen=True)
-class Guarded:
+class GuardedEstimate:
     """The `posterior` to use, which distrusts a handful of examples, and the `plain` one, which does not.
 
     `informative` counts the examples that carry it, none where it is but rounding that varies.
@@ -38,7 +38,7 @@ def contrast_posteriors(
     *,
     pseudo: int = 2,
     strict: bool = False,
-) -> list[Guarded]:
+) -> list[GuardedEstimate]:
     """Give the posterior of each contrast of the mean scores.
 
     `contrasts` (k, q) are fixed combinations of the k columns that `scores` sums, of n equal units;
@@ -59,7 +59,7 @@ def contrast_posteriors(
         varied = float(informative) if total > n * (1e-12 * most) ** 2 else 0.0
         few = not enough(varied, n, strict=strict)
         guarded = _with_pseudo(float(b), float(total), float(cubes), n, float(most), pseudo) if few else plain
-        found.append(Guarded(guarded, plain, few, varied))
+        found.append(GuardedEstimate(guarded, plain, few, varied))
     return found
 
 

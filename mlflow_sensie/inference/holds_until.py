@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from mlflow_sensie.inference.sides import Side
+from mlflow_sensie.inference.grid import Side
 from mlflow_sensie.moments import FloatArray, Moments
 
 FEW_FAILURES, PSEUDO_BELOW = 20, 100

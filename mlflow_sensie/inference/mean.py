@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from mlflow_sensie.inference.contrast import Guarded, contrast_posteriors
+from mlflow_sensie.inference.contrast import GuardedEstimate, contrast_posteriors
 from mlflow_sensie.inference.scale import ScoreScale
-from mlflow_sensie.inference.units import Design, effective_moments, unit_blocks
+from mlflow_sensie.inference.weights import SamplingDesign, effective_moments, unit_blocks
 from mlflow_sensie.moments import Extremes, FloatArray, PowerSums
 
-ScoresAndDesigns = Callable[[], Iterable[tuple[FloatArray, Design]]]
+ScoresAndDesigns = Callable[[], Iterable[tuple[FloatArray, SamplingDesign]]]
 
 
-def mean_test(blocks: ScoresAndDesigns, scale: ScoreScale) -> Guarded:
+def mean_test(blocks: ScoresAndDesigns, scale: ScoreScale) -> GuardedEstimate:
     """Give the posterior of the mean score, guarded where few examples carry it.
 
     `blocks()` yields scores (n,), finite, with their design, and can be called again. The two pseudo-examples of the

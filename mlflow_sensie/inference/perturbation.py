@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from mlflow_sensie.inference.auto_range import RangeFit, side_line
 from mlflow_sensie.inference.calibration import Calibration, calibration_of
 from mlflow_sensie.inference.chance import chance_of_sensitive
-from mlflow_sensie.inference.contrast import ENOUGH, Guarded, contrast_posteriors
+from mlflow_sensie.inference.contrast import ENOUGH, GuardedEstimate, contrast_posteriors
 from mlflow_sensie.inference.curve import Curve, Line, curve_of, magnitude_at
 from mlflow_sensie.inference.decision import (
     BESIDE,
@@ -22,16 +23,15 @@ from mlflow_sensie.inference.decision import (
     together,
 )
 from mlflow_sensie.inference.departure import Departure, departure_of_sweep, pooled_departure
+from mlflow_sensie.inference.extra_fits import NOTHING, BesideSweep, Shape, lacking
+from mlflow_sensie.inference.grid import MagnitudeGrid, Side
 from mlflow_sensie.inference.holds_until import AllowedDrop, Floor, HoldsUntil, holds_until
 from mlflow_sensie.inference.polynomial import Polynomial
 from mlflow_sensie.inference.posterior import AnyPosterior, Interval, Posterior
-from mlflow_sensie.inference.ranges import RangeFit, side_line
 from mlflow_sensie.inference.regression import Regression, narrower, unguarded
 from mlflow_sensie.inference.scale import ScoreScale
-from mlflow_sensie.inference.shape import NOTHING, BesideSweep, Shape, lacking
-from mlflow_sensie.inference.sides import Side, Sweep
 from mlflow_sensie.inference.sweep_sums import ScoreBlocks, ScoreSums, sum_influences, sum_scores
-from mlflow_sensie.inference.units import DesignBlocks
+from mlflow_sensie.inference.weights import SamplingDesignBlocks
 from mlflow_sensie.moments import GroupedMoments, Moments, Tally
 
 
@@ -197,7 +197,7 @@ def perturbation_test(
     log_distance: bool = False,
     allowed_drop: AllowedDrop = 0.1,
     rope: float = 0.02,
-    design: DesignBlocks | None = None,
+    design: SamplingDesignBlocks | None = None,
     family: int = 1,
     shape: Shape = NOTHING,
     expected: ScoreBlocks | None = None,
@@ -214,7 +214,7 @@ def perturbation_test(
     lines. `expected()` yields the model's own expected scores, block by block like the scores. Raises ValueError
     for magnitudes it cannot use and for fewer than two examples.
     """
-    sweep, floor = Sweep.of(magnitudes, neutral, log_distance), Floor.of(allowed_drop, scale.fractional)
+    sweep, floor = MagnitudeGrid.of(magnitudes, neutral, log_distance), Floor.of(allowed_drop, scale.fractional)
     sums = sum_scores(blocks, sweep.width, scale, design)
     beside, reach = BesideSweep.of(sweep, sums, shape), scale.reach(sums.seen)
     own = sweep.contrasts()
@@ -234,9 +234,9 @@ def perturbation_test(
 
 
 def _fit_side(
-    sweep: Sweep,
+    sweep: MagnitudeGrid,
     side: Side,
-    slope: Guarded,
+    slope: GuardedEstimate,
     sums: ScoreSums,
     holds: HoldsUntil,
     failed: Tally,
@@ -267,11 +267,11 @@ def _of_effect(effect: AnyPosterior, length: float, family: int) -> dict[str, An
 
 
 def _summary(
-    sweep: Sweep,
+    sweep: MagnitudeGrid,
     sums: ScoreSums,
     fits: tuple[SideFit, ...],
-    mean_drop: Guarded,
-    drops: Sequence[Guarded],
+    mean_drop: GuardedEstimate,
+    drops: Sequence[GuardedEstimate],
     scale: ScoreScale,
     rope: float,
     family: int,
@@ -347,7 +347,7 @@ def mean_posterior(moments: Moments, column: int = 0) -> Posterior:
     return Posterior(float(moments.mean[column]), float(np.sqrt(max(variance, 0.0))), moments.n - 1)
 
 
-def _curve(sums: ScoreSums, sweep: Sweep, scale: ScoreScale) -> Curve:
+def _curve(sums: ScoreSums, sweep: MagnitudeGrid, scale: ScoreScale) -> Curve:
     known = sweep.neutral is not None
     p = np.array([*([sweep.neutral] if known else []), *sweep.magnitudes])
     order = np.argsort(p)
@@ -358,7 +358,7 @@ def _curve(sums: ScoreSums, sweep: Sweep, scale: ScoreScale) -> Curve:
     return curve_of(units, p[order].tolist(), [f"{x:g}" for x in p[order]], scale, sums.columns.select(chosen))
 
 
-def _flags(sums: ScoreSums, fits: Sequence[SideFit], mean_drop: Guarded) -> tuple[str, ...]:
+def _flags(sums: ScoreSums, fits: Sequence[SideFit], mean_drop: GuardedEstimate) -> tuple[str, ...]:
     flags = {
         "few_informative": mean_drop.few_informative or any(fit.few_informative for fit in fits),
         "few_for_holds_until": any(fit.holds.few_informative for fit in fits),

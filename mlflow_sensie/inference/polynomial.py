@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
 from mlflow_sensie.inference.curve import distance
-from mlflow_sensie.inference.sandwich import RowBlocks, per_unit
-from mlflow_sensie.inference.sides import Side, Sweep
+from mlflow_sensie.inference.grid import MagnitudeGrid, Side
+from mlflow_sensie.inference.slope import RowBlocks, per_unit
 from mlflow_sensie.inference.sweep_sums import ScoreSums
-from mlflow_sensie.inference.units import Design
+from mlflow_sensie.inference.weights import SamplingDesign
 from mlflow_sensie.moments import Extremes, FloatArray, Moments
 
 
@@ -49,7 +49,7 @@ class Polynomial:
 
 
 def polynomials_of(
-    sweep: Sweep, sums: ScoreSums, reach: tuple[float, float], few: Mapping[str, bool], order: int
+    sweep: MagnitudeGrid, sums: ScoreSums, reach: tuple[float, float], few: Mapping[str, bool], order: int
 ) -> list[Polynomial]:
     """Fit a polynomial to each side with more points than its order.
 
@@ -62,7 +62,7 @@ def polynomials_of(
 
 
 def _of_side(
-    sweep: Sweep, side: Side, sums: ScoreSums, reach: tuple[float, float], few: bool, order: int
+    sweep: MagnitudeGrid, side: Side, sums: ScoreSums, reach: tuple[float, float], few: bool, order: int
 ) -> Polynomial:
     columns, moments, u = list(side.columns), sums.moments, side.distances
     if few:
@@ -103,7 +103,7 @@ def polynomial_of_property(
         seen += Extremes.of(block[:, 0])
     domain = (seen.lower, seen.upper)
 
-    def blocks() -> Iterator[tuple[FloatArray, FloatArray, Design]]:
+    def blocks() -> Iterator[tuple[FloatArray, FloatArray, SamplingDesign]]:
         for block, design in chain(rows(), pseudo):
             yield _basis(block[:, 0], domain, order), block[:, 1], design
 
@@ -134,7 +134,7 @@ def polynomial_of_property(
 
 
 def _influences(
-    blocks: Iterator[tuple[FloatArray, FloatArray, Design]], coefficients: FloatArray, inverse: FloatArray
+    blocks: Iterator[tuple[FloatArray, FloatArray, SamplingDesign]], coefficients: FloatArray, inverse: FloatArray
 ) -> RowBlocks:
     for basis, y, design in blocks:
         w = design.weight(len(y))

@@ -9,23 +9,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mlflow_sensie.inference.auto_range import RangeFit
 from mlflow_sensie.inference.binning import bin_centres, bin_labels, inner_edges
 from mlflow_sensie.inference.category import MOST_CHANCE
 from mlflow_sensie.inference.chance import chance_of_sensitive
 from mlflow_sensie.inference.curve import Curve, Line, curve_of
 from mlflow_sensie.inference.decision import BESIDE, Decision, Significance, decide, excludes_zero, significance
 from mlflow_sensie.inference.departure import Departure, departure_of_bins
+from mlflow_sensie.inference.extra_fits import NOTHING, Shape, beside_property, lacking
 from mlflow_sensie.inference.polynomial import Polynomial
 from mlflow_sensie.inference.posterior import AnyPosterior, Interval, Posterior
 from mlflow_sensie.inference.property_range import BinnedCurve, Rows, property_line
-from mlflow_sensie.inference.ranges import RangeFit
 from mlflow_sensie.inference.ranks import RankAxis, Ranks, with_rank_noise
 from mlflow_sensie.inference.regression import Regression, narrower, unguarded
-from mlflow_sensie.inference.sandwich import Sandwich, guarded_sandwich, pseudo_scores
 from mlflow_sensie.inference.scale import ScoreScale
-from mlflow_sensie.inference.shape import NOTHING, Shape, beside_property, lacking
+from mlflow_sensie.inference.slope import Sandwich, guarded_sandwich, pseudo_scores
 from mlflow_sensie.inference.spread import Spread, spread_of
-from mlflow_sensie.inference.units import Design, DesignBlocks, designs, effective_groups
+from mlflow_sensie.inference.weights import SamplingDesign, SamplingDesignBlocks, designs, effective_groups
 from mlflow_sensie.moments import Extremes, FloatArray, GroupedMoments, IntArray, Moments
 
 Block = tuple[ArrayLike, ArrayLike, ArrayLike | None]
@@ -142,7 +142,7 @@ def property_test(
     unique: ArrayLike | None = None,
     span: tuple[float, float],
     rope: float = 0.02,
-    design: DesignBlocks | None = None,
+    design: SamplingDesignBlocks | None = None,
     ranks: Ranks | None = None,
     family: int = 1,
     shape: Shape = NOTHING,
@@ -164,7 +164,7 @@ def property_test(
     if ranks is not None:
         blocks, cuts, span = _ranked(blocks, ranks), None if cuts is None else ranks.share(cuts), ranks.span
 
-    def rows() -> Iterator[tuple[FloatArray, NDArray[np.bool_], Design]]:
+    def rows() -> Iterator[tuple[FloatArray, NDArray[np.bool_], SamplingDesign]]:
         return _rows(blocks(), designs(design), span)
 
     table = _first_pass(rows, scale, cuts, span, design is not None)
@@ -250,8 +250,8 @@ def _ranked(blocks: Blocks, ranks: Ranks) -> Blocks:
 
 
 def _rows(
-    blocks: Iterable[Block], designs: Iterable[Design], span: tuple[float, float]
-) -> Iterator[tuple[FloatArray, NDArray[np.bool_], Design]]:
+    blocks: Iterable[Block], designs: Iterable[SamplingDesign], span: tuple[float, float]
+) -> Iterator[tuple[FloatArray, NDArray[np.bool_], SamplingDesign]]:
     """Give each block as rows (z, score, score - expected if known), which are kept, and their design."""
     middle, width = span[0] + (span[1] - span[0]) / 2, span[1] - span[0]
     for (p, score, expected), design in zip(blocks, designs, strict=False):
@@ -303,7 +303,7 @@ def _slope(
     """Fit the score (column 1) or its excess over the expected one (column 2) on z."""
     chosen = [0, column]
 
-    def pairs() -> Iterator[tuple[FloatArray, Design]]:
+    def pairs() -> Iterator[tuple[FloatArray, SamplingDesign]]:
         for block, _, design in rows():
             known: NDArray[np.bool_] = np.isfinite(block[:, 0])
             yield block[known][:, chosen], design.take(known)

@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mlflow_sensie.inference.auto_range import FitRange, RangeFit
 from mlflow_sensie.inference.curve import Line
-from mlflow_sensie.inference.ranges import FitRange, RangeFit
 from mlflow_sensie.inference.ranks import Ranks, with_rank_noise
 from mlflow_sensie.inference.region import Region, region_of
-from mlflow_sensie.inference.sandwich import Sandwich, guarded_sandwich
-from mlflow_sensie.inference.units import Design
+from mlflow_sensie.inference.slope import Sandwich, guarded_sandwich
+from mlflow_sensie.inference.weights import SamplingDesign
 from mlflow_sensie.moments import FloatArray, GroupedMoments, Moments
 
 # Blocks of (z, score, …), which rows of the block they are, and their design.
-Rows = Callable[[], Iterable[tuple[FloatArray, NDArray[np.bool_], Design]]]
+Rows = Callable[[], Iterable[tuple[FloatArray, NDArray[np.bool_], SamplingDesign]]]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def range_of_property(
     low, high = part.limits
     width = high - low
 
-    def pairs() -> Iterator[tuple[FloatArray, Design]]:
+    def pairs() -> Iterator[tuple[FloatArray, SamplingDesign]]:
         for block, _, design in rows():
             inside = part.inside(block[:, 0])
             z = (block[inside, 0] - (low + high) / 2) / width

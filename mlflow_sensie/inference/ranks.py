@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mlflow_sensie.inference.sandwich import RowBlocks, Sandwich, per_unit
+from mlflow_sensie.inference.slope import RowBlocks, Sandwich, per_unit
 from mlflow_sensie.moments import FloatArray, GroupedMoments, IntArray, Moments
 
 FINE = 200

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from mlflow_sensie.inference.curve import Line
 from mlflow_sensie.inference.posterior import AnyPosterior, Posterior
-from mlflow_sensie.inference.sandwich import Sandwich
+from mlflow_sensie.inference.slope import Sandwich
 
 # The smallest noise, as a share of the score's range: scores without any have no likelihood.
 LEAST_NOISE = 1e-6

@@ -8,10 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mlflow_sensie.inference.grid import MagnitudeGrid
 from mlflow_sensie.inference.holds_until import Floor
 from mlflow_sensie.inference.scale import ScoreScale
-from mlflow_sensie.inference.sides import Sweep
-from mlflow_sensie.inference.units import Design, DesignBlocks, designs, effective_moments, unit_blocks
+from mlflow_sensie.inference.weights import (
+    SamplingDesign,
+    SamplingDesignBlocks,
+    designs,
+    effective_moments,
+    unit_blocks,
+)
 from mlflow_sensie.moments import Extremes, FloatArray, GroupedMoments, Moments, PowerSums, Tally
 
 ScoreBlocks = Callable[[], Iterable[ArrayLike]]
@@ -38,7 +44,9 @@ class ScoreSums:
         return self.moments.n
 
 
-def sum_scores(blocks: ScoreBlocks, width: int, scale: ScoreScale, design: DesignBlocks | None = None) -> ScoreSums:
+def sum_scores(
+    blocks: ScoreBlocks, width: int, scale: ScoreScale, design: SamplingDesignBlocks | None = None
+) -> ScoreSums:
     """Sum blocks (n, width) of scores; raise ValueError for another width and fewer than two examples."""
     columns, seen = GroupedMoments.empty(width), Extremes.empty()
     moments, dropped = Moments.empty(width), 0
@@ -64,15 +72,15 @@ def sum_influences(
     blocks: ScoreBlocks,
     contrasts: FloatArray,
     sums: ScoreSums,
-    sweep: Sweep,
+    sweep: MagnitudeGrid,
     floor: Floor,
-    design: DesignBlocks | None = None,
+    design: SamplingDesignBlocks | None = None,
 ) -> tuple[PowerSums, list[Tally]]:
     """Sum the units' influences on contrasts; count where examples first fall below their floor."""
     influences = PowerSums.empty(contrasts.shape[1])
     failed = [Tally.empty(len(side.columns) + 1) for side in sweep.sides]
 
-    def rows() -> Iterator[tuple[FloatArray, Design]]:
+    def rows() -> Iterator[tuple[FloatArray, SamplingDesign]]:
         for block, _, of in _complete(blocks, design, sweep.width):
             below = block < (floor.keep * block[:, :1] - floor.below)
             for k, side in enumerate(sweep.sides):
@@ -87,8 +95,8 @@ def sum_influences(
 
 
 def _complete(
-    blocks: ScoreBlocks, design: DesignBlocks | None, width: int
-) -> Iterator[tuple[FloatArray, NDArray[np.bool_], Design]]:
+    blocks: ScoreBlocks, design: SamplingDesignBlocks | None, width: int
+) -> Iterator[tuple[FloatArray, NDArray[np.bool_], SamplingDesign]]:
     """Give the rows of each block that are finite throughout, which these are, and their design."""
     for block, of in zip(blocks(), designs(design), strict=False):
         rows = np.asarray(block, np.float64)

@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlflow_sensie.data.examples import Examples
-from mlflow_sensie.data.form import Form
+from mlflow_sensie.data.input_format import InputFormat
+from mlflow_sensie.data.lazy_rows import LazyRows
 from mlflow_sensie.data.sources import Data, as_source
-from mlflow_sensie.data.stored import Stored
 from mlflow_sensie.errors import DataError, ModelError, RecipeError, did_you_mean
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.recipe.model import Recipe
@@ -54,7 +54,7 @@ def _without(data: Data, names: Sequence[str]) -> Data:
         known = [*getattr(inputs, "names", getattr(inputs, "columns", ())), *(() if beside is None else beside)]
         hint, listed = did_you_mean(missing[0], known), ", ".join(map(str, known))
         raise DataError(f"predictions: there is no column {missing[0]!r}{hint}; the columns are {listed}")
-    if isinstance(inputs, Stored) and set(names) & set(inputs.names):
+    if isinstance(inputs, LazyRows) and set(names) & set(inputs.names):
         inputs = inputs.only([name for name in inputs.names if name not in names])
     elif isinstance(inputs, pd.DataFrame):
         inputs = inputs.drop(columns=[name for name in inputs.columns if str(name) in names])
@@ -65,7 +65,7 @@ def _without(data: Data, names: Sequence[str]) -> Data:
 
 
 def _column(inputs: Any, beside: pd.DataFrame | None, name: str) -> pd.Series[Any] | None:
-    if isinstance(inputs, Stored) and (found := inputs.column(name)) is not None:
+    if isinstance(inputs, LazyRows) and (found := inputs.column(name)) is not None:
         return found
     for frame in (inputs, beside):
         if isinstance(frame, pd.DataFrame):
@@ -90,4 +90,4 @@ def as_model(predictions: Any, task: str | None) -> Model:
 
 def as_asked(examples: Examples, positions: NDArray[np.intp]) -> Examples:
     """Return the examples as such a model takes them: their positions among all that there are predictions of."""
-    return replace(examples, source=positions[:, None], form=Form("tabular", "array", names=("position",)))
+    return replace(examples, source=positions[:, None], form=InputFormat("tabular", "array", names=("position",)))

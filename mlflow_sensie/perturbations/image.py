@@ -1,9 +1,9 @@
 """The shop window of the image perturbations."""
 
-from mlflow_sensie.perturbations.affine import Rotate, Shear, Translate, Zoom
 from mlflow_sensie.perturbations.blur import DefocusBlur, GaussianBlur, MotionBlur
-from mlflow_sensie.perturbations.colour import Brightness, Contrast, Gamma, Hue, Saturation
 from mlflow_sensie.perturbations.degrade import Fog, Jpeg, Occlude, Pixelate
+from mlflow_sensie.perturbations.geometry import Rotate, Shear, Translate, Zoom
+from mlflow_sensie.perturbations.light import Brightness, Contrast, Gamma, Hue, Saturation
 from mlflow_sensie.perturbations.noise import GaussianNoise, ImpulseNoise, ShotNoise
 from mlflow_sensie.perturbations.pixels import ImagePerturbation
 

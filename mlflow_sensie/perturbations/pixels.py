@@ -1,4 +1,4 @@
-"""Stored tensors to pixels in [0, 1] and back, and the base of the image perturbations."""
+"""LazyRows tensors to pixels in [0, 1] and back, and the base of the image perturbations."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class PixelCodec:
         return result
 
     def encode(self, pixels: Array) -> Array:
-        """Stored values of the pixels; integers rounded, and clipped to what their dtype holds."""
+        """LazyRows values of the pixels; integers rounded, and clipped to what their dtype holds."""
         stored = pixels
         if not self.is_identity:
             scale, offset = self._factors()

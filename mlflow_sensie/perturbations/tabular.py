@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from mlflow_sensie.perturbations.base import Array
-from mlflow_sensie.perturbations.cells import Missing, Permute, Swap
-from mlflow_sensie.perturbations.frames import Numbers, Numeric, TabularPerturbation
+from mlflow_sensie.perturbations.cell_replacement import Missing, Permute, Swap
+from mlflow_sensie.perturbations.tabular_base import Numbers, Numeric, TabularPerturbation
 
 __all__ = [
     "Missing",

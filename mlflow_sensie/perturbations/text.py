@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from mlflow_sensie.perturbations.strikes import Strike, TextPerturbation
+from mlflow_sensie.perturbations.text_edits import TextEdit, TextPerturbation
 
 KEY_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 # fmt: off
@@ -53,7 +53,7 @@ class Typos(TextPerturbation):
     Keys are those of QWERTY; letters of other scripts are left out, doubled or swapped. Case is kept.
     """
 
-    def strikes(self, text: str, rng: np.random.Generator) -> list[Strike]:
+    def strikes(self, text: str, rng: np.random.Generator) -> list[TextEdit]:
         """One strike per letter."""
         turns, kinds, picks = rng.random(len(text)), rng.integers(0, 4, len(text)), rng.random(len(text))
         return [
@@ -63,29 +63,29 @@ class Typos(TextPerturbation):
         ]
 
 
-def mistyped(text: str, index: int, kind: int, pick: float, turn: float) -> Strike:
+def mistyped(text: str, index: int, kind: int, pick: float, turn: float) -> TextEdit:
     """The strike on one letter: kind 0 another key, 1 left out, 2 doubled, 3 swapped with the next letter."""
     letter = text[index]
     keys = neighbours().get(letter.lower(), "")
     if kind == 0 and keys:
         key = keys[int(pick * len(keys))]
-        return Strike(index, index + 1, key.upper() if letter.isupper() else key, turn)
+        return TextEdit(index, index + 1, key.upper() if letter.isupper() else key, turn)
     if kind == 3 and text[index + 1 : index + 2].isalpha() and text[index + 1] != letter:
-        return Strike(index, index + 2, text[index + 1] + letter, turn)
+        return TextEdit(index, index + 2, text[index + 1] + letter, turn)
     if kind == 1:
-        return Strike(index, index + 1, "", turn)
-    return Strike(index, index + 1, letter * 2, turn)
+        return TextEdit(index, index + 1, "", turn)
+    return TextEdit(index, index + 1, letter * 2, turn)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ocr(TextPerturbation):
     """Misreads a fraction p of the characters that have a lookalike: o as 0, l as 1, m as rn; others stay."""
 
-    def strikes(self, text: str, rng: np.random.Generator) -> list[Strike]:
+    def strikes(self, text: str, rng: np.random.Generator) -> list[TextEdit]:
         """One strike per character that has a lookalike."""
         turns = rng.random(len(text))
         return [
-            Strike(index, index + 1, LOOKALIKES[character], float(turns[index]))
+            TextEdit(index, index + 1, LOOKALIKES[character], float(turns[index]))
             for index, character in enumerate(text)
             if character in LOOKALIKES
         ]
@@ -95,11 +95,11 @@ class Ocr(TextPerturbation):
 class Case(TextPerturbation):
     """Flips a fraction p of the letters between upper and lower case; scripts without case stay."""
 
-    def strikes(self, text: str, rng: np.random.Generator) -> list[Strike]:
+    def strikes(self, text: str, rng: np.random.Generator) -> list[TextEdit]:
         """One strike per letter that has another case."""
         turns = rng.random(len(text))
         return [
-            Strike(index, index + 1, character.swapcase(), float(turns[index]))
+            TextEdit(index, index + 1, character.swapcase(), float(turns[index]))
             for index, character in enumerate(text)
             if character.swapcase() != character
         ]
@@ -109,15 +109,15 @@ class Case(TextPerturbation):
 class Whitespace(TextPerturbation):
     """Disturbs a fraction p of the gaps and words: a gap is lost or doubled, a word split in two."""
 
-    def strikes(self, text: str, rng: np.random.Generator) -> list[Strike]:
+    def strikes(self, text: str, rng: np.random.Generator) -> list[TextEdit]:
         """One strike per gap and per word that can be split."""
         found = []
         for gap in GAPS.finditer(text):
             lost = rng.random() < 0.5
-            found.append(Strike(gap.start(), gap.end(), "" if lost else gap.group() * 2, rng.random()))
+            found.append(TextEdit(gap.start(), gap.end(), "" if lost else gap.group() * 2, rng.random()))
         for word in SPLITTABLE.finditer(text):
             place = word.start() + 1 + int(rng.random() * (len(word.group()) - 1))
-            found.append(Strike(place, place, " ", rng.random()))
+            found.append(TextEdit(place, place, " ", rng.random()))
         return sorted(found, key=lambda strike: strike.start)
 
 
@@ -125,7 +125,7 @@ class Whitespace(TextPerturbation):
 class Punctuation(TextPerturbation):
     """Disturbs a fraction p of the marks (,.;:!?) and words: a mark is lost or another, a word gets one."""
 
-    def strikes(self, text: str, rng: np.random.Generator) -> list[Strike]:
+    def strikes(self, text: str, rng: np.random.Generator) -> list[TextEdit]:
         """One strike per mark, and per word that does not end in one."""
         found = []
         for index, character in enumerate(text):
@@ -133,9 +133,9 @@ class Punctuation(TextPerturbation):
             last = index + 1 == len(text) or text[index + 1].isspace()
             if character in MARKS:
                 other = mark if mark != character else MARKS[(MARKS.index(mark) + 1) % len(MARKS)]
-                found.append(Strike(index, index + 1, "" if lost else other, turn))
+                found.append(TextEdit(index, index + 1, "" if lost else other, turn))
             elif last and character.isalnum():
-                found.append(Strike(index + 1, index + 1, mark, turn))
+                found.append(TextEdit(index + 1, index + 1, mark, turn))
         return found
 
 
@@ -143,7 +143,7 @@ class Punctuation(TextPerturbation):
 class DropWords(TextPerturbation):
     """Leaves out a fraction p of the words, with the gap after them; one word always stays."""
 
-    def strikes(self, text: str, rng: np.random.Generator) -> list[Strike]:
+    def strikes(self, text: str, rng: np.random.Generator) -> list[TextEdit]:
         """One strike per word, but for the one whose turn would come last."""
         found = words(text)
         turns = rng.random(len(found))
@@ -154,7 +154,7 @@ class DropWords(TextPerturbation):
                 continue
             last = index + 1 == len(found)
             stop = word.end() if last else found[index + 1].start()
-            result.append(Strike(word.start(), stop, "", float(turns[index])))
+            result.append(TextEdit(word.start(), stop, "", float(turns[index])))
         return result
 
 
@@ -175,14 +175,14 @@ class Synonyms(TextPerturbation):
         plain = {word.lower(): (to,) if isinstance(to, str) else tuple(to) for word, to in self.mapping.items() if to}
         object.__setattr__(self, "mapping", plain)
 
-    def strikes(self, text: str, rng: np.random.Generator) -> list[Strike]:
+    def strikes(self, text: str, rng: np.random.Generator) -> list[TextEdit]:
         """One strike per word that has a synonym."""
         found = []
         for word in re.finditer(r"\w+", text):
             choices = self.mapping.get(word.group().lower())
             if choices:
                 choice = choices[int(rng.random() * len(choices))]
-                found.append(Strike(word.start(), word.end(), in_case_of(word.group(), choice), rng.random()))
+                found.append(TextEdit(word.start(), word.end(), in_case_of(word.group(), choice), rng.random()))
         return found
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlflow_sensie.plots.curves import draw_curve
+from mlflow_sensie.plots.failed import draw_failed
 from mlflow_sensie.plots.files import to_array, to_png, to_svg
 from mlflow_sensie.plots.forest import overview
 from mlflow_sensie.plots.levels import draw_levels
-from mlflow_sensie.plots.notice import draw_failed
 from mlflow_sensie.plots.posterior import draw_posterior
 from mlflow_sensie.plots.slices import draw_slices
 from mlflow_sensie.plots.tile import draw_tile

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from mlflow_sensie.plots import ticks, words
+from mlflow_sensie.plots import ticks
+from mlflow_sensie.text import words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

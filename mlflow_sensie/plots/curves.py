@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlflow_sensie.inference import Curve, Line, PerturbationFit, PropertyFit, RankAxis
-from mlflow_sensie.plots import beside, canvas, marks, strips, words
+from mlflow_sensie.plots import canvas, extra_lines, strips
+from mlflow_sensie.plots import points as marks
 from mlflow_sensie.plots import ticks as tick
 from mlflow_sensie.plots.canvas import BLUE, GREEN, PALE, SKY, VERMILION
-from mlflow_sensie.plots.phrases import floor_of, perturbation_phrases, property_phrases
+from mlflow_sensie.text import words
+from mlflow_sensie.text.phrases import floor_of, perturbation_phrases, property_phrases
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +33,7 @@ def draw_curve(result: Result, test: TestResult) -> Figure:
     fit: Fit = test.fit
     phrases = perturbation_phrases(test) if isinstance(fit, PerturbationFit) else property_phrases(test)
     figure, top = canvas.sheet(words.name_of(test), phrases)
-    texts, strip = [*_key_texts(fit), *beside.texts(fit)], strips.worth_a_strip(fit)
+    texts, strip = [*_key_texts(fit), *extra_lines.texts(fit)], strips.worth_a_strip(fit)
     right = canvas.WIDTH - (canvas.RIGHT if isinstance(fit, PerturbationFit) else 0.2)
     bottom = canvas.legend_height(texts) + 0.5 + (strips.HEIGHT if strip else 0)
     ax = canvas.add_axes(figure, canvas.LEFT, bottom, right, top)
@@ -42,7 +44,7 @@ def draw_curve(result: Result, test: TestResult) -> Figure:
     canvas.name_axes(ax, name, words.score_label(result.score))
     if strip:
         _draw_strip(ax, fit)
-    canvas.legend(figure, list(zip([*_keys(_key_texts(fit)), *beside.signs(fit)], texts, strict=True)))
+    canvas.legend(figure, list(zip([*_keys(_key_texts(fit)), *extra_lines.signs(fit)], texts, strict=True)))
     return canvas.finish(figure)
 
 
@@ -182,15 +184,15 @@ def _draw_fit(ax: Axes, fit: Fit, score: ScoreInfo) -> None:
         known = marks.points_of(fit.curve, fit.curve.p)
         joined: dict[str, Any] = {"color": SKY, "linewidth": 1.0, "linestyle": "-", "zorder": 2}
         ax.plot([p.x for p in known], [p.mean for p in known], **joined, label="curve")
-        beside.draw_expected(ax, fit)
+        extra_lines.draw_expected(ax, fit)
     marks.draw_sds(ax, [bar for curve, at in parts for bar in marks.sds_of(curve, at, score)])
     marks.draw_points(ax, [point for curve, at in parts for point in marks.points_of(curve, at)])
     for line in lines(fit):
         marks.draw_line(ax, line)
     for found in fit.polynomials:
-        beside.draw_polynomial(ax, found)
+        extra_lines.draw_polynomial(ax, found)
     for part in fit.fit_range:
-        beside.draw_range(ax, part)
+        extra_lines.draw_range(ax, part)
     if isinstance(fit, PerturbationFit):
         marks.draw_floor(ax, fit, floor_of(fit, score))
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlflow_sensie.inference import Interval
-from mlflow_sensie.plots import canvas, words
+from mlflow_sensie.plots import canvas
 from mlflow_sensie.plots import ticks as tick
 from mlflow_sensie.plots.canvas import BLUE, GREEN, GREY, INK, PALE, VERMILION
+from mlflow_sensie.text import words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mlflow_sensie.inference import CategoryFit
-from mlflow_sensie.plots import canvas, words
+from mlflow_sensie.plots import canvas
 from mlflow_sensie.plots.canvas import BLUE, GREY, PALE, SKY
-from mlflow_sensie.plots.marks import DOT, Point, draw_points
+from mlflow_sensie.plots.points import DOT, Point, draw_points
 from mlflow_sensie.plots.ticks import window
+from mlflow_sensie.text import words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlflow_sensie.inference.nuts import posterior_of
-from mlflow_sensie.plots import words
+from mlflow_sensie.inference.pymc_engine import posterior_of
 from mlflow_sensie.plots.canvas import finish
+from mlflow_sensie.text import words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

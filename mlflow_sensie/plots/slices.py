@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mlflow_sensie.plots import canvas, words
+from mlflow_sensie.plots import canvas
 from mlflow_sensie.plots.canvas import INK, PALE
 from mlflow_sensie.result import HEADLINES
+from mlflow_sensie.text import words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mlflow_sensie.plots import words
+from mlflow_sensie.text import words
 
 YEARS, MONTHS, DAYS = (20, 10, 5, 2, 1), (6, 3, 1), (14, 7, 2, 1)
 CALENDAR = [(unit, step) for unit, steps in (("Y", YEARS), ("M", MONTHS), ("D", DAYS)) for step in steps]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mlflow_sensie.inference import PerturbationFit, PropertyFit
-from mlflow_sensie.plots import canvas, curves, levels, marks, ticks, words
+from mlflow_sensie.plots import canvas, curves, levels, ticks
+from mlflow_sensie.plots import points as marks
 from mlflow_sensie.plots.canvas import GREEN, GREY, INK, SKY
-from mlflow_sensie.plots.phrases import floor_of
 from mlflow_sensie.result import HEADLINES
+from mlflow_sensie.text import words
+from mlflow_sensie.text.phrases import floor_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

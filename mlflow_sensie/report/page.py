@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow_sensie import plots
 from mlflow_sensie.inference import Interval
-from mlflow_sensie.plots import words
 from mlflow_sensie.report import pages
 from mlflow_sensie.report.pages import Drawing, Told
-from mlflow_sensie.report.sentences import TONES, findings
+from mlflow_sensie.text import words
+from mlflow_sensie.text.sentences import TONES, findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from mlflow_sensie.result import Flip, Result, TestResult
+    from mlflow_sensie.result import FirstFailure, Result, TestResult
 
 # What the numbers are called, by the last part of their keys on the run; those left out are said elsewhere.
 NUMBERS = {
@@ -64,7 +64,7 @@ class Section:
     figure: Drawing | None
     numbers: Sequence[Number] = ()
     curve: Sequence[Sequence[str]] = ()
-    flips: Sequence[Flip] = ()
+    flips: Sequence[FirstFailure] = ()
     warnings: Sequence[str] = ()
     gallery: Drawing | None = None
 

@@ -13,11 +13,11 @@ import mlflow
 from mlflow.entities import Metric, RunTag
 
 from mlflow_sensie.comparison.difference import Difference
-from mlflow_sensie.comparison.files import write_comparison, write_leaderboard
-from mlflow_sensie.comparison.page import NAME
 from mlflow_sensie.comparison.result import Comparison
 from mlflow_sensie.errors import ComparisonError
+from mlflow_sensie.report.comparison_page import NAME
 from mlflow_sensie.result import MOST_TESTS_WITH_KEYS
+from mlflow_sensie.tracking.comparison_files import write_comparison, write_leaderboard
 from mlflow_sensie.tracking.runs import LONGEST_TAG, batches
 
 if TYPE_CHECKING:

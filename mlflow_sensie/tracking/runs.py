@@ -157,7 +157,7 @@ def _homes(client: MlflowClient, run_id: str, path: str | None = None) -> list[s
 
 def _result_in(folder: Path) -> Result:
     """Read report.json and, where it lies beside it, scores.parquet."""
-    from mlflow_sensie.scores import ScoreTable
+    from mlflow_sensie.scores.table import ScoreTable
 
     result = Result.from_json((folder / "report.json").read_text(encoding="utf-8"))
     scores = folder / "scores.parquet"

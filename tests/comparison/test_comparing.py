@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 import mlflow_sensie
 from mlflow_sensie.comparison import Comparison, compare
 from mlflow_sensie.errors import ComparisonError
-from mlflow_sensie.evaluation.probing import probe
+from mlflow_sensie.evaluation.probe import probe
 from mlflow_sensie.result import Result
-from mlflow_sensie.scores import ScoreTable
+from mlflow_sensie.scores.table import ScoreTable
 
 Array = NDArray[np.float64]
 N = 400

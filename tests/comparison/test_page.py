@@ -14,9 +14,9 @@ from report.test_report import Page
 import mlflow_sensie
 from mlflow_sensie.comparison import Comparison
 from mlflow_sensie.comparison.leaderboard import leaderboard
-from mlflow_sensie.comparison.page import make_page, render_leaderboard
-from mlflow_sensie.comparison.sentences import findings, lead
+from mlflow_sensie.report.comparison_page import make_page, render_leaderboard
 from mlflow_sensie.result import Result
+from mlflow_sensie.text.comparison_sentences import findings, lead
 
 N = 300
 HOSTILE = [

@@ -13,7 +13,7 @@ import pytest
 from mlflow_sensie.comparison.pairing import Pairing
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.inference import ScoreScale
-from mlflow_sensie.scores import ScoreTable
+from mlflow_sensie.scores.table import ScoreTable
 
 PROBABILITY = ScoreScale(0.0, 1.0, "probability")
 LOSS = ScoreScale(None, 0.0, "target SD")

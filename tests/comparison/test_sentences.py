@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 import mlflow_sensie
 from mlflow_sensie.comparison import Comparison, Difference, Sampled, SkewedT, TestComparison
 from mlflow_sensie.comparison.contrasts import paired
-from mlflow_sensie.comparison.page import make_page
 from mlflow_sensie.comparison.posteriors import summary_of
-from mlflow_sensie.comparison.sentences import findings, sentence
 from mlflow_sensie.comparison.sweeps import SweepPair, contrasts_of
-from mlflow_sensie.inference import Design, PerturbationFit, ScoreScale, perturbation_test
+from mlflow_sensie.inference import PerturbationFit, SamplingDesign, ScoreScale, perturbation_test
+from mlflow_sensie.inference.grid import MagnitudeGrid
 from mlflow_sensie.inference.holds_until import Floor
-from mlflow_sensie.inference.sides import Sweep
 from mlflow_sensie.perturbations import BUILT_IN
-from mlflow_sensie.plots import words
 from mlflow_sensie.plots.differences import holding_rows
 from mlflow_sensie.plugins import load_target
-from mlflow_sensie.report.sentences import sentence as sentence_of_one
+from mlflow_sensie.report.comparison_page import make_page
+from mlflow_sensie.text import words
+from mlflow_sensie.text.comparison_sentences import findings, sentence
+from mlflow_sensie.text.sentences import sentence as sentence_of_one
 
 Array = NDArray[np.float64]
 # Sweeps of one side, and of two with how far B holds in words.
@@ -62,19 +62,19 @@ TWO_SIDES = [
 def compared(name: str, magnitudes: list[float], a: float, b: float) -> tuple[TestComparison, list[PerturbationFit]]:
     """Compare two models whose scores fall by so much over the sweep; and what the test says of each alone."""
     kind = load_target(BUILT_IN[name])
-    sweep = Sweep.of(magnitudes, kind.neutral, kind.log_distance)
+    sweep = MagnitudeGrid.of(magnitudes, kind.neutral, kind.log_distance)
     rng = np.random.default_rng(1)
     far = np.array([0.0, *(abs(math.log(p)) if kind.log_distance else abs(p - kind.neutral) for p in magnitudes)])
     level = 0.9 + 0.03 * rng.normal(size=(400, 1))
     ours, theirs = (level - loss * far / far.max() + 0.01 * rng.normal(size=(400, len(far))) for loss in (a, b))
     rows = np.hstack([ours, theirs - ours])
-    pair = SweepPair(sweep, paired(lambda: [(rows, Design())], contrasts_of(sweep), (0, 1)), (0, 1))
+    pair = SweepPair(sweep, paired(lambda: [(rows, SamplingDesign())], contrasts_of(sweep), (0, 1)), (0, 1))
     found = pair.differences(Floor.of(0.1, True), rng)
     test = TestComparison(name, "test", "perturbation", kind.unit, 400, found, pair.curve(rng))
     return test, [alone(scores, sweep) for scores in (ours, theirs)]
 
 
-def alone(scores: Array, sweep: Sweep) -> PerturbationFit:
+def alone(scores: Array, sweep: MagnitudeGrid) -> PerturbationFit:
     scale = ScoreScale(0.0, 1.0, "probability")
     settings: dict[str, Any] = {"neutral": sweep.neutral, "log_distance": sweep.log_distance}
     return perturbation_test(lambda: [scores], scale, magnitudes=sweep.magnitudes, **settings)

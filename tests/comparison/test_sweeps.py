@@ -10,13 +10,13 @@ from scipy import stats
 from mlflow_sensie.comparison.contrasts import independent, joint_draws, paired, unpaired
 from mlflow_sensie.comparison.posteriors import SkewedT
 from mlflow_sensie.comparison.sweeps import SweepPair, contrast_difference, contrasts_of, crossings
-from mlflow_sensie.inference import Design, ScoreScale, perturbation_test
+from mlflow_sensie.inference import SamplingDesign, ScoreScale, perturbation_test
+from mlflow_sensie.inference.grid import MagnitudeGrid
 from mlflow_sensie.inference.holds_until import Floor
-from mlflow_sensie.inference.sides import Sweep
 
 Array = NDArray[np.float64]
 PROBABILITY = ScoreScale(0.0, 1.0, "probability")
-LINE = Sweep.of([1.0, 2, 3, 4], 0.0)
+LINE = MagnitudeGrid.of([1.0, 2, 3, 4], 0.0)
 FLOOR = Floor.of(0.1, True)
 OURS, THEIRS = np.array([0.8, 0.78, 0.72, 0.6, 0.5]), np.array([0.79, 0.76, 0.68, 0.55, 0.45])
 
@@ -27,12 +27,12 @@ def two_sweeps(rng: np.random.Generator, n: int, ours: Array, theirs: Array, rho
     return ours + 0.06 * shared, theirs + 0.06 * (rho * shared + np.sqrt(1 - rho**2) * own)
 
 
-def plain(*blocks: Array) -> list[tuple[Array, Design]]:
+def plain(*blocks: Array) -> list[tuple[Array, SamplingDesign]]:
     """Blocks whose examples count alike, each for itself."""
-    return [(block, Design()) for block in blocks]
+    return [(block, SamplingDesign()) for block in blocks]
 
 
-def pair_of(a: Array, b: Array, sweep: Sweep = LINE) -> SweepPair:
+def pair_of(a: Array, b: Array, sweep: MagnitudeGrid = LINE) -> SweepPair:
     rows = np.hstack([a, b - a])
     return SweepPair(sweep, paired(lambda: plain(rows[:37], rows[37:]), contrasts_of(sweep), (0, 1)), (0, 1))
 
@@ -136,7 +136,7 @@ def test_worse_by_the_margin_passes_one_time_in_twenty(rng: np.random.Generator)
 
 
 def test_two_sides_are_held_against_their_own_side(rng: np.random.Generator) -> None:
-    sweep = Sweep.of([-2.0, -1, 1, 2], 0.0)
+    sweep = MagnitudeGrid.of([-2.0, -1, 1, 2], 0.0)
     ours = np.array([0.8, 0.6, 0.7, 0.7, 0.6])
     worse = ours - np.array([0, 0.06, 0.03, 0, 0])
     found = [pair_of(*two_sweeps(rng, 100, ours, worse), sweep).effect(rng) for _ in range(200)]
@@ -147,7 +147,7 @@ def test_two_sides_are_held_against_their_own_side(rng: np.random.Generator) -> 
 
 def test_a_side_that_stays_the_better_one_may_get_worse(rng: np.random.Generator) -> None:
     """The largest effect stays as it was, so B is no worse, though its better side falls a little more."""
-    sweep = Sweep.of([-2.0, -1, 1, 2], 0.0)
+    sweep = MagnitudeGrid.of([-2.0, -1, 1, 2], 0.0)
     ours = np.array([0.8, 0.3, 0.55, 0.78, 0.76])
     found = pair_of(*two_sweeps(rng, 400, ours, ours - np.array([0, 0, 0, 0.02, 0.04])), sweep).effect(rng)
     assert found.prob_worse_by_at_most(0.02) > 0.95
@@ -173,7 +173,7 @@ def test_a_model_that_never_fell_is_held_to_what_was_tested(rng: np.random.Gener
 
 
 def test_a_sweep_without_a_neutral_has_no_point_there(rng: np.random.Generator) -> None:
-    pair = pair_of(*two_sweeps(rng, 100, OURS, THEIRS), Sweep.of([1.0, 2, 3, 4], None))
+    pair = pair_of(*two_sweeps(rng, 100, OURS, THEIRS), MagnitudeGrid.of([1.0, 2, 3, 4], None))
     assert pair.curve(rng).p == (1, 2, 3, 4)
     assert pair_of(*two_sweeps(rng, 100, OURS, THEIRS)).curve(rng).p == (0, 1, 2, 3, 4)
 

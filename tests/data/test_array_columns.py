@@ -15,7 +15,7 @@ from mlflow_sensie.data.examples import make_examples
 from mlflow_sensie.data.sources import as_table
 from mlflow_sensie.errors import DataError, RecipeError
 from mlflow_sensie.evaluation import surveys
-from mlflow_sensie.evaluation.array_columns import InColumns
+from mlflow_sensie.evaluation.columnwise import ColumnwisePerturbation
 from mlflow_sensie.evaluation.plan import make_plan
 from mlflow_sensie.perturbations.base import Perturbation
 from mlflow_sensie.recipe.model import Recipe
@@ -251,7 +251,7 @@ def test_the_layout_is_that_of_cells_of_three_axes(images: Any, labels: Any) -> 
     with pytest.raises(DataError, match="the layout of examples of shape \\(4, 6, 3\\) is ambiguous"):
         make_plan(Recipe(perturbations=[DARK]), examples)
     made = make_plan(spec, examples).tests[0].perturbation
-    assert isinstance(made, InColumns)
+    assert isinstance(made, ColumnwisePerturbation)
     assert {name: part.form.layout for name, part in made.parts.items()} == {"wide": "NHWC", "grey": "NHW"}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlflow_sensie.data.examples import Form, clean_targets, concat, make_examples, rows
+from mlflow_sensie.data.examples import InputFormat, clean_targets, concat, make_examples, rows
 from mlflow_sensie.errors import DataError
 
 N = 12
@@ -19,32 +19,38 @@ def pictures(shape: tuple[int, ...] = (4, 3), dtype: str = "float32") -> Any:
 
 
 FORMS = {
-    "array": (pictures(), {}, Form("tensor", "array", (4, 3), "NHW")),
-    "integers": (pictures(dtype="uint8"), {}, Form("tensor", "array", (4, 3), "NHW")),
-    "rows": (pictures().reshape(N, 12), {"input_shape": (4, 3)}, Form("tensor", "rows", (4, 3), "NHW")),
+    "array": (pictures(), {}, InputFormat("tensor", "array", (4, 3), "NHW")),
+    "integers": (pictures(dtype="uint8"), {}, InputFormat("tensor", "array", (4, 3), "NHW")),
+    "rows": (pictures().reshape(N, 12), {"input_shape": (4, 3)}, InputFormat("tensor", "rows", (4, 3), "NHW")),
     "columns": (
         pd.DataFrame(pictures().reshape(N, 12)).add_prefix("p"), {"input_shape": (4, 3)},
-        Form("tensor", "columns", (4, 3), "NHW"),
+        InputFormat("tensor", "columns", (4, 3), "NHW"),
     ),
     "numbered columns": (
-        pd.DataFrame(pictures().reshape(N, 12)), {"input_shape": (4, 3)}, Form("tensor", "columns", (4, 3), "NHW"),
+        pd.DataFrame(pictures().reshape(N, 12)),
+        {"input_shape": (4, 3)},
+        InputFormat("tensor", "columns", (4, 3), "NHW"),
     ),
-    "cells": (pd.DataFrame({"image": list(pictures())}), {}, Form("tensor", "cells", (4, 3), "NHW")),
-    "numbered cells": (pd.DataFrame({7: list(pictures())}), {}, Form("tensor", "cells", (4, 3), "NHW")),
-    "nested lists": (pictures().tolist(), {}, Form("tensor", "array", (4, 3), "NHW")),
-    "array of arrays": (np.array([*pictures(), None], dtype=object)[:-1], {}, Form("tensor", "array", (4, 3), "NHW")),
-    "channels last": (pictures((6, 5, 3)), {}, Form("tensor", "array", (6, 5, 3), "NHWC")),
-    "channels first": (pictures((1, 4, 5)), {}, Form("tensor", "array", (1, 4, 5), "NCHW")),
-    "said layout": (pictures((3, 4, 3)), {"layout": "NCHW"}, Form("tensor", "array", (3, 4, 3), "NCHW")),
-    "video": (pictures((2, 4, 5, 3)), {}, Form("tensor", "array", (2, 4, 5, 3), None)),
-    "series": (pictures((6,)), {"kind": "series"}, Form("series", "array", (6,))),
-    "series of channels": (pictures((6, 2)), {"kind": "series"}, Form("series", "array", (6, 2))),
-    "cells of series": (pd.DataFrame({"s": list(pictures((6,)))}), {}, Form("series", "cells", (6,))),
-    "cells of lists": (pd.DataFrame({"s": pictures((6,)).tolist()}), {}, Form("series", "cells", (6,))),
-    "table": (pictures((3,)), {}, Form("tabular", "array", names=("feature_1", "feature_2", "feature_3"))),
-    "named table": (pictures((2,)), {"names": ["a", "b"]}, Form("tabular", "array", names=("a", "b"))),
-    "frame": (pd.DataFrame({"a": range(N), 3: "x"}), {}, Form("tabular", "frame", names=("a", "3"))),
-    "texts": (pd.DataFrame({"t": ["some words"] * N}), {"kind": "text"}, Form("text", "frame", names=("t",))),
+    "cells": (pd.DataFrame({"image": list(pictures())}), {}, InputFormat("tensor", "cells", (4, 3), "NHW")),
+    "numbered cells": (pd.DataFrame({7: list(pictures())}), {}, InputFormat("tensor", "cells", (4, 3), "NHW")),
+    "nested lists": (pictures().tolist(), {}, InputFormat("tensor", "array", (4, 3), "NHW")),
+    "array of arrays": (
+        np.array([*pictures(), None], dtype=object)[:-1],
+        {},
+        InputFormat("tensor", "array", (4, 3), "NHW"),
+    ),
+    "channels last": (pictures((6, 5, 3)), {}, InputFormat("tensor", "array", (6, 5, 3), "NHWC")),
+    "channels first": (pictures((1, 4, 5)), {}, InputFormat("tensor", "array", (1, 4, 5), "NCHW")),
+    "said layout": (pictures((3, 4, 3)), {"layout": "NCHW"}, InputFormat("tensor", "array", (3, 4, 3), "NCHW")),
+    "video": (pictures((2, 4, 5, 3)), {}, InputFormat("tensor", "array", (2, 4, 5, 3), None)),
+    "series": (pictures((6,)), {"kind": "series"}, InputFormat("series", "array", (6,))),
+    "series of channels": (pictures((6, 2)), {"kind": "series"}, InputFormat("series", "array", (6, 2))),
+    "cells of series": (pd.DataFrame({"s": list(pictures((6,)))}), {}, InputFormat("series", "cells", (6,))),
+    "cells of lists": (pd.DataFrame({"s": pictures((6,)).tolist()}), {}, InputFormat("series", "cells", (6,))),
+    "table": (pictures((3,)), {}, InputFormat("tabular", "array", names=("feature_1", "feature_2", "feature_3"))),
+    "named table": (pictures((2,)), {"names": ["a", "b"]}, InputFormat("tabular", "array", names=("a", "b"))),
+    "frame": (pd.DataFrame({"a": range(N), 3: "x"}), {}, InputFormat("tabular", "frame", names=("a", "3"))),
+    "texts": (pd.DataFrame({"t": ["some words"] * N}), {"kind": "text"}, InputFormat("text", "frame", names=("t",))),
 }  # fmt: skip
 
 

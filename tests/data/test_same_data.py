@@ -14,10 +14,10 @@ from sklearn.linear_model import LogisticRegression
 import mlflow_sensie
 from mlflow_sensie.data import examples as dataset
 from mlflow_sensie.data.examples import make_examples
+from mlflow_sensie.data.lazy_rows import ParquetRows, RowSubset
 from mlflow_sensie.data.sources import Data, read_data
-from mlflow_sensie.data.stored import ParquetRows, Picked
 from mlflow_sensie.result import Result
-from mlflow_sensie.scores import ID
+from mlflow_sensie.scores.table import ID
 
 N = 1500
 TABLE = {
@@ -134,7 +134,7 @@ def test_a_selection_of_stored_rows_is_that_of_rows_in_memory(
     for small in (0, 2**30):
         monkeypatch.setattr(dataset, "SMALL", small)
         one, other = here.select(picked), there.select(picked)
-        assert isinstance(other.source, Picked) is (small == 0)
+        assert isinstance(other.source, RowSubset) is (small == 0)
         assert one.column_names() == other.column_names() == ["b", "site", "c", "a"]
         for name in one.column_names():
             ours, theirs = one.column(name), other.column(name)

@@ -13,8 +13,8 @@ import pytest
 
 from mlflow_sensie.data.examples import make_examples
 from mlflow_sensie.data.identity import digests_of
+from mlflow_sensie.data.lazy_rows import LazyRows
 from mlflow_sensie.data.sources import Data, as_data, read_csv, read_data, shared
-from mlflow_sensie.data.stored import Stored
 from mlflow_sensie.doors.loading import load
 from mlflow_sensie.errors import DataError
 
@@ -33,7 +33,7 @@ def images(rng: np.random.Generator) -> Any:
 
 
 def everything(data: Data) -> tuple[Any, list[Any]]:
-    inputs = data.inputs.take(slice(None)) if isinstance(data.inputs, Stored) else data.inputs
+    inputs = data.inputs.take(slice(None)) if isinstance(data.inputs, LazyRows) else data.inputs
     return inputs, list(data.targets)
 
 
@@ -51,7 +51,7 @@ def test_tables(frame: pd.DataFrame, tmp_path: Path, kind: str) -> None:
     pd.testing.assert_frame_equal(inputs.reset_index(drop=True), frame.drop(columns="y"))
     assert targets == list(frame["y"])
     assert data.name == (tmp_path.name if kind == "folder" else "test")
-    assert isinstance(data.inputs, Stored) == (kind != "csv")
+    assert isinstance(data.inputs, LazyRows) == (kind != "csv")
 
 
 @pytest.mark.parametrize("kind", ["npz", "npy", "only one wide"])

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlflow_sensie.data import stored
-from mlflow_sensie.data.stored import Converted, Held, ParquetRows, Picked
+from mlflow_sensie.data import lazy_rows as stored
+from mlflow_sensie.data.lazy_rows import InMemoryRows, MappedRows, ParquetRows, RowSubset
 from mlflow_sensie.errors import DataError
 
 N = 97
@@ -152,9 +152,9 @@ def test_the_columns_beside_the_features(tmp_path: Path) -> None:
 
 
 def test_views_pick_and_convert() -> None:
-    held = Held(pd.DataFrame({"a": np.arange(10)}))
-    doubled = Converted(held, lambda frame: frame.to_numpy() * 2)
-    picked = Picked(doubled, np.array([7, 1, 3]))
+    held = InMemoryRows(pd.DataFrame({"a": np.arange(10)}))
+    doubled = MappedRows(held, lambda frame: frame.to_numpy() * 2)
+    picked = RowSubset(doubled, np.array([7, 1, 3]))
     assert len(picked) == 3 and len(doubled) == len(held) == 10
     np.testing.assert_array_equal(picked.take(slice(0, 2)), [[14], [2]])
     np.testing.assert_array_equal(picked.take(np.array([2, 2])), [[6], [6]])
@@ -164,8 +164,8 @@ def test_views_pick_and_convert() -> None:
 def test_a_view_keeps_the_names(tmp_path: Path) -> None:
     pd.DataFrame({"a": [1.0, 2, 3], "s": list("xyz")}).to_parquet(tmp_path / "x.parquet")
     rows = ParquetRows([tmp_path / "x.parquet"]).only(["a"])
-    picked = Picked(Converted(rows, lambda frame: frame.to_numpy()), np.array([2, 0]))
+    picked = RowSubset(MappedRows(rows, lambda frame: frame.to_numpy()), np.array([2, 0]))
     assert picked.names == ("a",) and picked.others == ("s",)
     column = picked.column("s")
     assert column is not None and list(column) == ["z", "x"] and list(column.index) == [0, 1]
-    assert isinstance(rows, stored.Stored)
+    assert isinstance(rows, stored.LazyRows)

@@ -19,8 +19,8 @@ from sklearn.linear_model import LogisticRegression
 
 import mlflow_sensie
 from mlflow_sensie.doors.cli import main
-from mlflow_sensie.evaluation import estimating
-from mlflow_sensie.evaluation.probing import prepare
+from mlflow_sensie.evaluation import estimate as estimating
+from mlflow_sensie.evaluation.probe import prepare
 from mlflow_sensie.recipe.reading import load_recipe
 from mlflow_sensie.result import Result
 

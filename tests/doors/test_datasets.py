@@ -21,8 +21,8 @@ from mlflow.models import infer_signature
 from scipy.special import expit
 
 import mlflow_sensie
+from mlflow_sensie.data.lazy_rows import LazyRows
 from mlflow_sensie.data.sources import read_data
-from mlflow_sensie.data.stored import Stored
 from mlflow_sensie.doors.datasets import SensieDataset
 from mlflow_sensie.doors.loading import load
 from mlflow_sensie.errors import DataError
@@ -201,7 +201,7 @@ def folder(images: Any, labels: Any, tmp_path_factory: pytest.TempPathFactory) -
 
 def test_a_folder_of_images_is_evaluated_and_read_again(folder: Path, labels: Any, experiment_id: str) -> None:
     dataset = mlflow_sensie.from_image_folder(folder)
-    assert isinstance(dataset.sensie_data.inputs, Stored)
+    assert isinstance(dataset.sensie_data.inputs, LazyRows)
     recipe = {**RECIPE, "properties": RECIPE["properties"][:1], "label_list": ["dull", "lit"]}
     done = evaluate(bright_of_255, dataset, recipe)
     again = mlflow_sensie.load_dataset(done.run_id)

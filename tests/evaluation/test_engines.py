@@ -21,7 +21,7 @@ from mlflow_sensie.errors import EvaluationIncomplete, MissingDependencyError, R
 from mlflow_sensie.evaluation import engines
 from mlflow_sensie.evaluation.engines import apply_engine, regressions_of
 from mlflow_sensie.inference import Draws, Mixture
-from mlflow_sensie.inference.nuts import Convergence, Sampling
+from mlflow_sensie.inference.pymc_engine import Convergence, Sampling
 from mlflow_sensie.plots import draw_posterior, to_png
 from mlflow_sensie.recipe.reading import load_recipe
 from mlflow_sensie.recipe.schema import json_schema

@@ -23,7 +23,7 @@ from mlflow.exceptions import MlflowException
 from scipy.special import expit, softmax
 
 import mlflow_sensie
-from mlflow_sensie.data.examples import Form
+from mlflow_sensie.data.examples import InputFormat
 from mlflow_sensie.errors import RecipeError
 from mlflow_sensie.evaluation.gallery import can_be_shown, choose_magnitudes, evenly, pick
 from mlflow_sensie.evaluation.gallery_changes import differing
@@ -32,15 +32,15 @@ from mlflow_sensie.models.model import Model
 from mlflow_sensie.models.outputs import Predictions
 from mlflow_sensie.perturbations import BUILT_IN
 from mlflow_sensie.perturbations.base import FunctionPerturbation
-from mlflow_sensie.plots.changes import SPACE, lines_of, marked
 from mlflow_sensie.plots.gallery_rows import cell_texts, texts_of
+from mlflow_sensie.plots.text_diff import SPACE, lines_of, marked
 from mlflow_sensie.plugins import load_target
 from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.recipe.reading import capped_log_examples, load_recipe
 from mlflow_sensie.recipe.schema import json_schema
 from mlflow_sensie.result import Result
-from mlflow_sensie.scores import CLEAN, score_column
-from mlflow_sensie.scoring import settle_scorer
+from mlflow_sensie.scores.scorer import settle_scorer
+from mlflow_sensie.scores.table import CLEAN, score_column
 from mlflow_sensie.tracking import runs as tracking
 
 CAP = "MLFLOW_SENSIE_LOG_EXAMPLES"
@@ -440,16 +440,16 @@ def test_pictures_are_pixels_whatever_is_stored() -> None:
 @pytest.mark.parametrize(
     ("form", "shown"),
     [
-        (Form("tensor", "array", (8, 8), "NHW"), True),
-        (Form("tensor", "array", (4, 8, 8, 3), None), False),
-        (Form("series", "array", (40,)), True),
-        (Form("series", "array", (40, 2)), True),
-        (Form("series", "array", (4, 5, 6)), False),
-        (Form("tabular", "frame"), True),
-        (Form("text", "array"), True),
+        (InputFormat("tensor", "array", (8, 8), "NHW"), True),
+        (InputFormat("tensor", "array", (4, 8, 8, 3), None), False),
+        (InputFormat("series", "array", (40,)), True),
+        (InputFormat("series", "array", (40, 2)), True),
+        (InputFormat("series", "array", (4, 5, 6)), False),
+        (InputFormat("tabular", "frame"), True),
+        (InputFormat("text", "array"), True),
     ],
 )
-def test_what_can_be_shown(form: Form, shown: bool) -> None:
+def test_what_can_be_shown(form: InputFormat, shown: bool) -> None:
     assert can_be_shown(form) is shown
 
 

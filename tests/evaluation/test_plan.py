@@ -18,7 +18,7 @@ from mlflow_sensie.evaluation.plan import Plan, align_by_key, make_plan, read_pr
 from mlflow_sensie.perturbations.image import Rotate
 from mlflow_sensie.perturbations.tabular import Noise
 from mlflow_sensie.recipe.reading import load_recipe
-from mlflow_sensie.scores import ID
+from mlflow_sensie.scores.table import ID
 
 N = 120
 

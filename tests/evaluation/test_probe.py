@@ -20,7 +20,7 @@ from mlflow_sensie.errors import RecipeError
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.models.signature import InputSchema
 from mlflow_sensie.recipe.reading import load_recipe
-from mlflow_sensie.scores import CLEAN, score_column
+from mlflow_sensie.scores.table import CLEAN, score_column
 
 # --- known truths ------------------------------------------------------------------------------------------
 

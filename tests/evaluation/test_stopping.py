@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from mlflow_sensie import Result, compare, probe
 from mlflow_sensie.evaluation import stopping
-from mlflow_sensie.evaluation.findings import CLASS
+from mlflow_sensie.evaluation.fitting import CLASS
 from mlflow_sensie.evaluation.stopping import Stopping, strata_of, stratified_order
 from mlflow_sensie.inference import PerturbationFit, ScoreScale, perturbation_test
 from mlflow_sensie.report.page import _facts
-from mlflow_sensie.scores import CLEAN, ID, ScoreTable, score_column
-from mlflow_sensie.scoring import Targets
+from mlflow_sensie.scores.scorer import Targets
+from mlflow_sensie.scores.table import CLEAN, ID, ScoreTable, score_column
 
 N = 2000
 EVERY = 64 * 2 ** np.arange(12)

@@ -12,9 +12,9 @@ import pytest
 from mlflow_sensie import probe
 from mlflow_sensie.data.examples import make_examples
 from mlflow_sensie.errors import EvaluationIncomplete, ModelError
-from mlflow_sensie.evaluation.batches import rows_per_call
+from mlflow_sensie.evaluation.predict_calls import rows_per_call
 from mlflow_sensie.evaluation.sweep import parts
-from mlflow_sensie.scores import CLEAN, score_column
+from mlflow_sensie.scores.table import CLEAN, score_column
 
 N = 600  # three chunks
 GOOD = {"name": "good", "apply": "tabular.noise", "magnitudes": [0, 0.5, 1]}

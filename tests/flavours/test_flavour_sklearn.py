@@ -18,7 +18,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from flavours.logged import V3, Evaluated, evaluate, log_model
 from mlflow_sensie.errors import DataError
-from mlflow_sensie.scores import ScoreTable
+from mlflow_sensie.scores.table import ScoreTable
 
 NOISE = {"name": "noise", "apply": "tabular.noise", "magnitudes": [0, 0.5, 1]}
 

@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 import mlflow_sensie
 from flavours.logged import evaluate, log_model
 from flavours.row import need
-from mlflow_sensie.data.stored import Stored
+from mlflow_sensie.data.lazy_rows import LazyRows
 from mlflow_sensie.doors.cli import main
 from mlflow_sensie.errors import DataError
 
@@ -105,7 +105,7 @@ def test_a_file_in_s3_is_read_in_blocks_and_read_again(
     table.to_parquet(tmp_path / "test.parquet")
     bucket.upload_file(str(tmp_path / "test.parquet"), "data", "test.parquet")
     dataset = mlflow_sensie.from_parquet("s3://data/test.parquet", "y")
-    assert isinstance(dataset.sensie_data.inputs, Stored)
+    assert isinstance(dataset.sensie_data.inputs, LazyRows)
     done = evaluate(classify, dataset, RECIPE)
     (logged,) = (each.dataset for each in done.run.inputs.dataset_inputs)
     assert logged.source_type == "s3" and mlflow.data.get_source(logged).uri == "s3://data/test.parquet"
@@ -144,7 +144,7 @@ def test_a_delta_table_is_read_in_blocks_in_the_version_that_was_logged(
     from deltalake import DeltaTable, write_deltalake
 
     dataset = mlflow_sensie.from_parquet(delta_table, "y")
-    assert isinstance(dataset.sensie_data.inputs, Stored) and dataset.name == "wine"
+    assert isinstance(dataset.sensie_data.inputs, LazyRows) and dataset.name == "wine"
     frame = DeltaTable(delta_table).to_pandas()
     done = evaluate(classify, dataset, RECIPE)
     assert done.result().n == len(frame) == 2 * N

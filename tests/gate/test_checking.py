@@ -20,9 +20,9 @@ from mlflow_sensie.doors import checking
 from mlflow_sensie.doors.checking import dry_run
 from mlflow_sensie.errors import BaselineError, DataError, ModelError, RecipeError, RegistryError
 from mlflow_sensie.gate.outcome import Check
+from mlflow_sensie.result.verdict import Verdict
 from mlflow_sensie.tracking import registry
 from mlflow_sensie.tracking import runs as tracking
-from mlflow_sensie.verdict import Verdict
 
 
 def runs() -> list[Any]:

@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from mlflow_sensie import Result, probe
 from mlflow_sensie.gate.evaluating import prepare_both
 from mlflow_sensie.recipe.reading import load_recipe
-from mlflow_sensie.verdict import Verdict
+from mlflow_sensie.result.verdict import Verdict
 
 CLEAN: dict[str, Any] = {"name": "clean", "metric": "clean_score", "versus": "baseline", "worse_by_at_most": 0.02}
 DROP: dict[str, Any] = {

@@ -11,8 +11,8 @@ import pytest
 
 from mlflow_sensie.gate.formats import to_json, to_junit, to_markdown, to_text
 from mlflow_sensie.gate.outcome import Check, exit_code
+from mlflow_sensie.result.verdict import Judgement, Verdict, overall
 from mlflow_sensie.tracking.registry import Promotion
-from mlflow_sensie.verdict import Judgement, Verdict, overall
 
 Outcome = Literal["pass", "fail", "inconclusive"]
 

@@ -15,7 +15,7 @@ from mlflow_sensie import Result
 from mlflow_sensie.errors import RecipeError
 from mlflow_sensie.gate import judge, power
 from mlflow_sensie.gate.evidence import FEW
-from mlflow_sensie.verdict import Judgement, Verdict
+from mlflow_sensie.result.verdict import Judgement, Verdict
 
 Array = NDArray[np.float64]
 VERSUS: dict[str, Any] = {"metric": "clean_score", "versus": "baseline", "worse_by_at_most": 0.02}

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 from scipy.special import expit
 
-from mlflow_sensie.inference import Design, PerturbationFit, ScoreScale, perturbation_test
+from mlflow_sensie.inference import PerturbationFit, SamplingDesign, ScoreScale, perturbation_test
 
 PROBABILITY = ScoreScale(0, 1, "probability")
 U = np.linspace(0, 1, 6)
@@ -85,7 +85,7 @@ def test_dropped_rows_weights_and_clusters(rng: np.random.Generator) -> None:
     scores, expected = binary(rng, 240, knows=False)
     scores[3, 2] = expected[3, 2] = np.nan
     weight, patient = rng.uniform(0.5, 2, 240), np.repeat(np.arange(60), 4)
-    halves = [Design(weight[:120], patient[:120]), Design(weight[120:], patient[120:])]
+    halves = [SamplingDesign(weight[:120], patient[:120]), SamplingDesign(weight[120:], patient[120:])]
     found, alone = fit(scores, expected, design=lambda: halves), fit(scores, expected)
     assert found.n == alone.n == 239 and found.unexpected is not None and alone.unexpected is not None
     kept = np.arange(240) != 3

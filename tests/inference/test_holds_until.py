@@ -16,7 +16,7 @@ U = np.linspace(0, 1, 11)
 
 
 def fit(rows: np.ndarray, scale: ScoreScale = PROBABILITY, **more: Any) -> PerturbationFit:
-    """Sweep from 0 to 1."""
+    """MagnitudeGrid from 0 to 1."""
     options = {"magnitudes": U[1:].tolist(), "neutral": 0.0, **more}
     return perturbation_test(lambda: [rows], scale, **options)
 

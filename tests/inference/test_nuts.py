@@ -22,7 +22,7 @@ from mlflow_sensie.inference import (
     property_span,
     property_test,
 )
-from mlflow_sensie.inference.nuts import Convergence, Sampled, Sampler, Sampling, posterior_of, sample
+from mlflow_sensie.inference.pymc_engine import Convergence, Sampled, Sampler, Sampling, posterior_of, sample
 
 PROBABILITY = ScoreScale(0, 1, "probability")
 POINTS = ScoreScale(None, None, "points")

@@ -8,7 +8,7 @@ from numpy.polynomial import Legendre, Polynomial
 from numpy.polynomial.legendre import legvander
 from numpy.testing import assert_allclose
 
-from mlflow_sensie.inference import Design, ScoreScale, Shape, perturbation_test, property_span, property_test
+from mlflow_sensie.inference import SamplingDesign, ScoreScale, Shape, perturbation_test, property_span, property_test
 
 PROBABILITY = ScoreScale(0, 1, "probability")
 UNBOUNDED = ScoreScale(None, None, "target SD")
@@ -92,10 +92,10 @@ def test_of_a_property_it_is_least_squares_through_the_examples(rng: np.random.G
 def test_weights_and_clusters_count_in_it(rng: np.random.Generator) -> None:
     p, weight, patient = rng.random(300), rng.uniform(0.2, 3, 300), np.repeat(np.arange(60), 5)
     y = p**2 + rng.normal(size=60)[patient] + 0.1 * rng.normal(size=300)
-    design = Design(weight, patient)
+    design = SamplingDesign(weight, patient)
     (found,), (alone,) = (
         property_test(lambda: [(p, y, None)], UNBOUNDED, span=(0, 1), design=of, shape=Shape(polynomial=2)).polynomials
-        for of in (lambda: [design], lambda: [Design(weight)])
+        for of in (lambda: [design], lambda: [SamplingDesign(weight)])
     )
     assert_allclose(found.at(p)[0], Polynomial.fit(p, y, 2, w=np.sqrt(weight))(p))
     widths = [np.subtract(*each.at(0.5)[1:]) for each in (found, alone)]

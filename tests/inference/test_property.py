@@ -9,8 +9,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from mlflow_sensie.inference import PropertyFit, ScoreScale, bin_edges, property_span, property_test
-from mlflow_sensie.inference.sandwich import guarded_sandwich, sandwich
-from mlflow_sensie.inference.units import AS_THEY_ARE
+from mlflow_sensie.inference.slope import guarded_sandwich, sandwich
+from mlflow_sensie.inference.weights import AS_THEY_ARE
 from mlflow_sensie.moments import Moments
 
 PROBABILITY = ScoreScale(0, 1, "probability")

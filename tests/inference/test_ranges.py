@@ -10,10 +10,10 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from mlflow_sensie.inference import (
-    Design,
     PerturbationFit,
     PropertyFit,
     Ranks,
+    SamplingDesign,
     ScoreScale,
     Shape,
     bin_edges,
@@ -21,7 +21,7 @@ from mlflow_sensie.inference import (
     property_span,
     property_test,
 )
-from mlflow_sensie.inference.ranges import CHOSEN, GIVEN
+from mlflow_sensie.inference.auto_range import CHOSEN, GIVEN
 
 PROBABILITY = ScoreScale(0, 1, "probability")
 UNBOUNDED = ScoreScale(None, None, "target SD")
@@ -134,7 +134,7 @@ def test_a_given_range_of_a_property_is_the_test_of_its_examples(rng: np.random.
 def test_weights_and_clusters_count_in_a_range(rng: np.random.Generator) -> None:
     p, weight, patient = rng.normal(size=400), rng.uniform(0.2, 3, 400), np.repeat(np.arange(80), 5)
     y = p + rng.normal(size=80)[patient]
-    design = Design(weight, patient)
+    design = SamplingDesign(weight, patient)
     (part,) = numeric(p, y, Shape((-1, 1)), design=lambda: [design]).fit_range
     kept = np.abs(p) <= 1
     alone = property_test(

@@ -10,9 +10,9 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from mlflow_sensie.inference import (
-    Design,
     PropertyFit,
     Ranks,
+    SamplingDesign,
     ScoreScale,
     bin_edges,
     exact,
@@ -121,7 +121,7 @@ def test_with_weights_and_clusters_it_is_the_jackknife_over_clusters(rng: np.ran
     weight = rng.uniform(0.5, 2, 600)
     p = np.exp(rng.normal(size=150)[patient] + 0.3 * rng.normal(size=600))
     y = 0.9 - 0.4 * np.tanh(p) + 0.03 * rng.normal(size=150)[patient] + 0.01 * rng.normal(size=600)
-    design = Design(weight, patient)
+    design = SamplingDesign(weight, patient)
     found = property_test(
         lambda: [(p, y, None)], UNBOUNDED, span=property_span(p), ranks=Ranks.of(p), design=lambda: [design]
     )

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from mlflow_sensie.comparison import SkewedT
-from mlflow_sensie.inference import Design, Posterior, ScoreScale, mean_test, perturbation_test, property_test
+from mlflow_sensie.inference import Posterior, SamplingDesign, ScoreScale, mean_test, perturbation_test, property_test
 
 PROBABILITY = ScoreScale(0, 1, "probability")
 
@@ -18,7 +18,7 @@ def over_root_n(rows: np.ndarray) -> float:
     return float(stats.skew(rows) / np.sqrt(len(rows)))
 
 
-def mean_of(score: np.ndarray, design: Design = Design(), scale: ScoreScale = PROBABILITY) -> Posterior:
+def mean_of(score: np.ndarray, design: SamplingDesign = SamplingDesign(), scale: ScoreScale = PROBABILITY) -> Posterior:
     return mean_test(lambda: [(score, design)], scale).posterior
 
 
@@ -32,7 +32,7 @@ def test_of_a_mean(rng: np.random.Generator) -> None:
 
 def test_pseudo_examples_of_a_mean_lie_at_the_bounds() -> None:
     score = np.array([0.0] + [1.0] * 99)
-    guarded = mean_test(lambda: [(score, Design())], PROBABILITY)
+    guarded = mean_test(lambda: [(score, SamplingDesign())], PROBABILITY)
     joined = np.append(score, [0.0, 1.0])
     assert guarded.few_informative
     assert guarded.plain.loc == pytest.approx(0.99)
@@ -73,17 +73,17 @@ def test_of_a_property(rng: np.random.Generator) -> None:
 
 def test_weights_and_clusters_count(rng: np.random.Generator) -> None:
     score, weight = rng.beta(8, 1, 60), rng.uniform(0.5, 2, 60)
-    whole = mean_of(score, Design(weight))
+    whole = mean_of(score, SamplingDesign(weight))
     assert whole.loc == pytest.approx(np.average(score, weights=weight))
     d = weight * (score - whole.loc)
     assert whole.skew == pytest.approx((d**3).sum() / (d**2).sum() ** 1.5)
-    twice = mean_of(np.repeat(score, 2), Design(None, np.repeat(np.arange(60), 2)))
+    twice = mean_of(np.repeat(score, 2), SamplingDesign(None, np.repeat(np.arange(60), 2)))
     alone = mean_of(score)
     assert (twice.loc, twice.scale, twice.skew) == pytest.approx((alone.loc, alone.scale, alone.skew))
 
 
 def test_a_mean_needs_two_independent_examples() -> None:
-    one_cluster = Design(None, np.zeros(3, np.int64))
+    one_cluster = SamplingDesign(None, np.zeros(3, np.int64))
     with pytest.raises(ValueError, match="only 1 examples"):
         mean_of(np.array([0.2, 0.4, 0.9]), one_cluster)
 

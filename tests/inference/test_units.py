@@ -9,28 +9,28 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from mlflow_sensie.inference import Design, ScoreScale, category_test, perturbation_test, property_test
-from mlflow_sensie.inference.units import effective_groups, effective_moments
+from mlflow_sensie.inference import SamplingDesign, ScoreScale, category_test, perturbation_test, property_test
+from mlflow_sensie.inference.weights import effective_groups, effective_moments
 
 PROBABILITY = ScoreScale(0, 1, "probability")
 MAGNITUDES = [1.0, 2.0, 3.0]
 
 
-def once(design: Design | None) -> Any:
+def once(design: SamplingDesign | None) -> Any:
     """Give what `design=` takes for a single block."""
     return None if design is None else lambda: [design]
 
 
-def sweep(rows: np.ndarray, design: Design | None = None) -> Any:
+def sweep(rows: np.ndarray, design: SamplingDesign | None = None) -> Any:
     return perturbation_test(lambda: [rows], PROBABILITY, magnitudes=MAGNITUDES, neutral=0.0, design=once(design))
 
 
-def prop(p: np.ndarray, y: np.ndarray, design: Design | None = None) -> Any:
+def prop(p: np.ndarray, y: np.ndarray, design: SamplingDesign | None = None) -> Any:
     edges = np.linspace(0, 1, 5)
     return property_test(lambda: [(p, y, None)], PROBABILITY, span=(0, 1), edges=edges, design=once(design))
 
 
-def category(level: np.ndarray, y: np.ndarray, design: Design | None = None) -> Any:
+def category(level: np.ndarray, y: np.ndarray, design: SamplingDesign | None = None) -> Any:
     return category_test(lambda: [(level, y)], PROBABILITY, levels=list("abc"), design=once(design))
 
 
@@ -57,7 +57,7 @@ def assert_alike(a: Any, b: Any, rtol: float = 1e-9) -> None:
 def test_equal_weights_change_nothing(rng: np.random.Generator, weight: float) -> None:
     rows, p, level = scores(rng, 150), rng.random(150), rng.integers(0, 3, 150)
     y = flip(rng, 0.9 - 0.3 * p)
-    design = Design(np.full(150, weight))
+    design = SamplingDesign(np.full(150, weight))
     assert_alike(sweep(rows), sweep(rows, design))
     assert_alike(prop(p, y), prop(p, y, design))
     assert_alike(category(level, y), category(level, y, design))
@@ -66,7 +66,7 @@ def test_equal_weights_change_nothing(rng: np.random.Generator, weight: float) -
 def test_clusters_of_one_change_nothing(rng: np.random.Generator) -> None:
     rows, p, level = scores(rng, 150), rng.random(150), rng.integers(0, 3, 150)
     y = flip(rng, 0.9 - 0.3 * p)
-    design = Design(clusters=rng.permutation(150))
+    design = SamplingDesign(clusters=rng.permutation(150))
     assert_alike(sweep(rows), sweep(rows, design))
     assert_alike(prop(p, y), prop(p, y, design))
     assert_alike(category(level, y), category(level, y, design))
@@ -74,23 +74,26 @@ def test_clusters_of_one_change_nothing(rng: np.random.Generator) -> None:
 
 def test_copies_of_an_example_in_a_cluster_are_one_example(rng: np.random.Generator) -> None:
     rows = scores(rng, 100)
-    found = sweep(np.repeat(rows, 4, axis=0), Design(clusters=np.repeat(np.arange(100), 4)))
+    found = sweep(np.repeat(rows, 4, axis=0), SamplingDesign(clusters=np.repeat(np.arange(100), 4)))
     assert_alike(sweep(rows), found)
     assert found.n == 400
     level, y = rng.integers(0, 3, 100), flip(rng, np.full(100, 0.8))
-    copies = category(np.repeat(level, 4), np.repeat(y, 4), Design(clusters=np.repeat(np.arange(100), 4)))
+    copies = category(np.repeat(level, 4), np.repeat(y, 4), SamplingDesign(clusters=np.repeat(np.arange(100), 4)))
     assert_alike(category(level, y), copies)
 
 
 def test_copies_give_a_property_the_slope_of_one_example_each(rng: np.random.Generator) -> None:
     p = rng.random(300)
     y = 0.5 - 0.2 * p + 0.2 * rng.normal(size=300)
-    one, copies = prop(p, y), prop(np.repeat(p, 4), np.repeat(y, 4), Design(clusters=np.repeat(np.arange(300), 4)))
+    one, copies = (
+        prop(p, y),
+        prop(np.repeat(p, 4), np.repeat(y, 4), SamplingDesign(clusters=np.repeat(np.arange(300), 4))),
+    )
     assert_allclose(astuple(copies.effect), astuple(one.effect), rtol=1e-9)
 
 
 def test_clusters_may_lie_across_blocks(rng: np.random.Generator) -> None:
-    rows, design = scores(rng, 90), Design(rng.uniform(1, 5, 90), rng.integers(0, 20, 90))
+    rows, design = scores(rng, 90), SamplingDesign(rng.uniform(1, 5, 90), rng.integers(0, 20, 90))
     first = np.arange(90) < 31
     parts = [design.take(first), design.take(~first)]
     cut = perturbation_test(
@@ -105,7 +108,7 @@ def test_clusters_may_lie_across_blocks(rng: np.random.Generator) -> None:
 
 def test_a_weighted_mean_is_that_of_the_formula(rng: np.random.Generator) -> None:
     rows, w = scores(rng, 200), rng.uniform(1, 100, 200)
-    found = sweep(rows, Design(w))
+    found = sweep(rows, SamplingDesign(w))
     assert_allclose(found.curve.score, w @ rows / w.sum())
     drop = rows[:, 0] - (rows[:, 0] / 2 + rows[:, 1] + rows[:, 2] + rows[:, 3] / 2) / 3
     assert_allclose(found.mean_drop.value, w @ drop / w.sum())
@@ -118,28 +121,30 @@ def test_a_weighted_mean_is_that_of_the_formula(rng: np.random.Generator) -> Non
 def test_a_weighted_slope_is_that_of_the_formula(rng: np.random.Generator) -> None:
     p, w = rng.random(400), rng.uniform(1, 100, 400)
     y = 0.5 - 0.2 * p + 0.2 * rng.normal(size=400)
-    found = prop(p, y, Design(w))
+    found = prop(p, y, SamplingDesign(w))
     assert_allclose(found.slope.value, np.polyfit(p, y, 1, w=np.sqrt(w))[0], rtol=1e-9)
 
 
 def test_sums_of_equal_units(rng: np.random.Generator) -> None:
     x, w = rng.normal(size=(50, 3)), np.ones(50)
-    moments, scale = effective_moments([(x, Design(w))], 3)
+    moments, scale = effective_moments([(x, SamplingDesign(w))], 3)
     assert (moments.n, scale) == pytest.approx((50, 1))
     assert_allclose(moments.covariance(), np.cov(x, rowvar=False))
-    groups = effective_groups([(np.arange(50) % 2, x[:, 0], Design(w))], 3)
+    groups = effective_groups([(np.arange(50) % 2, x[:, 0], SamplingDesign(w))], 3)
     assert_allclose(groups.n, [25, 25, 0])
     assert_allclose(groups.variance(), [x[::2, 0].var(ddof=1), x[1::2, 0].var(ddof=1), 0])
 
 
 def test_one_cluster_is_an_error(rng: np.random.Generator) -> None:
     with pytest.raises(ValueError, match="all 20 examples are one cluster"):
-        sweep(scores(rng, 20), Design(clusters=np.zeros(20, int)))
+        sweep(scores(rng, 20), SamplingDesign(clusters=np.zeros(20, int)))
 
 
 def test_a_group_of_one_cluster_says_nothing_about_its_noise(rng: np.random.Generator) -> None:
     clusters = np.r_[np.zeros(10, int), np.arange(1, 41)]
-    found = category(np.r_[np.zeros(10, int), np.ones(40, int)], flip(rng, np.full(50, 0.8)), Design(clusters=clusters))
+    found = category(
+        np.r_[np.zeros(10, int), np.ones(40, int)], flip(rng, np.full(50, 0.8)), SamplingDesign(clusters=clusters)
+    )
     assert (found.curve.lo95[0], found.curve.hi95[0]) == (0.0, 1.0)
     assert found.curve.n == (10, 40, 0) and "small_levels" in found.flags
 
@@ -152,7 +157,7 @@ def test_dependent_rows_are_covered(kind: str) -> None:
     for seed in range(300):
         rng = np.random.default_rng(seed)
         clusters = np.repeat(np.arange(200), 10)
-        design = Design(clusters=clusters)
+        design = SamplingDesign(clusters=clusters)
         if kind == "sweep":
             rows = 1 - 0.8 * (rng.random((200, 1)) < 0.3)[clusters] * np.arange(4) / 3
             found, plain, truth = sweep(rows, design), sweep(rows), -0.24

@@ -26,7 +26,7 @@ from mlflow_sensie import probe
 from mlflow_sensie.errors import ModelError
 from mlflow_sensie.models.model import Model, open_model
 from mlflow_sensie.models.signature import InputSchema, read_schema
-from mlflow_sensie.scores import CLEAN
+from mlflow_sensie.scores.table import CLEAN
 
 N = 150
 

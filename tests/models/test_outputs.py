@@ -13,7 +13,7 @@ from mlflow_sensie.errors import DataError, ModelError, RecipeError
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.models.outputs import read_output
 from mlflow_sensie.recipe.reading import load_recipe
-from mlflow_sensie.scores import CLEAN
+from mlflow_sensie.scores.table import CLEAN
 
 N = 40
 P = np.random.default_rng(0).dirichlet([1, 1, 1], N)

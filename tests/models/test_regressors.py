@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlflow_sensie import probe
-from mlflow_sensie.scores import CLEAN, TARGET, score_column
+from mlflow_sensie.scores.table import CLEAN, TARGET, score_column
 
 PROPERTY = {"properties": ["x"]}
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import ndimage
 
 from mlflow_sensie.errors import MissingDependencyError
-from mlflow_sensie.perturbations import affine
+from mlflow_sensie.perturbations import geometry as affine
 from mlflow_sensie.perturbations.degrade import jpeg_codec
 from mlflow_sensie.perturbations.image import (
     Brightness,

@@ -35,8 +35,9 @@ from mlflow_sensie.inference import (
     property_span,
     property_test,
 )
-from mlflow_sensie.plots import canvas, forest, levels, ticks, words
+from mlflow_sensie.plots import canvas, forest, levels, ticks
 from mlflow_sensie.result import Result, ScoreInfo, TestResult
+from mlflow_sensie.text import words
 
 PROBABILITY = ScoreScale(0.0, 1.0, "probability")
 ERROR = ScoreScale(None, 0.0, "target SD")

@@ -25,9 +25,9 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 import mlflow_sensie
-from mlflow_sensie import result as result_module
 from mlflow_sensie.result import Result
-from mlflow_sensie.scores import ScoreTable
+from mlflow_sensie.result import result as result_module
+from mlflow_sensie.scores.table import ScoreTable
 from mlflow_sensie.tracking import runs as tracking
 from mlflow_sensie.tracking.runs import Destination
 

@@ -1,0 +1,181 @@
+"""From loose input to what can be run: a model, examples, a recipe with every choice written out, a plan."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mlflow_sensie.data.examples import CHUNK, Examples, make_examples
+from mlflow_sensie.data.lazy_rows import LazyRows
+from mlflow_sensie.data.sources import Data, as_data
+from mlflow_sensie.errors import DataError, RecipeError
+from mlflow_sensie.evaluation.auto import MOST_EXAMPLES, choose
+from mlflow_sensie.evaluation.engines import check_engine
+from mlflow_sensie.evaluation.plan import Plan, align_by_key, make_plan, read_property_table, stratified_sample
+from mlflow_sensie.models.model import Model, open_model
+from mlflow_sensie.models.recorded import as_asked, as_model, take_out
+from mlflow_sensie.plugins import load_target
+from mlflow_sensie.recipe.model import Recipe
+
+TEXT_WORDS = 3  # words per cell, on average, from which strings are texts rather than categories
+
+
+@dataclass(frozen=True)
+class ResolvedInputs:
+    """What loose input comes to: a model, examples, a recipe with every choice written out, and its plan.
+
+    ``asked`` are the examples as the model is given them: others than ``examples`` where predictions are recorded.
+    ``reopen`` opens the model once more, in another process say.
+    """
+
+    model: Model
+    examples: Examples
+    recipe: Recipe
+    plan: Plan
+    choices: tuple[str, ...]
+    asked: Examples
+    reopen: Callable[[], Model]
+
+
+def settle(
+    model: Any,
+    X: Any,
+    y: Any,
+    recipe: Recipe,
+    *,
+    task: str | None = None,
+    metadata: pd.DataFrame | None = None,
+    columns: tuple[str, ...] | None = None,
+) -> ResolvedInputs:
+    """Open the model, make the examples, choose what the recipe leaves open, and plan every test.
+
+    ``X`` is ``Data``, an MLflow Dataset, or inputs with ``y`` and ``metadata`` beside them.
+    """
+    check_engine(recipe)
+    if task not in (None, "classifier", "regressor"):
+        raise RecipeError(f"task: 'classifier' or 'regressor', or None where it can be told; {task!r} came")
+    data = as_data(X, y, metadata)
+    if model is None:
+        return _settle_recorded(take_out(data, recipe), recipe, task, columns)
+    if data.predictions is not None or isinstance(recipe.predictions, tuple):
+        raise RecipeError("recorded predictions came, and a model as well; pass one of them (model=None)")
+    if recipe.output == "score":
+        raise RecipeError("output: score is for recorded predictions (model=None); give a model a score function")
+    opened = _open(model, recipe, task)
+    reopen = functools.partial(_open, model, recipe, task)
+    recipe, examples, _ = _prepare(opened, data, recipe, columns)
+    return _planned(opened, reopen, recipe, examples, examples)
+
+
+def _open(model: Any, recipe: Recipe, task: str | None) -> Model:
+    """Open a model as the recipe wants it to be asked."""
+    custom_score = callable(recipe.score) or ":" in str(recipe.score or "")
+    opened = open_model(model, task=task, plain_predict=custom_score or recipe.output == "labels")
+    usual = None if custom_score else opened.usual
+    assert not isinstance(recipe.predictions, tuple)  # of recorded ones
+    return replace(opened, preprocess=_function(recipe.preprocess), pick=recipe.predictions, usual=usual)
+
+
+def _settle_recorded(data: Data, recipe: Recipe, task: str | None, columns: tuple[str, ...] | None) -> ResolvedInputs:
+    """Settle what can be said of predictions that are there already."""
+    opened = as_model(data.predictions, task)
+    recipe, examples, chosen = _prepare(opened, data, recipe, columns)
+    return _planned(opened, lambda: opened, recipe, examples, as_asked(examples, chosen))
+
+
+def _planned(
+    opened: Model, reopen: Callable[[], Model], recipe: Recipe, examples: Examples, asked: Examples
+) -> ResolvedInputs:
+    choices: tuple[str, ...] = ()
+    if recipe.recipe == "auto" and not {"properties", "perturbations"} <= recipe.model_fields_set:
+        recipe, choices = choose(recipe, examples, opened if asked is examples else None)
+    if not recipe.n_tests:
+        raise RecipeError("the recipe has no tests; name properties, perturbations or class_test")
+    plan = make_plan(recipe, examples)
+    return ResolvedInputs(opened, examples, _with_magnitudes(recipe, plan), plan, choices, asked, reopen)
+
+
+def _with_magnitudes(recipe: Recipe, plan: Plan) -> Recipe:
+    """Write out the default magnitudes, so that the resolved recipe stays what it is when a default changes."""
+    defaults = [tuple(sorted(map(float, test.perturbation.default_magnitudes))) for test in plan.tests]
+    written = tuple(
+        spec if spec.magnitudes else spec.model_copy(update={"magnitudes": default})
+        for spec, default in zip(recipe.perturbations, defaults, strict=True)
+    )
+    return recipe.model_copy(update={"perturbations": written})
+
+
+def _prepare(
+    model: Model, data: Data, recipe: Recipe, columns: tuple[str, ...] | None
+) -> tuple[Recipe, Examples, NDArray[np.intp]]:
+    """Turn data into examples, with the property table beside them, sampled where the recipe says so.
+
+    Also return their positions in the data.
+    """
+    table, key = (None, None) if recipe.property_table is None else read_property_table(recipe.property_table)
+    said, signed = recipe.input_shape, model.schema.shape
+    # With `preprocess` the signature is of what that makes of the data.
+    if said and signed and len(signed) > 1 and said != signed and recipe.preprocess is None:
+        raise DataError(f"input_shape {said} came, but the model's signature says {signed}")
+    examples = make_examples(
+        data.inputs, data.targets,
+        metadata=[more for more in (data.properties, table if key is None else None) if more is not None],
+        ids=data.ids,
+        kind=recipe.kind or ("text" if model.schema.texts else None),
+        input_shape=said or (signed if signed and len(signed) > 1 else None),
+        layout=recipe.layout,
+        features=_features(model, data.inputs),
+        wants_array=model.wants_array,
+        flat=signed is not None and len(signed) == 1,
+        names=columns,
+    )  # fmt: skip
+    if key is not None and table is not None:
+        examples = examples.with_metadata(align_by_key(table, key, examples.column(key)))
+    size = recipe.max_examples or (MOST_EXAMPLES if recipe.recipe == "auto" else None)
+    chosen = np.arange(len(examples))
+    if size is not None and size < len(examples):
+        chosen = stratified_sample(examples.targets, size, recipe.seed)
+        examples = examples.select(chosen)
+    return recipe.model_copy(update={"max_examples": size}), examples, chosen
+
+
+def _features(model: Model, X: Any) -> tuple[str, ...] | None:
+    """The columns of a frame that are the model's inputs, where what it takes tells; ``None`` for all of them."""
+    names = model.schema.names
+    X = X.take(slice(0, CHUNK)) if isinstance(X, LazyRows) else X
+    if not isinstance(X, pd.DataFrame):
+        return names
+    if names and set(names) <= set(map(str, X.columns)):
+        by_name = set(names) if model.schema.tensors else set()  # then their order is free, and the data's is kept
+        return tuple(str(name) for name in X.columns if str(name) in by_name) or names
+    if model.schema.texts and X.shape[1] > 1:
+        strings = [str(name) for name in X.columns if pd.api.types.is_string_dtype(X[name])]
+        words = {name: np.mean([len(str(cell).split()) for cell in X[name]]) for name in strings}
+        found = strings if len(strings) == 1 else [name for name in strings if words[name] >= TEXT_WORDS]
+        return _just(found, 1, "column of texts", X)
+    shape = model.schema.shape
+    if model.wants_array and shape is not None and len(shape) == 1 < X.shape[1] > shape[0]:
+        numbers = [str(name) for name in X.columns if pd.api.types.is_numeric_dtype(X[name])]
+        return _just(numbers, shape[0], "columns of numbers", X)
+    return None
+
+
+def _just(found: list[str], wanted: int, what: str, X: pd.DataFrame) -> tuple[str, ...]:
+    if len(found) != wanted:
+        came = ", ".join(map(str, X.columns[:20]))
+        raise DataError(
+            f"the model takes {wanted} {what}, and the data has {len(found)} among its columns {came}; pass the inputs "
+            "alone and the others in property_table, or log the model with a signature that names its columns"
+        )
+    return tuple(found)
+
+
+def _function(target: Any) -> Callable[[Any], Any] | None:
+    found: Callable[[Any], Any] | None = load_target(target) if isinstance(target, str) else target
+    return found

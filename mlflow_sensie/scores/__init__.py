@@ -1,0 +1,1 @@
+"""Predictions and targets → scores, and the table of them."""

@@ -1,0 +1,1 @@
+"""Findings in words, of a result and of a comparison."""
