@@ -58,8 +58,9 @@ def flavours(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff and mypy."""
+    """Ruff, mypy, and the arrows between folders."""
     session.install("--editable", ".[dev,image,keras]")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
+    session.run("lint-imports")
