@@ -4,7 +4,7 @@
 #   make test     the whole test suite           make quick    without the slow tests
 #   make flavours the models of every library (extra [flavours]); make models writes what ran to docs/models.md
 #   make screenshots  the screenshots of docs/ui.md, out of a real server (needs Chromium with its driver)
-#   make lint     ruff, mypy and the arrows      make format   let ruff rewrite the files
+#   make lint     ruff, mypy and the arrows (Python 3.11)    make format   let ruff rewrite the files
 #   make clean    remove everything that these targets made
 
 VENV   ?= .venv
