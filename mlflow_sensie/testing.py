@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlflow_sensie.data.copying import fresh_copy
 from mlflow_sensie.data.survey import Survey
+from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.perturbations.base import Array, Perturbation
 from mlflow_sensie.samples import sample, sample_frame, sample_images, sample_series, sample_texts, samples, survey_of
 

@@ -15,16 +15,16 @@ from mlflow_sensie.data.input_format import (
     InputFormat,
     as_cell,
     check_row_length,
-    find_form,
+    find_input_format,
     holds_arrays,
     is_cells,
     numbered,
     stack,
 )
 from mlflow_sensie.data.lazy_rows import InMemoryRows, LazyRows, MappedRows, RowSubset
+from mlflow_sensie.data.types import Inputs, Positions
 from mlflow_sensie.errors import DataError
 
-Inputs = np.ndarray[Any, Any] | pd.DataFrame
 CHUNK = 256  # fixed positions: the unit of perturbation and of randomness
 SMALL = 256 * 2**20  # bytes: a sample of what is stored elsewhere is read at once up to here
 
@@ -41,7 +41,7 @@ class Examples:
     source: Inputs | LazyRows
     targets: NDArray[Any]
     metadata: pd.DataFrame
-    form: InputFormat
+    input_format: InputFormat
     ids: NDArray[Any]
 
     def __len__(self) -> int:
@@ -52,7 +52,7 @@ class Examples:
         """All inputs, in memory: (n, ...) or a frame with n rows. For chunks and heads use ``take``."""
         return rows(self.source, slice(None))
 
-    def take(self, positions: NDArray[np.intp] | slice) -> Examples:
+    def take(self, positions: Positions) -> Examples:
         """Return the examples at these positions, in this order, in memory."""
         return self._part(rows(self.source, positions), positions)
 
@@ -69,7 +69,7 @@ class Examples:
         told = [column.set_axis(index) for column in beside.values() if column is not None]
         return replace(taken, metadata=pd.concat([*told, taken.metadata], axis=1))
 
-    def _part(self, source: Inputs | LazyRows, positions: NDArray[np.intp] | slice) -> Examples:
+    def _part(self, source: Inputs | LazyRows, positions: Positions) -> Examples:
         return replace(
             self,
             source=source,
@@ -91,7 +91,7 @@ class Examples:
 
     def column(self, name: str) -> pd.Series[Any] | None:
         """Return a metadata or feature column by name, or ``None`` where there is none."""
-        features = self.form.kind in ("tabular", "text")
+        features = self.input_format.kind in ("tabular", "text")
         source = self.source
         for frame in (self.metadata, source if features else None):
             if isinstance(frame, pd.DataFrame):
@@ -100,13 +100,13 @@ class Examples:
                     return frame[by_name[name]]
         if isinstance(source, LazyRows):
             return source.column(name) if features or name in source.others else None
-        if name in self.form.names and self.form.kind == "tabular":
-            return pd.Series(source[:, self.form.names.index(name)], name=name)
+        if name in self.input_format.names and self.input_format.kind == "tabular":
+            return pd.Series(source[:, self.input_format.names.index(name)], name=name)
         return None
 
     def column_names(self) -> list[str]:
         """Names that a property may use, metadata first."""
-        return [*self.extra_names(), *map(str, self.form.names)]
+        return [*self.extra_names(), *map(str, self.input_format.names)]
 
     def extra_names(self) -> list[str]:
         """Names of the columns that are no model inputs."""
@@ -114,7 +114,7 @@ class Examples:
         return [str(name) for name in (*others, *self.metadata.columns)]
 
 
-def rows(inputs: Inputs | LazyRows, positions: NDArray[np.intp] | slice) -> Inputs:
+def rows(inputs: Inputs | LazyRows, positions: Positions) -> Inputs:
     """Return rows of an array or a frame by position, read where they lie elsewhere."""
     if isinstance(inputs, LazyRows):
         return inputs.take(positions)
@@ -193,8 +193,8 @@ def make_examples(
     shape = input_shape if decoded or (wants_array and not flat) else None
     source = _each(inputs, lambda part: _as_model_wants(part, wants_array, shape, decoded))
     head = rows(source, slice(0, CHUNK)) if isinstance(source, LazyRows) else source
-    form = find_form(head, kind, input_shape, layout, _column_names(head, names, features))
-    return Examples(source, labels, extra.reset_index(drop=True), form, _clean_ids(ids, n))
+    input_format = find_input_format(head, kind, input_shape, layout, _column_names(head, names, features))
+    return Examples(source, labels, extra.reset_index(drop=True), input_format, _clean_ids(ids, n))
 
 
 def _column_names(head: Inputs, names: Sequence[str] | None, features: Sequence[str] | None) -> Sequence[str] | None:

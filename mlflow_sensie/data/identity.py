@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlflow_sensie.data.examples import CHUNK, Examples, Inputs, row_bytes, rows
-from mlflow_sensie.data.input_format import InputFormat, as_cell, find_form, is_cells
+from mlflow_sensie.data.examples import CHUNK, Examples, row_bytes, rows
+from mlflow_sensie.data.input_format import InputFormat, as_cell, find_input_format, is_cells
 from mlflow_sensie.data.lazy_rows import LazyRows
 from mlflow_sensie.data.property_data import PropertyData
 from mlflow_sensie.data.survey import BLOCK_BYTES, BLOCK_ROWS, as_numbers, column_kind
+from mlflow_sensie.data.types import Inputs
 
 TARGETS = " targets"  # no column is called so
 GAP = np.array([np.nan]).tobytes()  # eight bytes, as a number has, so that a column of gaps has no type
@@ -36,7 +37,7 @@ def digests_of(examples: Examples, roles: Sequence[PropertyData], properties: Se
     """
     counted, asked = ({prop.name: _values_of(prop) for prop in each} for each in (roles, properties))
     counted[TARGETS] = pd.Series(examples.targets)
-    inputs = _input_digests(examples.source, examples.form)
+    inputs = _input_digests(examples.source, examples.input_format)
     return Digests(*(_sealed(len(examples.source), inputs, each) for each in (counted, {**asked, **counted})))
 
 
@@ -45,13 +46,13 @@ def content_digest(inputs: Any, columns: Mapping[str, Any]) -> str:
     source = inputs if isinstance(inputs, LazyRows | pd.DataFrame) else np.asarray(inputs)
     head = rows(source, slice(0, CHUNK))
     if isinstance(head, np.ndarray) and head.ndim > 2:
-        form = InputFormat("tensor", "array", head.shape[1:])
+        input_format = InputFormat("tensor", "array", head.shape[1:])
     elif isinstance(head, pd.DataFrame) and is_cells(head):
-        form = InputFormat("tensor", "cells", as_cell(head.iloc[0, 0]).shape)
+        input_format = InputFormat("tensor", "cells", as_cell(head.iloc[0, 0]).shape)
     else:
-        form = find_form(head)
+        input_format = find_input_format(head)
     beside = {name: pd.Series(values) for name, values in columns.items()}
-    return _sealed(len(source), _input_digests(source, form), beside)
+    return _sealed(len(source), _input_digests(source, input_format), beside)
 
 
 def _sealed(n: int, inputs: Mapping[str, bytes], columns: Mapping[str, pd.Series[Any]]) -> str:
@@ -70,20 +71,20 @@ def _values_of(prop: PropertyData) -> pd.Series[Any]:
     return pd.Series(names[prop.values + 1] if prop.levels else prop.values)
 
 
-def _input_digests(source: Inputs | LazyRows, form: InputFormat) -> dict[str, bytes]:
+def _input_digests(source: Inputs | LazyRows, input_format: InputFormat) -> dict[str, bytes]:
     """SHA-256 of each column, or of the whole tensor, by name."""
     found: dict[str, Any] = {}
-    for inputs in _blocks(source, form):
-        for name, parts in _parts(inputs, form):
+    for inputs in _blocks(source, input_format):
+        for name, parts in _parts(inputs, input_format):
             hashed = found.setdefault(name, hashlib.sha256())
             for part in parts:
                 hashed.update(part)
     return {name: each.digest() for name, each in found.items()}
 
 
-def _blocks(source: Inputs | LazyRows, form: InputFormat) -> Iterator[Inputs]:
+def _blocks(source: Inputs | LazyRows, input_format: InputFormat) -> Iterator[Inputs]:
     """What lies in memory as it is, so that a column of any objects is judged as a whole; else blocks of rows."""
-    if isinstance(source, pd.DataFrame) and form.kind in ("tabular", "text"):
+    if isinstance(source, pd.DataFrame) and input_format.kind in ("tabular", "text"):
         yield source
         return
     size = int(np.clip(BLOCK_BYTES // row_bytes(source), 16, BLOCK_ROWS))
@@ -91,9 +92,9 @@ def _blocks(source: Inputs | LazyRows, form: InputFormat) -> Iterator[Inputs]:
         yield rows(source, slice(start, start + size))
 
 
-def _parts(inputs: Inputs, form: InputFormat) -> Iterator[tuple[str, Iterable[bytes]]]:
-    if form.kind in ("tensor", "series"):
-        array = form.as_array(inputs)
+def _parts(inputs: Inputs, input_format: InputFormat) -> Iterator[tuple[str, Iterable[bytes]]]:
+    if input_format.kind in ("tensor", "series"):
+        array = input_format.as_array(inputs)
         yield f"tensor {array.shape[1:]}", [_numbers(array)]
     elif isinstance(inputs, pd.DataFrame):
         for name in inputs.columns:
@@ -101,7 +102,7 @@ def _parts(inputs: Inputs, form: InputFormat) -> Iterator[tuple[str, Iterable[by
     elif inputs.ndim == 1:
         yield "text", _canonical(pd.Series(inputs, dtype=object))
     else:
-        for index, name in enumerate(form.names):
+        for index, name in enumerate(input_format.names):
             yield name, _canonical(pd.Series(inputs[:, index]))
 
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlflow_sensie.data.copying import fresh_copy
 from mlflow_sensie.data.images import decode_images, encode_images, is_image
+from mlflow_sensie.data.types import Inputs, fresh_copy
 from mlflow_sensie.errors import DataError
-
-if TYPE_CHECKING:
-    from mlflow_sensie.data.examples import Inputs
 
 Kind = Literal["tensor", "tabular", "text", "series"]
 Container = Literal["array", "rows", "columns", "cells", "encoded", "frame"]
@@ -126,7 +123,7 @@ def holds_arrays(column: pd.Series[Any]) -> bool:
 # --- which form inputs have ----------------------------------------------------------------------------------
 
 
-def find_form(
+def find_input_format(
     inputs: Inputs,
     kind: str | None = None,
     shape: tuple[int, ...] | None = None,
@@ -144,7 +141,7 @@ def find_form(
     if shape not in (None, found) and found is not None and not flat:
         raise DataError(f"input_shape {shape} came, but the examples have the shape {found}")
     if found is None and shape is None:
-        return _form_of_rows(inputs, kind, names)
+        return _format_of_rows(inputs, kind, names)
     if found is None and shape is not None:
         check_row_length(inputs, shape)
     shape = shape or found or ()
@@ -177,7 +174,7 @@ def _own_shape(inputs: Inputs, container: Container) -> tuple[int, ...] | None:
     return decode_images(inputs.iloc[:SOME, 0]).shape[1:] if container == "encoded" else None
 
 
-def _form_of_rows(inputs: Inputs, kind: str | None, names: Sequence[str] | None) -> InputFormat:
+def _format_of_rows(inputs: Inputs, kind: str | None, names: Sequence[str] | None) -> InputFormat:
     if kind == "tensor":
         raise DataError("kind: tensor needs the shape of one example: input_shape, or a model with a tensor signature")
     if isinstance(inputs, pd.DataFrame):

@@ -14,14 +14,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mlflow_sensie.data.types import Inputs, Positions
 from mlflow_sensie.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from mlflow_sensie.data.examples import Inputs
-
-Positions = slice | NDArray[np.intp]
 BLOCK_BYTES = 32 * 2**20  # of a file that are decoded at a time
 BLOCK_ROWS = 16_384
 BUFFER = 2**16  # of each column that a reader holds

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 from mlflow_sensie.data.delta import as_parquet, is_delta
 from mlflow_sensie.data.images import decode_images, find_images
 from mlflow_sensie.data.lazy_rows import InMemoryRows, LazyRows, MappedRows, ParquetRows
+from mlflow_sensie.data.types import Inputs
 from mlflow_sensie.errors import DataError, did_you_mean
-
-if TYPE_CHECKING:
-    from mlflow_sensie.data.examples import Inputs
 
 READ = ".parquet, .csv, .npz, a folder of .parquet or .npy files, a Delta table, or a folder of images in subfolders"
 # Since pandas 3.1 numbers are read to the last digit without being asked for.

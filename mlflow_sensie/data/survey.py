@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mlflow_sensie.data.examples import Examples, row_bytes
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.moments import Moments
-
-if TYPE_CHECKING:
-    from mlflow_sensie.data.examples import Examples
 
 
 @dataclass(frozen=True)
@@ -185,12 +183,12 @@ def take_survey(examples: Examples, value_range: ValueRange | None, tensor: Tens
 
     ``tensor`` is what is known already. Columns of texts are not summarised: no two texts are alike.
     """
-    kind, form = examples.form.kind, examples.form
+    kind, input_format = examples.input_format.kind, examples.input_format
     if kind in ("tabular", "text"):
         columns = {name: summarise_column(str(name), column) for name, column in _features(examples)}
         return Survey(len(examples), kind, columns, covariance=_covariance(examples, columns))
     tensor = summarise_tensor(examples) if tensor is None else tensor
-    return Survey(len(examples), kind, {}, tensor, form.layout, value_range or ValueRange())
+    return Survey(len(examples), kind, {}, tensor, input_format.layout, value_range or ValueRange())
 
 
 def _features(examples: Examples) -> Iterator[tuple[Any, pd.Series[Any]]]:
@@ -199,17 +197,17 @@ def _features(examples: Examples) -> Iterator[tuple[Any, pd.Series[Any]]]:
     By the frame's own names, which need not be text: perturbations look their columns up by them.
     """
     head = examples.take(slice(0, 1)).inputs
-    names: list[Any] = list(head.columns) if isinstance(head, pd.DataFrame) else list(examples.form.names)
+    names: list[Any] = list(head.columns) if isinstance(head, pd.DataFrame) else list(examples.input_format.names)
     for name in names:
         column = examples.column(str(name))
         assert column is not None
-        if examples.form.kind == "tabular" or column_kind(column) != "category":
+        if examples.input_format.kind == "tabular" or column_kind(column) != "category":
             yield name, column
 
 
 def _covariance(examples: Examples, columns: Mapping[Any, ColumnSummary]) -> Covariance | None:
     """Mean and covariance of the numeric columns that vary, over the rows that miss none of them."""
-    head = examples.form.decode(examples.take(slice(0, 1)).inputs)
+    head = examples.input_format.decode(examples.take(slice(0, 1)).inputs)
     numeric = pd.api.types.is_numeric_dtype
     names = [name for name, each in columns.items() if each.sd and numeric(head[name].dtype)]
     if not names:
@@ -226,7 +224,7 @@ def _covariance(examples: Examples, columns: Mapping[Any, ColumnSummary]) -> Cov
 
 def summarise_tensor(examples: Examples) -> TensorSummary:
     """Range and channel moments of what is finite, chunk by chunk, by Chan's rule."""
-    layout, shape = examples.form.layout, examples.form.shape or ()
+    layout, shape = examples.input_format.layout, examples.input_format.shape or ()
     channel = 1 if layout == "NCHW" else None if layout == "NHW" or len(shape) < 2 else len(shape)
     lo, hi = np.inf, -np.inf
     count: NDArray[np.float64] = np.zeros(1)
@@ -253,11 +251,9 @@ def summarise_tensor(examples: Examples) -> TensorSummary:
 
 def in_chunks(examples: Examples, size: int | None = None) -> Iterator[Any]:
     """Yield the inputs as perturbations see them, ``size`` examples (at most 4,096, or 32 MB) at a time."""
-    from mlflow_sensie.data.examples import row_bytes
-
     size = size or int(np.clip(BLOCK_BYTES // row_bytes(examples.source), 16, BLOCK_ROWS))
     for start in range(0, len(examples), size):
-        yield examples.form.decode(examples.take(slice(start, start + size)).inputs)
+        yield examples.input_format.decode(examples.take(slice(start, start + size)).inputs)
 
 
 def find_value_range(examples: Examples, said: Any, summary: TensorSummary | None = None) -> ValueRange | None:
@@ -282,7 +278,7 @@ def find_value_range(examples: Examples, said: Any, summary: TensorSummary | Non
             raise DataError(f"value_range: [lo, hi] with lo < hi; {list(said)} came")
         return ValueRange((1 / (hi - lo),), (-lo / (hi - lo),))
     head = examples.take(slice(0, 1))
-    stored_integers = head.form.as_array(head.inputs).dtype.kind in "iub"
+    stored_integers = head.input_format.as_array(head.inputs).dtype.kind in "iub"
     summary = summarise_tensor(examples) if summary is None else summary
     if not stored_integers and -1e-6 <= summary.lo <= summary.hi <= 1 + 1e-6:
         return ValueRange()

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlflow_sensie.data.copying import fresh_copy
 from mlflow_sensie.data.examples import Examples, concat, rows
 from mlflow_sensie.data.survey import ColumnSummary, summarise_column
+from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.errors import DataError, ModelError, RecipeError, SensieError
 from mlflow_sensie.evaluation.plan import make_plan
 from mlflow_sensie.evaluation.predict_calls import predict_in_calls
@@ -50,19 +50,19 @@ def choose(recipe: Recipe, examples: Examples, model: Model | None) -> tuple[Rec
         RecipeError: nothing can be chosen for this kind of input.
         ModelError: the model fails on the unperturbed examples.
     """
-    kind, form = examples.form.kind, examples.form
+    kind, input_format = examples.input_format.kind, examples.input_format
     if kind == "tabular":
         choice = _for_tables(examples, model, recipe.batch_size)
     elif kind == "text":
         choice = _for_kind(examples, _TEXTS, {"length": "text.length", "word-length": "text.mean_word_length"})
     elif kind == "series":
         choice = _for_kind(examples, _SERIES, {"mean": "series.mean", "volatility": "series.volatility"})
-    elif form.layout is not None:
+    elif input_format.layout is not None:
         measured = {"ink": "image.mean", "contrast": "image.contrast"}
         choice = _for_kind(examples, _IMAGES, measured, value_range=recipe.value_range)
     else:
         raise RecipeError(
-            f"recipe auto has no tests for {kind} inputs of shape {form.shape}; "
+            f"recipe auto has no tests for {kind} inputs of shape {input_format.shape}; "
             "name properties, perturbations or class_test"
         )
     perturbations = () if model is None else choice.perturbations
@@ -77,8 +77,8 @@ def choose(recipe: Recipe, examples: Examples, model: Model | None) -> tuple[Rec
 def _for_kind(
     examples: Examples, perturbations: tuple[str, ...], properties: dict[str, str], **settings: Any
 ) -> Choice:
-    kind = {"tensor": f"images ({examples.form.layout}, {examples.form.shape})"}.get(
-        examples.form.kind, examples.form.kind
+    kind = {"tensor": f"images ({examples.input_format.layout}, {examples.input_format.shape})"}.get(
+        examples.input_format.kind, examples.input_format.kind
     )
     reasons = [f"{name}: the inputs are {kind}" for name in perturbations]
     specs: list[PropertySpec] = []
@@ -141,7 +141,7 @@ def _specs(names: tuple[str, ...]) -> tuple[PerturbationSpec, ...]:
 def _table_perturbations(examples: Examples, reasons: list[str]) -> tuple[PerturbationSpec, ...]:
     """Noise on numbers, swaps of categories, missing values in the columns that have some already."""
     inputs = examples.take(slice(0, 1)).inputs
-    names = list(inputs.columns) if isinstance(inputs, pd.DataFrame) else list(examples.form.names)
+    names = list(inputs.columns) if isinstance(inputs, pd.DataFrame) else list(examples.input_format.names)
     columns: dict[Any, Any] = {name: examples.column(str(name)) for name in names}
     found = {name: summarise_column(str(name), column) for name, column in columns.items()}
     numeric = pd.api.types.is_numeric_dtype
@@ -232,7 +232,7 @@ def _predict(model: Model, inputs: Any, batch_size: int | str) -> np.ndarray[Any
 
 
 def _shuffled(sample: Examples, name: str, order: np.ndarray[Any, Any]) -> Any:
-    position = list(map(str, sample.form.names)).index(name)
+    position = list(map(str, sample.input_format.names)).index(name)
     if isinstance(sample.inputs, pd.DataFrame):
         frame = sample.inputs.copy()
         frame.isetitem(position, sample.inputs.iloc[order, position].array)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlflow_sensie.data.examples import Inputs
+from mlflow_sensie.data.types import Inputs
 from mlflow_sensie.perturbations.base import Perturbation
 
 

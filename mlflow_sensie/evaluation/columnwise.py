@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlflow_sensie.data.examples import CHUNK, Examples, rows
-from mlflow_sensie.data.input_format import InputFormat, as_cell, find_form, holds_arrays
+from mlflow_sensie.data.input_format import InputFormat, as_cell, find_input_format, holds_arrays
 from mlflow_sensie.data.lazy_rows import LazyRows, MappedRows
 from mlflow_sensie.data.survey import Survey
 from mlflow_sensie.errors import DataError, did_you_mean
@@ -23,7 +23,7 @@ from mlflow_sensie.perturbations.base import Perturbation
 class Part:
     """A column of arrays that is perturbed: the form of its cells, their survey, and what is bound to that."""
 
-    form: InputFormat
+    input_format: InputFormat
     survey: Survey
     perturbation: Perturbation
 
@@ -72,7 +72,7 @@ class ColumnwisePerturbation(Perturbation):
     def _in_column(self, column: Any, inputs: pd.DataFrame, magnitudes: Any, draw: Any) -> Iterator[NDArray[Any]]:
         """The arrays of one column at each magnitude, refused if they are no perturbed versions of what came."""
         part = self.parts[column]
-        original, copy = (part.form.decode(inputs[[column]]) for _ in range(2))
+        original, copy = (part.input_format.decode(inputs[[column]]) for _ in range(2))
         for values in part.perturbation.along(copy, magnitudes, draw):
             try:
                 check_perturbed(values, original, part.perturbation)
@@ -83,7 +83,7 @@ class ColumnwisePerturbation(Perturbation):
     def _put(self, inputs: pd.DataFrame, arrays: Sequence[NDArray[Any]]) -> pd.DataFrame:
         frame = inputs.copy(deep=False)
         for (column, part), values in zip(self.parts.items(), arrays, strict=True):
-            encoded = part.form.encode(values, inputs[[column]])
+            encoded = part.input_format.encode(values, inputs[[column]])
             assert isinstance(encoded, pd.DataFrame)
             frame[column] = encoded[column]
         return frame
@@ -108,9 +108,9 @@ def array_columns(
     found: dict[Any, Examples] = {}
     for name in arrays:
         if names is None or str(name) in names:
-            form = find_form(head[[name]], layout=layout if _axes(head[name]) == 3 else None)
-            if form.kind == kind:
-                found[name] = replace(examples, source=_only(examples.source, name), form=form)
+            input_format = find_input_format(head[[name]], layout=layout if _axes(head[name]) == 3 else None)
+            if input_format.kind == kind:
+                found[name] = replace(examples, source=_only(examples.source, name), input_format=input_format)
     missing = [name for name in names or () if name not in map(str, found)]
     if missing:
         hint, known = did_you_mean(missing[0], head.columns), ", ".join(map(str, arrays)) or "none"

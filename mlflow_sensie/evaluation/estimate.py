@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from mlflow_sensie.data.copying import fresh_copy
 from mlflow_sensie.data.examples import CHUNK, row_bytes
+from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.evaluation.predict_calls import predict_in_calls
 from mlflow_sensie.evaluation.probe import Prepared
 from mlflow_sensie.evaluation.sweep import parts, perturbed
@@ -47,7 +47,7 @@ def estimate(prepared: Prepared) -> Estimate:
         for part in parts(chunk):
             some = chunk.take(part)
             for values in perturbed(test, some, (0, part.start), recipe.seed):
-                some.form.encode(values, some.inputs)
+                some.input_format.encode(values, some.inputs)
     changed = time.monotonic() - started
     versions = 1 + sum(len(test.magnitudes) for test in tests)
     n = len(examples)

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlflow_sensie.data.copying import fresh_copy
-from mlflow_sensie.data.examples import Examples, Inputs, concat, rows
+from mlflow_sensie.data.examples import Examples, concat, rows
 from mlflow_sensie.data.input_format import InputFormat
 from mlflow_sensie.data.survey import Survey, ValueRange
+from mlflow_sensie.data.types import Inputs, fresh_copy
 from mlflow_sensie.evaluation.columnwise import ColumnwisePerturbation
 from mlflow_sensie.evaluation.gallery_changes import Flags, columns_to_show, differing, series_of, touched_by
 from mlflow_sensie.evaluation.predict_calls import predict_in_calls
@@ -37,7 +37,7 @@ class Gallery:
     not known that is the first one, ``None``. ``tested`` counts those of the whole test. ``inputs``: k batches
     of the same m examples, as the perturbation sees them; ``pictures`` are the batches of images as pixels in
     [0, 1], (m, H, W) or (m, H, W, 3). ``columns``: those of a frame to show; of a frame's arrays, the one that
-    ``form``, ``inputs`` and ``pictures`` are of. ``ids`` and ``truths`` (m,);
+    ``input_format``, ``inputs`` and ``pictures`` are of. ``ids`` and ``truths`` (m,);
     ``answers``, k lists of m, or ``None`` where only a custom score knows; ``labels`` says that they name
     classes. ``scores`` (k, m) are those of the test. ``touched``: of how many examples looked at the test
     changes how many. ``repeated`` is false if the model's answers are not those that were scored in the test.
@@ -47,7 +47,7 @@ class Gallery:
     magnitudes: tuple[float | None, ...]
     clean: int
     tested: int
-    form: InputFormat
+    input_format: InputFormat
     inputs: tuple[Inputs, ...]
     pictures: tuple[NDArray[Any], ...]
     columns: tuple[Any, ...]
@@ -80,7 +80,7 @@ def make_galleries(sweep: Sweep, survey: Survey, table: ScoreTable, names: Seque
     chunk = sweep.examples.take(sweep.first_chunk)
     galleries: dict[str, Gallery] = {}
     for test in sweep.tests:
-        if test.name not in names or not can_be_shown(_shown(test, chunk, survey).form):
+        if test.name not in names or not can_be_shown(_shown(test, chunk, survey).input_format):
             continue
         try:
             galleries[test.name] = _make(sweep, survey, table, test, chunk)
@@ -90,18 +90,18 @@ def make_galleries(sweep: Sweep, survey: Survey, table: ScoreTable, names: Seque
     return galleries
 
 
-def can_be_shown(form: InputFormat) -> bool:
+def can_be_shown(input_format: InputFormat) -> bool:
     """Whether inputs of this form are images, series of at most two axes, tables or texts."""
-    if form.kind == "series":
-        return len(form.shape or ()) in (1, 2)
-    return form.kind in FRAMES or form.layout is not None
+    if input_format.kind == "series":
+        return len(input_format.shape or ()) in (1, 2)
+    return input_format.kind in FRAMES or input_format.layout is not None
 
 
 @dataclass(frozen=True)
 class _Shown:
     """What a gallery is of: the inputs, or one of their columns of arrays."""
 
-    form: InputFormat
+    input_format: InputFormat
     survey: Survey
     column: Any = None
 
@@ -109,27 +109,27 @@ class _Shown:
         """The part of a batch that is shown, as perturbations see it."""
         if self.column is None or not isinstance(batch, pd.DataFrame):
             return batch
-        return self.form.decode(batch[[self.column]])
+        return self.input_format.decode(batch[[self.column]])
 
 
 def _shown(test: SweepTest, chunk: Examples, survey: Survey) -> _Shown:
     """Of a perturbation of several columns of arrays the first is shown."""
     if not isinstance(test.perturbation, ColumnwisePerturbation):
-        return _Shown(chunk.form, survey)
+        return _Shown(chunk.input_format, survey)
     column, part = next(iter(test.perturbation.parts.items()))
-    return _Shown(part.form, part.survey, column)
+    return _Shown(part.input_format, part.survey, column)
 
 
 def _make(sweep: Sweep, survey: Survey, table: ScoreTable, test: SweepTest, chunk: Examples) -> Gallery:
     slots, shown = choose_magnitudes(test), _shown(test, chunk, survey)
     truth = sweep.targets.values[sweep.first_chunk]
-    count = min(MOST_EXAMPLES[shown.form.kind], len(chunk))
+    count = min(MOST_EXAMPLES[shown.input_format.kind], len(chunk))
     touched: Flags | None = None
-    if shown.form.kind in FRAMES:
+    if shown.input_format.kind in FRAMES:
         versions = _versions(test, chunk, sweep.seed, slots, slice(None))
         touched = touched_by(versions)
         picked = pick(truth, count, _continuous(sweep.targets), touched)
-        columns = columns_to_show(versions, picked, chunk.form)
+        columns = columns_to_show(versions, picked, chunk.input_format)
         few = {index: rows(version, picked) for index, version in versions.items()}
     else:
         picked = pick(truth, count, _continuous(sweep.targets))
@@ -144,9 +144,9 @@ def _make(sweep: Sweep, survey: Survey, table: ScoreTable, test: SweepTest, chun
         magnitudes=tuple(magnitude for magnitude, _ in slots),
         clean=[index for _, index in slots].index(None),
         tested=len(test.magnitudes) + 1,
-        form=shown.form,
+        input_format=shown.input_format,
         inputs=inputs,
-        pictures=_pictures(inputs, shown.form, shown.survey),
+        pictures=_pictures(inputs, shown.input_format, shown.survey),
         columns=columns,
         ids=tuple(chunk.ids[picked].tolist()),
         truths=_truths(sweep.targets, picked),
@@ -224,7 +224,7 @@ def _versions(
                 pieces[index].append(fresh_copy(rows(values, inside)))
     back = np.argsort(order)
     found: dict[int | None, Inputs] = {index: rows(concat(piece), back) for index, piece in pieces.items()}
-    return {None: chunk.form.decode(rows(chunk.inputs, keep)), **found}
+    return {None: chunk.input_format.decode(rows(chunk.inputs, keep)), **found}
 
 
 def _scores(table: ScoreTable, test: SweepTest, slots: Sequence[Slot], picked: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -245,7 +245,7 @@ def _answers(
     if sweep.scorer.kind == "custom":  # its answers have no name, and its score may need all examples
         return None, True
     batches = [
-        fresh_copy(few.inputs) if index is None else few.form.encode(fresh_copy(values), few.inputs)
+        fresh_copy(few.inputs) if index is None else few.input_format.encode(fresh_copy(values), few.inputs)
         for (_, index), values in zip(slots, inputs, strict=True)
     ]
     predictions = predict_in_calls(sweep.model, concat(batches), sweep.batch_size)
@@ -255,9 +255,9 @@ def _answers(
     return tuple(tuple(found[k * m : (k + 1) * m]) for k in range(len(slots))), same
 
 
-def _pictures(inputs: Sequence[Inputs], form: InputFormat, survey: Survey) -> tuple[NDArray[Any], ...]:
+def _pictures(inputs: Sequence[Inputs], input_format: InputFormat, survey: Survey) -> tuple[NDArray[Any], ...]:
     """Images as pixels in [0, 1]: of 1 and 3 channels as they are, else the mean over channels."""
-    if form.kind != "tensor":
+    if input_format.kind != "tensor":
         return ()
     value_range, tensor = survey.value_range, survey.tensor
     if tensor is not None and value_range == ValueRange() and (tensor.lo < -ROUNDING or tensor.hi > 1 + ROUNDING):
@@ -266,7 +266,7 @@ def _pictures(inputs: Sequence[Inputs], form: InputFormat, survey: Survey) -> tu
     found = []
     for batch in inputs:
         array = np.asarray(batch)
-        pixels = np.nan_to_num(PixelCodec.of(array, form.layout, value_range).decode(array))
+        pixels = np.nan_to_num(PixelCodec.of(array, input_format.layout, value_range).decode(array))
         shown = pixels if pixels.shape[-1] == 3 else pixels.mean(axis=-1)
         found.append(np.clip(shown, 0, 1).astype(np.float32))
     return tuple(found)

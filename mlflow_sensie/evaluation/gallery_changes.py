@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlflow_sensie.data.examples import Inputs
 from mlflow_sensie.data.input_format import InputFormat, as_cell, holds_arrays
 from mlflow_sensie.data.survey import as_numbers, column_kind
+from mlflow_sensie.data.types import Inputs
 
 MOST_COLUMNS = 8
 Flags = NDArray[np.bool_]
@@ -57,14 +57,14 @@ def touched_by(versions: Mapping[int | None, Inputs]) -> Flags:
 
 
 def columns_to_show(
-    versions: Mapping[int | None, Inputs], picked: NDArray[np.intp], form: InputFormat
+    versions: Mapping[int | None, Inputs], picked: NDArray[np.intp], input_format: InputFormat
 ) -> tuple[Any, ...]:
     """The columns that change most in the picked examples, in the frame's order: 8 of a table, one of texts.
 
     Arrays are not written into tables.
     """
     clean = versions[None]
-    most = MOST_COLUMNS if form.kind == "tabular" else 1
+    most = MOST_COLUMNS if input_format.kind == "tabular" else 1
     names = [name for name in _names(clean) if not holds_arrays(series_of(clean, name))]
     moved = [_movement(versions, name, picked) for name in names]
     chosen = np.argsort(-np.round(moved, 6), kind="stable")[:most]

@@ -69,7 +69,7 @@ def make_plan(recipe: Recipe, examples: Examples) -> Plan:
 
 def _plan_perturbation(spec: PerturbationSpec, surveys: Surveys) -> SweepTest:
     where = f"perturbation {spec.name!r}"
-    target, kind = _find_perturbation(spec), surveys.examples.form.kind
+    target, kind = _find_perturbation(spec), surveys.examples.input_format.kind
     if getattr(target, "kind", "any") in ("tensor", "series") and kind == "tabular":
         made = _in_columns(spec, target, surveys, where)
     else:
@@ -96,7 +96,7 @@ def _in_columns(spec: PerturbationSpec, target: Any, surveys: Surveys, where: st
     names = [columns] if isinstance(columns, str) else columns
     for name, column in surveys.columns(made.kind, names, where).items():
         column.refuse_unknown_range(f"{where}, column {name!r}")
-        parts[name] = Part(column.examples.form, column.survey, made.bind(column.survey))
+        parts[name] = Part(column.examples.input_format, column.survey, made.bind(column.survey))
     if not parts:
         raise _misfit(spec, made, "tabular", where)
     return ColumnwisePerturbation.of(parts)
@@ -161,7 +161,7 @@ def _plan_property(spec: PropertySpec, surveys: Surveys) -> PropertyData | Predi
     if isinstance(spec.of, str) and (column := examples.column(spec.of)) is not None:
         return settle(column.reset_index(drop=True), "")
     target = _find_property(spec, examples, where)
-    inside = getattr(target, "kind", "any") in ("tensor", "series") and examples.form.kind == "tabular"
+    inside = getattr(target, "kind", "any") in ("tensor", "series") and examples.input_format.kind == "tabular"
     measured = surveys.only_column(target.kind, where) if inside else surveys.whole
     function = _bound(target, spec, measured, where)
     unit = str(getattr(function, "unit", ""))
@@ -199,7 +199,7 @@ def _find_property(spec: PropertySpec, examples: Examples, where: str) -> Any:
 
 def _bound(target: Any, spec: PropertySpec, measured: Surveyed, where: str) -> Callable[[Any], Any]:
     """The function with what it asks of the whole data, if it fits the kind of input."""
-    kind = measured.examples.form.kind
+    kind = measured.examples.input_format.kind
     if getattr(target, "kind", "any") not in ("any", kind):
         raise RecipeError(f"{where}: {spec.of!r} works on {target.kind} inputs, these are {kind}")
     if getattr(target, "kind", None) == "tensor":

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlflow_sensie.data.copying import fresh_copy
 from mlflow_sensie.data.examples import CHUNK
 from mlflow_sensie.data.identity import Digests, digests_of
 from mlflow_sensie.data.property_data import PropertyData
 from mlflow_sensie.data.sources import as_data
+from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.errors import DataError, EvaluationIncomplete, ModelError, SensieError
 from mlflow_sensie.evaluation.checkpoint import Checkpoint, folder_of
 from mlflow_sensie.evaluation.engines import apply_engine

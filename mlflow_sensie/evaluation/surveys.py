@@ -72,7 +72,7 @@ class Surveys:
         return next(iter(self.columns(kind, None, where).values()), self.whole)
 
     def _take(self, examples: Examples) -> Surveyed:
-        kind = examples.form.kind
+        kind = examples.input_format.kind
         tensor = summarise_tensor(examples) if kind in ("tensor", "series") else None
         range_ = find_value_range(examples, self._value_range, tensor) if kind == "tensor" else None
         return Surveyed(examples, take_survey(examples, range_, tensor), kind == "tensor" and range_ is None)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlflow_sensie.data.copying import fresh_copy
 from mlflow_sensie.data.examples import CHUNK, Examples
 from mlflow_sensie.data.property_data import PredictedProperty, PropertyData
+from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.errors import ModelError, TestFailure
 from mlflow_sensie.evaluation.checkpoint import Checkpoint, Kept
 from mlflow_sensie.evaluation.checks import check_perturbed
@@ -240,7 +240,7 @@ class Sweep:
 
     def _perturbed(self, test: SweepTest, some: Examples, number: int, part: slice) -> Iterator[_Piece]:
         """The versions of one test, until it fails: whatever user code raises fails this test alone."""
-        original = some.form.decode(some.inputs)
+        original = some.input_format.decode(some.inputs)
         versions = perturbed(test, some, (number, part.start), self.seed)
         for column, magnitude in zip(test.columns, test.magnitudes, strict=True):
             if test.slug in self.failures:  # the model failed on a smaller magnitude meanwhile
@@ -252,7 +252,7 @@ class Sweep:
                 values = next(versions)
                 check_perturbed(values, original, test.perturbation)
                 # A function may hand out one buffer again and again; what waits for the model must not change.
-                inputs = some.form.encode(fresh_copy(values), some.inputs)
+                inputs = some.input_format.encode(fresh_copy(values), some.inputs)
             except Exception as error:
                 self._fail(test, magnitude, error)
                 return
@@ -300,7 +300,7 @@ def parts(chunk: Examples) -> list[slice]:
 
     The cuts depend on nothing but the examples' shape, so neither do the draws.
     """
-    n, shape = len(chunk), chunk.form.shape
+    n, shape = len(chunk), chunk.input_format.shape
     size = CHUNK if shape is None else max(LEAST_PART, PART_VALUES // max(math.prod(shape), 1))
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
@@ -312,7 +312,7 @@ def perturbed(test: SweepTest, some: Examples, place: tuple[int, int], seed: int
     and the test, never on the magnitude.
     """
     state = np.random.SeedSequence([seed, zlib.crc32(test.slug.encode()), *place])
-    copy = some.form.decode(some.inputs)
+    copy = some.input_format.decode(some.inputs)
     yield from test.perturbation.along(copy, test.magnitudes, np.random.default_rng(state))
 
 

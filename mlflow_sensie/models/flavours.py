@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlflow_sensie.data.examples import Inputs
+from mlflow_sensie.data.types import Inputs
 from mlflow_sensie.errors import ModelError
 from mlflow_sensie.models.signature import InputSchema, Tensor
 

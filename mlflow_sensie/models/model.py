@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mlflow_sensie.data.examples import Inputs
+from mlflow_sensie.data.types import Inputs
 from mlflow_sensie.errors import ModelError
 from mlflow_sensie.models import flavours
 from mlflow_sensie.models.outputs import Predictions, read_output

@@ -90,4 +90,6 @@ def as_model(predictions: Any, task: str | None) -> Model:
 
 def as_asked(examples: Examples, positions: NDArray[np.intp]) -> Examples:
     """Return the examples as such a model takes them: their positions among all that there are predictions of."""
-    return replace(examples, source=positions[:, None], form=InputFormat("tabular", "array", names=("position",)))
+    return replace(
+        examples, source=positions[:, None], input_format=InputFormat("tabular", "array", names=("position",))
+    )

@@ -10,7 +10,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
-from mlflow_sensie.data.examples import Inputs
+from mlflow_sensie.data.types import Inputs
 from mlflow_sensie.errors import ModelError
 
 BUSY = (429, 502, 503, 504)  # what goes away by itself

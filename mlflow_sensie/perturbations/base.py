@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from mlflow_sensie.data.copying import fresh_copy
 from mlflow_sensie.data.survey import Survey
+from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.errors import DataError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from mlflow_sensie.data.copying import fresh_copy
+from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.perturbations.base import Array
 from mlflow_sensie.perturbations.tabular_base import TabularPerturbation, is_number, with_floats
 

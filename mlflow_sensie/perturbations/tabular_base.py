@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from mlflow_sensie.data.copying import fresh_copy
 from mlflow_sensie.data.survey import ColumnSummary, Survey
+from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.perturbations.base import BOUND, Array, Perturbation
 from mlflow_sensie.perturbations.pixels import to_dtype

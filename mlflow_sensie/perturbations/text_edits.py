@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from mlflow_sensie.data.copying import fresh_copy
+from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.perturbations.base import Perturbation
 

@@ -27,7 +27,7 @@ CHANNELS = ((BLUE, "-"), (GREEN, "--"), (INK, ":"))
 def draw_gallery(result: Result, gallery: Gallery) -> Figure:
     """Draw the examples at each magnitude: images, lines, tables or texts, with the model's answers and scores."""
     test = result.tests[gallery.test]
-    draw = {"tabular": draw_tables, "text": draw_texts}.get(gallery.form.kind, draw_grid)
+    draw = {"tabular": draw_tables, "text": draw_texts}.get(gallery.input_format.kind, draw_grid)
     return draw(result, test, gallery)
 
 
@@ -63,14 +63,14 @@ def _height(gallery: Gallery, width: float) -> float:
 
 def _notes(gallery: Gallery) -> Iterator[str]:
     """Say which column of several inputs and what of the channels is shown, and what the grey lines are."""
-    shape = (*(gallery.form.shape or ()), 1)[:3]
+    shape = (*(gallery.input_format.shape or ()), 1)[:3]
     yield from (f"column {words.legible(str(name))}" for name in gallery.columns)
     if not gallery.pictures:
         yield "the clean series in grey"
         if shape[1] > len(CHANNELS):
             yield f"the first {len(CHANNELS)} of {shape[1]} channels"
         return
-    channels = shape[0] if gallery.form.layout == "NCHW" else shape[2]
+    channels = shape[0] if gallery.input_format.layout == "NCHW" else shape[2]
     if channels not in (1, 3):
         yield f"the mean of {channels} channels is shown"
 

@@ -230,7 +230,7 @@ def test_each_column_is_surveyed_once(images: Any, ages: Any, labels: Any, monke
     take_survey = surveys.take_survey
 
     def counting(examples: Any, *rest: Any) -> Any:
-        seen.append((examples.form.kind, *examples.source.columns))
+        seen.append((examples.input_format.kind, *examples.source.columns))
         return take_survey(examples, *rest)
 
     monkeypatch.setattr(surveys, "take_survey", counting)
@@ -252,7 +252,7 @@ def test_the_layout_is_that_of_cells_of_three_axes(images: Any, labels: Any) -> 
         make_plan(Recipe(perturbations=[DARK]), examples)
     made = make_plan(spec, examples).tests[0].perturbation
     assert isinstance(made, ColumnwisePerturbation)
-    assert {name: part.form.layout for name, part in made.parts.items()} == {"wide": "NHWC", "grey": "NHW"}
+    assert {name: part.input_format.layout for name, part in made.parts.items()} == {"wide": "NHWC", "grey": "NHW"}
 
 
 @pytest.mark.parametrize("row", [0, 5, N - 1])

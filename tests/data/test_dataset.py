@@ -58,7 +58,7 @@ FORMS = {
 def test_form_of_the_inputs(name: str) -> None:
     data, keys, form = FORMS[name]
     examples = make_examples(data, np.arange(N), **keys)
-    assert examples.form == form
+    assert examples.input_format == form
     assert len(examples) == N and list(examples.ids) == list(range(N))
 
 
@@ -103,7 +103,7 @@ def test_what_is_encoded_may_be_written_into() -> None:
 
 
 def test_numbered_features_sort_as_they_stand() -> None:
-    names = make_examples(np.zeros((3, 12)), range(3)).form.names
+    names = make_examples(np.zeros((3, 12)), range(3)).input_format.names
     assert names[:2] == ("feature_01", "feature_02") and list(names) == sorted(names)
 
 
@@ -111,10 +111,10 @@ def test_a_model_of_arrays_gets_arrays() -> None:
     flat = pd.DataFrame(pictures().reshape(N, 12))
     for data in (flat, flat.to_numpy(), pd.DataFrame({"image": list(pictures())}), pictures()):
         examples = make_examples(data, range(N), input_shape=(4, 3), wants_array=True)
-        assert isinstance(examples.inputs, np.ndarray) and examples.form == FORMS["array"][2]
+        assert isinstance(examples.inputs, np.ndarray) and examples.input_format == FORMS["array"][2]
         np.testing.assert_array_equal(examples.inputs, pictures())
     kept = make_examples(flat, range(N), input_shape=(4, 3), wants_array=True, flat=True)
-    assert kept.inputs.shape == (N, 12) and kept.form.container == "rows"
+    assert kept.inputs.shape == (N, 12) and kept.input_format.container == "rows"
 
 
 # --- metadata ----------------------------------------------------------------------------------------------

@@ -105,7 +105,7 @@ def test_images_are_decoded_only_where_they_are_asked_for(images: Any, tmp_path:
     broken.write_bytes(b"no image at all")
     data = read_data(tmp_path)
     examples = make_examples(data.inputs, data.targets, ids=data.ids)
-    assert len(examples) == 9 * N and examples.form.kind == "tensor"
+    assert len(examples) == 9 * N and examples.input_format.kind == "tensor"
     assert len(examples.take(slice(0, 256))) == 256
     with pytest.raises(DataError, match=f"{broken.name} cannot be read as an image"):
         examples.take(slice(256, 9 * N))

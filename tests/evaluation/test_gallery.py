@@ -553,7 +553,7 @@ def test_a_column_of_images_is_shown_as_images() -> None:
     assert (gallery.answers, gallery.ids, gallery.repeated) == (alone.answers, alone.ids, True)
     assert "column image" in " ".join(said(figure, "subtitle"))
     pulse = result.galleries["series.noise"]
-    assert pulse.form.kind == "series" and np.shape(pulse.inputs) == (7, 4, series().shape[1])
+    assert pulse.input_format.kind == "series" and np.shape(pulse.inputs) == (7, 4, series().shape[1])
     subtitle = said(result.plot("series.noise", kind="gallery"), "subtitle")
     assert "column pulse the clean series in grey" in " ".join(subtitle)
 

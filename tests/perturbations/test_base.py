@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlflow_sensie.data.copying import fresh_copy
+from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.perturbations.base import FunctionPerturbation, Perturbation
 from mlflow_sensie.perturbations.image import GaussianNoise, Rotate

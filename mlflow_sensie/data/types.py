@@ -1,4 +1,4 @@
-"""Copies of inputs that share no memory with them."""
+"""Inputs, arrays or frames with a row per example, and copies of them that share no memory with them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import copy
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import pandas as pd
+from numpy.typing import NDArray
+
+Inputs = np.ndarray[Any, Any] | pd.DataFrame
+Positions = slice | NDArray[np.intp]
 
 IMMUTABLE_CELLS = (str, bytes, int, float, complex, bool, type(None), np.generic)
 
@@ -31,7 +35,7 @@ def fresh_copy(inputs: Any) -> Any:
     return result
 
 
-def _fresh_cells(series: Any) -> npt.NDArray[Any]:
+def _fresh_cells(series: Any) -> NDArray[Any]:
     cells = np.empty(len(series), dtype=object)
     for row, cell in enumerate(series):
         cells[row] = cell if isinstance(cell, IMMUTABLE_CELLS) else copy.deepcopy(cell)
