@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlflow_sensie.inference.posterior import Posterior
+from mlflow_sensie.inference.weights import Powers, Units
 from mlflow_sensie.moments import FloatArray, Moments, PowerSums
 
 ENOUGH = 20.0  # informative examples, from which on their spread can be trusted
@@ -28,6 +29,37 @@ class GuardedEstimate:
 def enough(informative: float, n: float, *, strict: bool = False) -> bool:
     """Tell whether enough examples carry an estimate: n_eff4 of at least min(20, n/10), `strict` min(20, n/6)."""
     return informative >= min(ENOUGH, n / (6 if strict else 10))
+
+
+def contrast_estimates(
+    units: Units,
+    contrasts: FloatArray,
+    reach: tuple[float, float],
+    *,
+    pseudo: int = 2,
+    strict: bool = False,
+    powers: Powers | None = None,
+) -> list[GuardedEstimate]:
+    """Estimate contrasts (k, q) of the mean scores of units (m, k), each guarded where few units carry it.
+
+    b_i being a unit's own contrast, the posterior is t_{n-1}(mean b, var b / n), exact under a normal random-slopes
+    model. Where fewer than min(20, n/10) units carry the variance, or there is none, two pseudo-examples with the
+    largest possible change between the score's bounds (``reach``), up and down, are added, or another even number;
+    ``strict`` adds them where fewer than min(20, n/6) do. ``powers`` are ``units.powers(contrasts)``, where known.
+    """
+    moments = units.moments
+    influences = units.powers(contrasts) if powers is None else powers
+    largest = (reach[1] - reach[0]) * np.abs(contrasts).sum(0) / 2
+    columns = (moments.mean @ contrasts, largest, influences.second, influences.third, influences.informative())
+    estimates = []
+    for b, most, total, cubes, informative in zip(*(column.tolist() for column in columns), strict=True):
+        plain = _posterior(b, total, cubes, moments.n)
+        # Rounding of scores that never change leaves variances of about 1e-32.
+        varied = informative if total > moments.n * (1e-12 * most) ** 2 else 0.0
+        few = not enough(varied, moments.n, strict=strict)
+        guarded = _with_pseudo(b, total, cubes, moments.n, most, pseudo) if few else plain
+        estimates.append(GuardedEstimate(guarded, plain, few, varied))
+    return estimates
 
 
 def contrast_posteriors(

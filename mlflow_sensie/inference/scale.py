@@ -40,6 +40,16 @@ class ScoreScale:
         high = np.inf if self.upper is None else self.upper
         return np.asarray((values > low) & (values < high))
 
+    def range_of(self, *scores: FloatArray) -> tuple[float, float]:
+        """Give the bounds, with the smallest and largest of these arrays of scores in place of those it does not have.
+
+        Scores that are all equal say nothing about their range: then one unit of loss around them is assumed.
+        """
+        seen = Extremes.empty()
+        for values in scores if not self.bounded else ():
+            seen += Extremes.of(values)
+        return self.reach(seen)
+
     def reach(self, seen: Extremes) -> tuple[float, float]:
         """Give the bounds, with what was seen in place of those the score does not have.
 
