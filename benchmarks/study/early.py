@@ -8,9 +8,10 @@ from functools import partial
 import numpy as np
 
 from mlflow_sensie.data.examples import make_examples
+from mlflow_sensie.evaluation.chunks import SweepTest
 from mlflow_sensie.evaluation.fitting import sweep_scores
 from mlflow_sensie.evaluation.stopping import Stopping, stratified_order
-from mlflow_sensie.evaluation.sweep import Sweep, SweepTest
+from mlflow_sensie.evaluation.sweep import Sweep
 from mlflow_sensie.inference import PerturbationFit, ScoreScale, perturbation_test
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.perturbations.base import FunctionPerturbation

@@ -15,7 +15,7 @@ from mlflow_sensie.data.input_format import InputFormat, as_cell, find_input_for
 from mlflow_sensie.data.lazy_rows import LazyRows, MappedRows
 from mlflow_sensie.data.survey import Survey
 from mlflow_sensie.errors import DataError, did_you_mean
-from mlflow_sensie.evaluation.checks import check_perturbed
+from mlflow_sensie.evaluation.chunks import check_perturbed
 from mlflow_sensie.perturbations.base import Perturbation
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from mlflow_sensie.data.examples import CHUNK, row_bytes
 from mlflow_sensie.data.types import fresh_copy
+from mlflow_sensie.evaluation.chunks import parts, perturbed
 from mlflow_sensie.evaluation.predict_calls import predict_in_calls
 from mlflow_sensie.evaluation.probe import Prepared
-from mlflow_sensie.evaluation.sweep import parts, perturbed
 
 SCORE_BYTES = 8
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mlflow_sensie.evaluation.chunks import SweepTest
 from mlflow_sensie.evaluation.fitting import sweep_scores
-from mlflow_sensie.evaluation.sweep import SweepTest
 from mlflow_sensie.inference import PerturbationFit
 from mlflow_sensie.inference.grid import MagnitudeGrid, Side
 from mlflow_sensie.inference.holds_until import AllowedDrop, Floor

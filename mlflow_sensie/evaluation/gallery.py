@@ -16,10 +16,11 @@ from mlflow_sensie.data.examples import Examples, concat, rows
 from mlflow_sensie.data.input_format import InputFormat
 from mlflow_sensie.data.survey import Survey, ValueRange
 from mlflow_sensie.data.types import Inputs, fresh_copy
+from mlflow_sensie.evaluation.chunks import SweepTest, parts, perturbed
 from mlflow_sensie.evaluation.columnwise import ColumnwisePerturbation
 from mlflow_sensie.evaluation.gallery_changes import Flags, columns_to_show, differing, series_of, touched_by
 from mlflow_sensie.evaluation.predict_calls import predict_in_calls
-from mlflow_sensie.evaluation.sweep import Sweep, SweepTest, parts, perturbed
+from mlflow_sensie.evaluation.sweep import Sweep
 from mlflow_sensie.perturbations.pixels import ROUNDING, PixelCodec
 from mlflow_sensie.scores.scorer import Targets
 from mlflow_sensie.scores.table import CLEAN, ScoreTable, score_column

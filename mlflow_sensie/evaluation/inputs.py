@@ -17,7 +17,8 @@ from mlflow_sensie.data.sources import Data, as_data
 from mlflow_sensie.errors import DataError, RecipeError
 from mlflow_sensie.evaluation.auto import MOST_EXAMPLES, choose
 from mlflow_sensie.evaluation.engines import check_engine
-from mlflow_sensie.evaluation.plan import Plan, align_by_key, make_plan, read_property_table, stratified_sample
+from mlflow_sensie.evaluation.plan import Plan, align_by_key, make_plan, read_property_table
+from mlflow_sensie.evaluation.stopping import stratified_sample
 from mlflow_sensie.models.model import Model, open_model
 from mlflow_sensie.models.recorded import as_asked, as_model, take_out
 from mlflow_sensie.plugins import load_target

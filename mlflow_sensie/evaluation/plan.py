@@ -18,10 +18,10 @@ from mlflow_sensie.data.property_data import PredictedProperty, PropertyData, to
 from mlflow_sensie.data.sources import read_csv
 from mlflow_sensie.data.survey import Survey, in_chunks
 from mlflow_sensie.errors import DataError, RecipeError, did_you_mean
+from mlflow_sensie.evaluation.chunks import SweepTest
 from mlflow_sensie.evaluation.columnwise import ColumnwisePerturbation, Part
 from mlflow_sensie.evaluation.roles import Roles, find_roles
 from mlflow_sensie.evaluation.surveys import Surveyed, Surveys
-from mlflow_sensie.evaluation.sweep import SweepTest
 from mlflow_sensie.inference import Ranks, bin_edges, merge_rare, property_span
 from mlflow_sensie.inference.auto_range import points_within
 from mlflow_sensie.inference.grid import MagnitudeGrid
@@ -266,17 +266,3 @@ def align_by_key(table: pd.DataFrame, key: str, keys: pd.Series[Any] | None) -> 
         ours, theirs = keys.tolist()[0], table[key].tolist()[:1]
         raise DataError(f"property_table: none of its keys is in the data; {key!r} is {theirs} there, {ours!r} here")
     return found
-
-
-def stratified_sample(targets: NDArray[Any], size: int, seed: int) -> NDArray[np.intp]:
-    """Return ``size`` positions, ascending: a seeded systematic sample of the examples ordered by target.
-
-    Each class (or range of a regressor's targets) gets its share to within one example.
-    """
-    n = len(targets)
-    rng = np.random.default_rng([seed, 0x5A])
-    texts = targets.dtype.kind in "OUS"  # of whatever dtype, so that the sample does not depend on that
-    codes = pd.factorize(targets, sort=False)[0] if texts else np.unique(targets, return_inverse=True)[1]
-    order = np.lexsort((rng.random(n), codes))
-    steps = np.floor((np.arange(size) + rng.random()) * n / size).astype(np.intp)
-    return np.sort(order[np.minimum(steps, n - 1)])

@@ -28,7 +28,7 @@ from mlflow_sensie.evaluation.predict_calls import predict_in_calls
 from mlflow_sensie.evaluation.progress import Bar
 from mlflow_sensie.evaluation.roles import Roles, target_slices
 from mlflow_sensie.evaluation.slices import infer_interactions, infer_slices
-from mlflow_sensie.evaluation.stopping import Stopping, cut_short, saved, strata_of, stratified_order
+from mlflow_sensie.evaluation.stopping import Stopping, strata_of, stratified_order
 from mlflow_sensie.evaluation.sweep import Sweep
 from mlflow_sensie.inference.multiplicity import several
 from mlflow_sensie.inference.pymc_engine import Sampled
@@ -169,7 +169,7 @@ def run(prepared: Prepared) -> Result:
     with Bar(len(sweep.examples), sweep.n_planned, may_stop=sweep.stopping.order is not None) as bar:
         sweep.progress = bar
         table = sweep.run()
-        bar.finish(saved(sweep))
+        bar.finish(sweep.savings)
     table.metadata = _table_metadata(recipe, scorer, plan, prepared.data_sha256)
     infer_part = functools.partial(infer, recipe, scorer, plan, properties, sweep)
     tests, sampled = apply_engine(recipe, infer_part(table))
@@ -318,7 +318,7 @@ def _result(
         model_name=settled.model.name,
         model_uuid=settled.model.model_uuid,
         choices=settled.choices,
-        warnings=(*scorer.warnings, *_not_followed(recipe, scorer), *cut_short(sweep)),
+        warnings=(*scorer.warnings, *_not_followed(recipe, scorer), *sweep.cuts),
         n_predictions=sweep.n_predictions if settled.asked is settled.examples else 0,
         n_planned=sweep.n_planned,
         seconds=time.monotonic() - started,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mlflow_sensie.data.property_data import PropertyData
 from mlflow_sensie.errors import DataError
+from mlflow_sensie.evaluation.chunks import SweepTest
 from mlflow_sensie.evaluation.fitting import (
     CLASS,
     clean_score,
@@ -22,7 +23,6 @@ from mlflow_sensie.evaluation.fitting import (
 )
 from mlflow_sensie.evaluation.plan import Plan
 from mlflow_sensie.evaluation.roles import TARGET
-from mlflow_sensie.evaluation.sweep import SweepTest
 from mlflow_sensie.inference import Interval, PerturbationFit, ScoreScale
 from mlflow_sensie.inference.grid import MagnitudeGrid
 from mlflow_sensie.inference.pooling import pooled

@@ -6,18 +6,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from mlflow_sensie.data.examples import CHUNK
-
-if TYPE_CHECKING:
-    from mlflow_sensie.evaluation.sweep import Sweep, SweepTest
-    from mlflow_sensie.result import Reason
-    from mlflow_sensie.scores.scorer import Targets
-    from mlflow_sensie.scores.table import Scores
+from mlflow_sensie.evaluation.chunks import SweepTest
+from mlflow_sensie.result import Reason
+from mlflow_sensie.scores.scorer import Targets
+from mlflow_sensie.scores.table import Scores
 
 FIRST_LOOK = 64
 GROUPS = 10  # of a regressor's targets, by quantile
@@ -78,6 +77,20 @@ def stratified_order(strata: NDArray[np.intp], seed: int) -> NDArray[np.intp]:
     return by_stratum[np.argsort(places, kind="stable")]
 
 
+def stratified_sample(targets: NDArray[Any], size: int, seed: int) -> NDArray[np.intp]:
+    """Return ``size`` positions, ascending: a seeded systematic sample of the examples ordered by target.
+
+    Each class (or range of a regressor's targets) gets its share to within one example.
+    """
+    n = len(targets)
+    rng = np.random.default_rng([seed, 0x5A])
+    texts = targets.dtype.kind in "OUS"  # of whatever dtype, so that the sample does not depend on that
+    codes = pd.factorize(targets, sort=False)[0] if texts else np.unique(targets, return_inverse=True)[1]
+    order = np.lexsort((rng.random(n), codes))
+    steps = np.floor((np.arange(size) + rng.random()) * n / size).astype(np.intp)
+    return np.sort(order[np.minimum(steps, n - 1)])
+
+
 def strata_of(targets: Targets) -> NDArray[np.intp]:
     """Return what an order is stratified by, codes (n,): the classes, or ten quantile groups of numbers."""
     values: NDArray[Any] = targets.values
@@ -88,28 +101,3 @@ def strata_of(targets: Targets) -> NDArray[np.intp]:
         return codes
     ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable")
     return np.asarray(ranks * GROUPS // len(values), dtype=np.intp)
-
-
-def saved(sweep: Sweep) -> str:
-    """Say how many predictions early stopping spared, and where it stopped; nothing where it did not."""
-    if not sweep.stopped:
-        return ""
-    share = f"{sweep.n_predictions:,} of {sweep.n_planned:,} predictions were made"
-    precise = _used(sweep, "precision")
-    return f"{share} ({sweep.n_predictions / sweep.n_planned:.0%})" + (
-        f"; precise enough: {precise}" if precise else ""
-    )
-
-
-def cut_short(sweep: Sweep) -> list[str]:
-    """Say what the time budget cut, if anything."""
-    cut, n = _used(sweep, "time_budget"), len(sweep.examples)
-    if sweep.done == n and not cut:
-        return []
-    over = f"the time budget of {sweep.stopping.seconds:g} s was over"
-    return [f"{over} after {sweep.done:,} of {n:,} examples, drawn at random{f'; tests cut: {cut}' if cut else ''}"]
-
-
-def _used(sweep: Sweep, reason: Reason) -> str:
-    stops = [(test.name, sweep.stopped[test.slug]) for test in sweep.tests if test.slug in sweep.stopped]
-    return ", ".join(f"{name!r} after {stop.n:,}" for name, stop in stops if stop.reason == reason)

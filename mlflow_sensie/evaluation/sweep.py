@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,13 +14,12 @@ from mlflow_sensie.data.property_data import PredictedProperty, PropertyData
 from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.errors import ModelError, TestFailure
 from mlflow_sensie.evaluation.checkpoint import Checkpoint, Kept
-from mlflow_sensie.evaluation.checks import check_perturbed
+from mlflow_sensie.evaluation.chunks import SweepTest, check_perturbed, parts, perturbed
 from mlflow_sensie.evaluation.predict_calls import PredictBatcher, rows_per_call
 from mlflow_sensie.evaluation.progress import Progress
 from mlflow_sensie.evaluation.stopping import Stop, Stopping
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.models.outputs import Predictions
-from mlflow_sensie.perturbations.base import Perturbation
 from mlflow_sensie.result import Reason
 from mlflow_sensie.scores.scorer import Scorer, Targets
 from mlflow_sensie.scores.table import (
@@ -32,33 +29,8 @@ from mlflow_sensie.scores.table import (
     TARGET,
     Block,
     ScoreTable,
-    expected_column,
     property_column,
-    score_column,
 )
-
-PART_VALUES = 1 << 20  # of tensors perturbed at a time: what a processor's cache holds with draws and result
-LEAST_PART = 8
-
-
-@dataclass(frozen=True)
-class SweepTest:
-    """A perturbation test as the sweep runs it; ``magnitudes`` are ascending, without the neutral."""
-
-    name: str
-    slug: str
-    perturbation: Perturbation
-    magnitudes: tuple[float, ...]
-
-    @property
-    def columns(self) -> list[str]:
-        """The columns of its scores in the score table, one per magnitude."""
-        return [score_column(self.slug, index) for index in range(len(self.magnitudes))]
-
-    @property
-    def expected_columns(self) -> list[str]:
-        """The columns of the scores that the model itself announces, where these are followed."""
-        return [expected_column(self.slug, index) for index in range(len(self.magnitudes))]
 
 
 @dataclass
@@ -131,6 +103,31 @@ class Sweep:
         if slug in self.stopped:
             return self.stopped[slug].reason
         return "all" if self.done == len(self.examples) else "time_budget"
+
+    @property
+    def savings(self) -> str:
+        """How many predictions early stopping spared, and where it stopped; "" where it did not."""
+        if not self.stopped:
+            return ""
+        share = f"{self.n_predictions:,} of {self.n_planned:,} predictions were made"
+        precise = self._stops("precision")
+        return f"{share} ({self.n_predictions / self.n_planned:.0%})" + (
+            f"; precise enough: {precise}" if precise else ""
+        )
+
+    @property
+    def cuts(self) -> tuple[str, ...]:
+        """What the time budget cut, as a warning; none where there was time enough."""
+        cut, n = self._stops("time_budget"), len(self.examples)
+        if self.done == n and not cut:
+            return ()
+        over = f"the time budget of {self.stopping.seconds:g} s was over"
+        tests = f"; tests cut: {cut}" if cut else ""
+        return (f"{over} after {self.done:,} of {n:,} examples, drawn at random{tests}",)
+
+    def _stops(self, reason: Reason) -> str:
+        stops = [(test.name, self.stopped[test.slug]) for test in self.tests if test.slug in self.stopped]
+        return ", ".join(f"{name!r} after {stop.n:,}" for name, stop in stops if stop.reason == reason)
 
     def _columns_of(self, test: SweepTest) -> list[str]:
         return [*test.columns, *(test.expected_columns if self.calibration else [])]
@@ -293,27 +290,6 @@ class Sweep:
             text = f"test {test.name!r}, magnitude {magnitude:g}, {self._place}: {type(error).__name__}: {error}"
             self.failures[test.slug] = TestFailure(text)
             self.failures[test.slug].__cause__ = error
-
-
-def parts(chunk: Examples) -> list[slice]:
-    """Cut a chunk into what is perturbed together: all of it, but for large tensors as many as ``PART_VALUES`` are.
-
-    The cuts depend on nothing but the examples' shape, so neither do the draws.
-    """
-    n, shape = len(chunk), chunk.input_format.shape
-    size = CHUNK if shape is None else max(LEAST_PART, PART_VALUES // max(math.prod(shape), 1))
-    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
-
-
-def perturbed(test: SweepTest, some: Examples, place: tuple[int, int], seed: int) -> Iterator[Any]:
-    """Perturb a copy of a part of a chunk at each magnitude of a test.
-
-    ``place`` is the chunk's number and where in it the part starts, ``seed`` the recipe's. The draws depend on them
-    and the test, never on the magnitude.
-    """
-    state = np.random.SeedSequence([seed, zlib.crc32(test.slug.encode()), *place])
-    copy = some.input_format.decode(some.inputs)
-    yield from test.perturbation.along(copy, test.magnitudes, np.random.default_rng(state))
 
 
 @dataclass(frozen=True)

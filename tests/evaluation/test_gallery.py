@@ -25,9 +25,9 @@ from scipy.special import expit, softmax
 import mlflow_sensie
 from mlflow_sensie.data.examples import InputFormat
 from mlflow_sensie.errors import RecipeError
+from mlflow_sensie.evaluation.chunks import SweepTest
 from mlflow_sensie.evaluation.gallery import can_be_shown, choose_magnitudes, evenly, pick
 from mlflow_sensie.evaluation.gallery_changes import differing
-from mlflow_sensie.evaluation.sweep import SweepTest
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.models.outputs import Predictions
 from mlflow_sensie.perturbations import BUILT_IN
@@ -245,7 +245,7 @@ def test_images_and_scores_are_those_of_the_test() -> None:
 
 
 def test_images_perturbed_in_parts_are_those_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlflow_sensie.evaluation.sweep.PART_VALUES", 8 * 64)
+    monkeypatch.setattr("mlflow_sensie.evaluation.chunks.PART_VALUES", 8 * 64)
     asked = {"perturbations": [ROTATE, NOISE], "seed": 7, "log_examples": "full"}
     late = np.where(np.arange(N) < 50, 0, classes())  # so that examples of several parts are shown
     result = mlflow_sensie.probe(seen, images(), late, asked)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from mlflow_sensie import probe
 from mlflow_sensie.data.examples import make_examples
 from mlflow_sensie.errors import DataError
-from mlflow_sensie.evaluation.plan import Plan, align_by_key, make_plan, read_property_table, stratified_sample
+from mlflow_sensie.evaluation.plan import Plan, align_by_key, make_plan, read_property_table
+from mlflow_sensie.evaluation.stopping import stratified_sample
 from mlflow_sensie.perturbations.image import Rotate
 from mlflow_sensie.perturbations.tabular import Noise
 from mlflow_sensie.recipe.reading import load_recipe

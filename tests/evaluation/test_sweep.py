@@ -12,8 +12,8 @@ import pytest
 from mlflow_sensie import probe
 from mlflow_sensie.data.examples import make_examples
 from mlflow_sensie.errors import EvaluationIncomplete, ModelError
+from mlflow_sensie.evaluation.chunks import parts
 from mlflow_sensie.evaluation.predict_calls import rows_per_call
-from mlflow_sensie.evaluation.sweep import parts
 from mlflow_sensie.scores.table import CLEAN, score_column
 
 N = 600  # three chunks
@@ -64,7 +64,7 @@ def of_images(apply: str, batch_size: int | str = "auto") -> pd.DataFrame:
 @pytest.mark.parametrize("apply", ["image.translate", "image.gaussian_noise"])
 def test_large_tensors_are_perturbed_in_parts_whatever_the_batch(apply: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = of_images(apply)
-    monkeypatch.setattr("mlflow_sensie.evaluation.sweep.PART_VALUES", 10 * 64)  # ten images: parts of 10, the last of 6
+    monkeypatch.setattr("mlflow_sensie.evaluation.chunks.PART_VALUES", 10 * 64)  # ten images
     cut = of_images(apply)
     assert not cut.isna().any().any()
     for batch_size in (7, 64, 1000):
