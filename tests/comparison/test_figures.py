@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from plots.test_plots import check_texts
+from plots.cases import check_texts
 
 from mlflow_sensie.comparison import Comparison, CurveDifference, Difference, Sampled, SkewedT, TestComparison
 from mlflow_sensie.comparison.posteriors import summary_of

@@ -1,0 +1,77 @@
+"""The figure of all tests: what each found, with its intervals."""
+
+from __future__ import annotations
+
+import pytest
+
+from mlflow_sensie import plots
+from mlflow_sensie.inference import (
+    Interval,
+)
+from mlflow_sensie.plots import forest
+from mlflow_sensie.result import Result
+from plots.cases import case, labelled, make_result, make_test, said, visible_texts
+
+
+def mixed() -> Result:
+    return make_result(*(case(k) for k in ("flat", "rotation", "bins", "counts", "digits", "300 levels", "failed")))
+
+
+def test_the_overview_shows_one_named_quantity_per_kind_the_largest_first() -> None:
+    result = mixed()
+    found = plots.overview(result)
+    ax = found.axes[0]
+    names = [text.get_text() for text in labelled(ax, "name")]
+    assert names[:2] == ["image.rotate", "flip"] and names[-1] == "mine"
+    headings = [text.get_text() for text in labelled(ax, "heading")]
+    assert [heading.split(",")[0].split(" over")[0] for heading in headings] == [
+        "perturbations: mean drop",
+        "properties: effect",
+        "categories: spread",
+        "failed: no result",
+    ]
+    values = [line.get_xdata()[0] for line in labelled(ax, "value")]
+    shown = [next(test for test in result.tests.values() if test.name == name) for name in names[:-1]]
+    assert values == pytest.approx([test.headline.value for test in shown])
+    bars = [tuple(line.get_xdata()) for line in labelled(ax, "interval")]
+    for test in shown:
+        interval = test.headline
+        assert any(bar == pytest.approx((interval.lo95, interval.hi95)) for bar in bars)
+        assert any(bar == pytest.approx((interval.lo50, interval.hi50)) for bar in bars)
+    assert "magnitude 3.0" in labelled(ax, "error")[0].get_text()
+    assert "7 tests: " in said(found, "subtitle") and "1 failed" in said(found, "subtitle")
+
+
+def test_the_rope_is_shaded_and_the_decisions_are_named() -> None:
+    found = plots.overview(mixed())
+    box = labelled(found.axes[0], "rope")[0].get_datalim(found.axes[0].transData)
+    assert (box.x0, box.x1) == pytest.approx((-0.02, 0.02))
+    texts = [text.get_text() for text in found.legends[0].get_texts()]
+    assert texts == ["sensitive", "negligible", "within ±0.02: too small to matter"]
+
+
+def test_an_interval_that_says_nothing_is_cut_with_an_arrow() -> None:
+    wide = Interval(0.01, -2.0, 2.0, -9.0, 9.0)
+    fit = case("bins").fit
+    tests = [case("counts"), make_test("wide", "property", type(fit)(**{**vars(fit), "effect": wide}))]
+    ax = plots.overview(make_result(*tests)).axes[0]
+    assert ax.get_xlim()[0] > -1.5 and ax.get_xlim()[1] < 1.5
+    assert len(labelled(ax, "beyond")) == 2
+
+
+@pytest.mark.parametrize("count", [0, 1, 50, 90])
+def test_the_overview_grows_with_the_tests(count: int) -> None:
+    tests = [case("rotation").model_copy(update={"name": f"test {k} {'long ' * 30}"}) for k in range(count)]
+    found = plots.overview(make_result(*tests))
+    assert 2 < found.get_size_inches()[1] < 18
+    assert len(labelled(found.axes[0], "name")) == min(count, forest.MOST_ROWS - 1)
+    assert ("more are not drawn" in said(found, "subtitle")) == (count == 90)
+    height, width = found.bbox.height, found.bbox.width
+    for text, box in visible_texts(found):
+        assert box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height, text
+
+
+def test_an_overview_of_failures_alone() -> None:
+    found = plots.overview(make_result(case("failed")))
+    assert not found.legends and labelled(found.axes[0], "error")
+    assert plots.to_png(found, dpi=40)
