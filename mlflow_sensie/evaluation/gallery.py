@@ -18,58 +18,17 @@ from mlflow_sensie.data.survey import Survey, ValueRange
 from mlflow_sensie.data.types import Inputs, fresh_copy
 from mlflow_sensie.evaluation.chunks import SweepTest, parts, perturbed
 from mlflow_sensie.evaluation.columnwise import ColumnwisePerturbation
-from mlflow_sensie.evaluation.gallery_changes import Flags, columns_to_show, differing, series_of, touched_by
+from mlflow_sensie.evaluation.gallery_changes import columns_to_show, touched_by
 from mlflow_sensie.evaluation.predict_calls import predict_in_calls
 from mlflow_sensie.evaluation.sweep import Sweep
 from mlflow_sensie.perturbations.pixels import ROUNDING, PixelCodec
+from mlflow_sensie.result.gallery import Flags, Gallery
 from mlflow_sensie.scores.scorer import Targets
 from mlflow_sensie.scores.table import CLEAN, ScoreTable, score_column
 
 MOST_MAGNITUDES = 7
 MOST_EXAMPLES: Mapping[str, int] = {"tensor": 4, "series": 4, "tabular": 2, "text": 3}
 FRAMES = ("tabular", "text")
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """Some examples of a perturbation test, at k of its magnitudes each.
-
-    ``magnitudes`` (k,) ascend; at the position ``clean`` the inputs are as they came, and where the neutral is
-    not known that is the first one, ``None``. ``tested`` counts those of the whole test. ``inputs``: k batches
-    of the same m examples, as the perturbation sees them; ``pictures`` are the batches of images as pixels in
-    [0, 1], (m, H, W) or (m, H, W, 3). ``columns``: those of a frame to show; of a frame's arrays, the one that
-    ``input_format``, ``inputs`` and ``pictures`` are of. ``ids`` and ``truths`` (m,);
-    ``answers``, k lists of m, or ``None`` where only a custom score knows; ``labels`` says that they name
-    classes. ``scores`` (k, m) are those of the test. ``touched``: of how many examples looked at the test
-    changes how many. ``repeated`` is false if the model's answers are not those that were scored in the test.
-    """
-
-    test: str
-    magnitudes: tuple[float | None, ...]
-    clean: int
-    tested: int
-    input_format: InputFormat
-    inputs: tuple[Inputs, ...]
-    pictures: tuple[NDArray[Any], ...]
-    columns: tuple[Any, ...]
-    ids: tuple[Any, ...]
-    truths: tuple[Any, ...]
-    answers: tuple[tuple[Any, ...], ...] | None
-    labels: bool
-    scores: NDArray[np.float64]
-    touched: tuple[int, int] | None = None
-    repeated: bool = True
-
-    def right(self, magnitude: int, example: int) -> bool | None:
-        """Whether the answer at this position is the true class; ``None`` where answers are no classes."""
-        if not self.labels or self.answers is None:
-            return None
-        return str(self.answers[magnitude][example]) == str(self.truths[example])
-
-    def changed(self, magnitude: int, column: Any) -> Flags:
-        """Which cells (m,) of a frame's column differ from the clean ones."""
-        before, after = self.inputs[self.clean], self.inputs[magnitude]
-        return differing(series_of(before, column), series_of(after, column))
 
 
 def make_galleries(sweep: Sweep, survey: Survey, table: ScoreTable, names: Sequence[str]) -> dict[str, Gallery]:

@@ -9,40 +9,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlflow_sensie.data.input_format import InputFormat, as_cell, holds_arrays
+from mlflow_sensie.data.input_format import InputFormat, holds_arrays
 from mlflow_sensie.data.survey import as_numbers, column_kind
 from mlflow_sensie.data.types import Inputs
+from mlflow_sensie.result.gallery import Flags, differing, series_of
 
 MOST_COLUMNS = 8
-Flags = NDArray[np.bool_]
-
-
-def series_of(batch: Inputs, column: Any) -> pd.Series[Any]:
-    return batch[column] if isinstance(batch, pd.DataFrame) else pd.Series(batch)
 
 
 def _names(batch: Inputs) -> list[Any]:
     return list(batch.columns) if isinstance(batch, pd.DataFrame) else [None]
-
-
-def differing(before: pd.Series[Any], after: pd.Series[Any]) -> Flags:
-    """Which cells (n,) differ; two missing ones do not."""
-    numeric = pd.api.types.is_numeric_dtype
-    if numeric(before.dtype) and numeric(after.dtype):
-        a, b = (column.to_numpy(dtype=np.float64, na_value=np.nan) for column in (before, after))
-        return np.asarray((a != b) & ~(np.isnan(a) & np.isnan(b)))
-    empty = before.isna().to_numpy() | after.isna().to_numpy()
-    both = before.isna().to_numpy() & after.isna().to_numpy()
-    others = np.array([not _alike(a, b) for a, b in zip(before, after, strict=True)], dtype=np.bool_)
-    return np.where(empty, ~both, others)
-
-
-def _alike(a: Any, b: Any) -> bool:
-    """Whether two cells hold the same text or array; NumPy abbreviates the text of a large array."""
-    if not isinstance(a, np.ndarray | list) or not isinstance(b, np.ndarray | list):
-        return str(a) == str(b)
-    one, other = as_cell(a), as_cell(b)
-    return np.array_equal(one, other, equal_nan=one.dtype.kind == other.dtype.kind == "f")
 
 
 def touched_by(versions: Mapping[int | None, Inputs]) -> Flags:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from mlflow_sensie.data.property_data import PropertyData
@@ -23,22 +22,12 @@ from mlflow_sensie.evaluation.fitting import (
 )
 from mlflow_sensie.evaluation.plan import Plan
 from mlflow_sensie.evaluation.roles import TARGET
-from mlflow_sensie.inference import Interval, PerturbationFit, ScoreScale
+from mlflow_sensie.inference import PerturbationFit, ScoreScale
 from mlflow_sensie.inference.grid import MagnitudeGrid
-from mlflow_sensie.inference.pooling import pooled
 from mlflow_sensie.recipe.model import Recipe
-from mlflow_sensie.result import Interaction, Kind, Result, ScoreInfo, Slice, SliceColumn, TestResult
+from mlflow_sensie.result import Interaction, Kind, Slice, SliceColumn, TestResult
 from mlflow_sensie.scores.scorer import Scorer
 from mlflow_sensie.scores.table import CLEAN, Part, Scores, property_column, slice_column
-
-# Of a slice's tests, what is shown.
-BY_KIND = {
-    "perturbation": ("mean_drop", "effect"),
-    "property": ("effect", "unexpected"),
-    "category": ("spread",),
-    "class": ("spread",),
-}
-OF_SLICES = {"clean_score": "clean", "unannounced": "unannounced"}  # quantities of no test
 
 
 def infer_slices(
@@ -68,69 +57,6 @@ def _slices(
             unannounced=unannounced(part, scale),
             tests=found,
         )
-
-
-# --- frames ------------------------------------------------------------------------------------------------
-
-
-def slices_frame(result: Result) -> pd.DataFrame:
-    """Return a row per slice, test and quantity; see ``Result.slices_frame``."""
-    rows = [row for column in result.slices for row in _column_rows(column, result.score)]
-    names = ["column", "level", "n", "test", "kind", "quantity", "value", "lo95", "hi95"]
-    return pd.DataFrame(rows, columns=[*names, "pooled", "pooled_lo95", "pooled_hi95", "worst"])
-
-
-def _column_rows(column: SliceColumn, score: ScoreInfo) -> Iterator[dict[str, Any]]:
-    for quantity in OF_SLICES:
-        yield from _quantity_rows(column, "", "", quantity, score)
-    tests = {name: test for each in column.slices for name, test in each.tests.items()}
-    for name, test in tests.items():
-        for quantity in BY_KIND[test.kind]:
-            yield from _quantity_rows(column, name, test.kind, quantity, score)
-
-
-def _quantity_rows(
-    column: SliceColumn, test: str, kind: str, quantity: str, score: ScoreInfo
-) -> Iterator[dict[str, Any]]:
-    """The rows of one quantity; a spread is never negative, so it is not pooled as if it were normal."""
-    found = [(each, interval) for each in column.slices if (interval := _interval(each, test, quantity)) is not None]
-    own = [interval for _, interval in found]
-    drawn = own if quantity == "spread" else pooled(own, _reach(score))
-    worst = _worst(quantity, drawn)
-    for index, ((each, value), together) in enumerate(zip(found, drawn, strict=True)):
-        yield {
-            "column": column.column,
-            "level": each.level,
-            "n": each.n if not test else each.tests[test].fit.n,
-            "test": test,
-            "kind": kind,
-            "quantity": quantity,
-            "value": value.value,
-            "lo95": value.lo95,
-            "hi95": value.hi95,
-            "pooled": together.value,
-            "pooled_lo95": together.lo95,
-            "pooled_hi95": together.hi95,
-            "worst": index == worst,
-        }
-
-
-def _interval(each: Slice, test: str, quantity: str) -> Interval | None:
-    owner = each if not test else each.tests[test].fit if test in each.tests else None
-    found: Interval | None = getattr(owner, OF_SLICES.get(quantity, quantity), None)
-    return found
-
-
-def _reach(score: ScoreInfo) -> float | None:
-    return None if score.lower is None or score.upper is None else score.upper - score.lower
-
-
-def _worst(quantity: str, values: Sequence[Interval]) -> int | None:
-    """The slice whose score is lowest, or lowest by what it announces; with the largest drop, effect or spread."""
-    if not values:
-        return None
-    size = [-each.value if quantity in OF_SLICES else each.value for each in values]
-    return int(np.argmax(np.abs(size) if quantity in ("effect", "unexpected") else size))
 
 
 # --- interactions ------------------------------------------------------------------------------------------
@@ -185,14 +111,3 @@ def _range(contrast: NDArray[np.float64], scale: ScoreScale) -> ScoreScale:
         return ScoreScale(None, None, scale.unit)
     most = (scale.upper - scale.lower) * float(np.abs(contrast).sum()) / 2
     return ScoreScale(-most, most, scale.unit)
-
-
-def interactions_frame(result: Result) -> pd.DataFrame:
-    """Return a row per interaction; see ``Result.interactions_frame``."""
-    rows = []
-    for each in filter(lambda each: each.fit is not None, result.interactions):
-        quantity = "effect" if each.kind == "property" else "spread"
-        found: Interval = getattr(each.fit, quantity)
-        values = {"value": found.value, "lo95": found.lo95, "hi95": found.hi95, "decision": each.fit.decision}
-        rows.append({"property": each.property, "perturbation": each.perturbation, "quantity": quantity, **values})
-    return pd.DataFrame(rows, columns=["property", "perturbation", "quantity", "value", "lo95", "hi95", "decision"])

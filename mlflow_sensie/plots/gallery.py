@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlflow_sensie.evaluation.gallery import Gallery
 from mlflow_sensie.plots import canvas
 from mlflow_sensie.plots import gallery_paper as sheet
 from mlflow_sensie.plots.canvas import BLUE, GREEN, INK, MARGIN, PALE, VERMILION
 from mlflow_sensie.plots.gallery_paper import CELL, HEAD, STEP, Paper
 from mlflow_sensie.plots.gallery_rows import draw_tables, draw_texts
+from mlflow_sensie.result.gallery import Gallery
 from mlflow_sensie.text import words
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlflow_sensie.evaluation.gallery import Gallery
 from mlflow_sensie.plots import canvas
 from mlflow_sensie.plots.bidi import in_visual_order
 from mlflow_sensie.plots.canvas import GREY, INK, LINE, MARGIN, PALE, VERMILION, WIDTH
 from mlflow_sensie.plots.text_diff import Run
+from mlflow_sensie.result.gallery import Gallery
 from mlflow_sensie.text import words
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from mlflow_sensie.data.input_format import holds_arrays
 from mlflow_sensie.data.survey import as_numbers, column_kind
-from mlflow_sensie.evaluation.gallery import Gallery
 from mlflow_sensie.plots import canvas
 from mlflow_sensie.plots import gallery_paper as sheet
 from mlflow_sensie.plots.canvas import GREY, INK, MARGIN, WIDTH
 from mlflow_sensie.plots.gallery_paper import CELL, HEAD, STEP, TINT, Paper
 from mlflow_sensie.plots.text_diff import Run, excerpts, lines_of
+from mlflow_sensie.result.gallery import Gallery
 from mlflow_sensie.text import words
 
 if TYPE_CHECKING:

@@ -1,13 +1,12 @@
 """What everybody reads: the frozen result of an evaluation, and the verdict of its gate."""
 
-from mlflow_sensie.result.result import (
+from mlflow_sensie.result.result import MOST_TESTS_WITH_KEYS, Result
+from mlflow_sensie.result.tests import (
     HEADLINES,
-    MOST_TESTS_WITH_KEYS,
     FirstFailure,
     Interaction,
     Kind,
     Reason,
-    Result,
     ScoreInfo,
     Slice,
     SliceColumn,

@@ -7,18 +7,19 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, PrivateAttr, TypeAdapter, field_validator
-from pydantic_core.core_schema import ValidationInfo
+from pydantic import PrivateAttr
 
-from mlflow_sensie.inference import CategoryFit, Curve, GuardedEstimate, Interval, PerturbationFit, PropertyFit
+from mlflow_sensie.inference import GuardedEstimate, Interval
 from mlflow_sensie.inference.multiplicity import Multiplicity
 from mlflow_sensie.inference.pymc_engine import Sampling
+from mlflow_sensie.result import frames
+from mlflow_sensie.result.tests import Frozen, Interaction, ScoreInfo, SliceColumn, TestResult
 from mlflow_sensie.result.verdict import Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from mlflow_sensie.evaluation.gallery import Gallery
+    from mlflow_sensie.result.gallery import Gallery
     from mlflow_sensie.scores.table import ScoreTable
 
 SCHEMA_VERSION = 1
@@ -26,169 +27,6 @@ MOST_TESTS_WITH_KEYS = 50
 
 PlotKind = Literal["auto", "overview", "curve", "categories", "slices", "gallery"]
 T = TypeVar("T")
-
-Kind = Literal["property", "perturbation", "category", "class"]
-Reason = Literal["all", "precision", "time_budget"]  # why a test saw no more examples than it did
-Fit = PropertyFit | PerturbationFit | CategoryFit
-# The quantity that stands for a test, by its kind, in the order of kinds.
-HEADLINES: Mapping[str, str] = MappingProxyType(
-    {"perturbation": "mean_drop", "property": "effect", "category": "spread", "class": "spread"}
-)
-_FITS: Mapping[str, TypeAdapter[Any]] = MappingProxyType(
-    {
-        "property": TypeAdapter(PropertyFit),
-        "perturbation": TypeAdapter(PerturbationFit),
-        "category": TypeAdapter(CategoryFit),
-        "class": TypeAdapter(CategoryFit),
-    }
-)
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, ser_json_inf_nan="null")
-
-
-class ScoreInfo(_Frozen):
-    """What was scored: the kind (runs of different kinds are not compared), bounds, unit, and where it came from."""
-
-    kind: str
-    lower: float | None
-    upper: float | None
-    unit: str
-    source: str
-
-
-class FirstFailure(_Frozen):
-    """An example whose own score falls below its own floor: where first, and its score before and there."""
-
-    example: str
-    target: str | None
-    magnitude: float
-    clean: float
-    score: float
-
-
-class TestResult(_Frozen):
-    """What one test found, or why it failed.
-
-    ``fit`` holds the whole posterior and the curve, in the scores' and the property's own units; ``None`` and
-    an ``error`` where the test failed. ``unit`` is that of the property or magnitude. ``stopped`` says why the
-    test used no more examples: because these are ``all``, or for the recipe's ``precision`` or ``time_budget``.
-    ``flips`` are the examples that a perturbation upsets first; none under ``log_examples: none``.
-    """
-
-    __test__ = False
-
-    name: str
-    slug: str
-    kind: Kind
-    unit: str = ""
-    error: str | None = None
-    stopped: Reason = "all"
-    fit: Any = None
-    warnings: tuple[str, ...] = ()
-    flips: tuple[FirstFailure, ...] = ()
-
-    @field_validator("fit", mode="before")
-    @classmethod
-    def _of_its_kind(cls, value: Any, info: ValidationInfo) -> Any:
-        return value if value is None else _FITS[info.data["kind"]].validate_python(value)
-
-    @property
-    def ok(self) -> bool:
-        """Whether the test gave a result."""
-        return self.fit is not None
-
-    @property
-    def headline(self) -> Interval:
-        """The one quantity that stands for a test that succeeded: mean drop, effect or spread, by its kind."""
-        interval: Interval = getattr(self.fit, HEADLINES[self.kind])
-        return interval
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """The scalars under the last part of their contract names; a failed test has ``ok`` = 0 and no other."""
-        return {"ok": 1.0, **self.fit.metrics()} if self.ok else {"ok": 0.0}
-
-    @property
-    def curve(self) -> pd.DataFrame:
-        """The curve as a frame: p (or level), score, sd, n, lo95, hi95; empty where the test has none.
-
-        Examples whose property is missing make a last row with no ``p``.
-        """
-        columns = ["p", "score", "sd", "n", "lo95", "hi95"]
-        parts = [curve for curve in self._curves() if curve is not None]
-        frame = pd.concat([_curve_frame(curve) for curve in parts]) if parts else pd.DataFrame(columns=columns)
-        if self.kind in ("category", "class"):
-            return frame.assign(p=frame["label"])[columns].reset_index(drop=True)
-        return frame.reindex(columns=columns).reset_index(drop=True)
-
-    @property
-    def own_holds_until(self) -> pd.DataFrame:
-        """How far the examples hold by themselves: side, p, distance, and the share that has not fallen by then.
-
-        An example has fallen once its own score lies more than the allowed drop below its own clean score. Empty
-        but for perturbation tests.
-        """
-        rows = []
-        if isinstance(self.fit, PerturbationFit):
-            points = [(each.side, point) for each in self.fit.sides for point in each.own_holds()]
-            rows = [(side, self.fit.magnitude(side, u), u, share) for side, (u, share) in points]
-        return pd.DataFrame(rows, columns=["side", "p", "distance", "holds"])
-
-    def _curves(self) -> list[Curve | None]:
-        return [] if self.fit is None else [self.fit.curve, getattr(self.fit, "missing", None)]
-
-
-def _curve_frame(curve: Curve) -> pd.DataFrame:
-    frame = pd.DataFrame({name: getattr(curve, name) for name in ("p", "score", "sd", "n", "lo95", "hi95", "label")})
-    return frame.astype({name: float for name in ("p", "score", "sd", "lo95", "hi95")})
-
-
-class Slice(_Frozen):
-    """What was found in one subset of the examples: its clean score, and the tests that could be run in it.
-
-    ``code`` is how the score table's column of slices tells the subset. ``unannounced`` is the clean score less
-    what the model's own probabilities announce (Σ p_k²), below 0 where it is worse than it claims; for
-    probabilities alone.
-    """
-
-    level: str
-    code: int
-    n: int
-    clean: Interval
-    clean_known: GuardedEstimate
-    unannounced: Interval | None = None
-    tests: dict[str, TestResult]
-
-
-class SliceColumn(_Frozen):
-    """The slices that one column makes; those with fewer than two examples are left out."""
-
-    column: str
-    slices: tuple[Slice, ...]
-
-
-class Interaction(_Frozen):
-    """Whether a perturbation hurts more where a property is high, or at some levels of it.
-
-    ``fit`` is a property or category test of the examples' own effects: their slopes on the perturbation's worse
-    ``side``, times its range. Its ``effect`` is the change of the perturbation's effect over the property's range.
-    ``None`` and an ``error`` where it could not be found.
-    """
-
-    property: str
-    perturbation: str
-    side: str
-    kind: Kind
-    unit: str = ""
-    error: str | None = None
-    fit: Any = None
-
-    @field_validator("fit", mode="before")
-    @classmethod
-    def _of_its_kind(cls, value: Any, info: ValidationInfo) -> Any:
-        return value if value is None else _FITS[info.data["kind"]].validate_python(value)
 
 
 def _named(items: Mapping[str, T], name: str | None, kind: str) -> T:
@@ -198,7 +36,7 @@ def _named(items: Mapping[str, T], name: str | None, kind: str) -> T:
     return items[name]
 
 
-class Result(_Frozen):
+class Result(Frozen):
     """What an evaluation found: every test by name, and what it was measured on.
 
     ``n`` examples have a clean score, of which ``clean_known`` is all that is known. ``n_predictions`` were made for
@@ -324,24 +162,18 @@ class Result(_Frozen):
         ``fit_effect``, ``fit_lo95`` and ``fit_hi95`` are of the side that falls more. ``attrs["several"]`` says what
         the number of tests does to their claims.
         """
-        from mlflow_sensie.report.summary import summary_frame
-
-        return summary_frame(self)
+        return frames.summary_frame(self.tests, self.several)
 
     def slices_frame(self) -> pd.DataFrame:
         """A row per slice, test and quantity: value with its 95 % interval, and the same partially pooled.
 
         ``worst`` marks the slice of the column that the pooled value is worst in.
         """
-        from mlflow_sensie.evaluation.slices import slices_frame
-
-        return slices_frame(self)
+        return frames.slices_frame(self.slices, self.score)
 
     def interactions_frame(self) -> pd.DataFrame:
         """A row per property and perturbation: effect (or spread) of the examples' own effects, and its interval."""
-        from mlflow_sensie.evaluation.slices import interactions_frame
-
-        return interactions_frame(self)
+        return frames.interactions_frame(self.interactions)
 
     def plot(self, name: str | None = None, *, kind: PlotKind = "auto") -> Figure:
         """Draw a figure.

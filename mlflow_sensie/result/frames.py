@@ -1,0 +1,141 @@
+"""Data frames of a result: a row per test, per slice and quantity, per interaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlflow_sensie.inference import Interval
+from mlflow_sensie.inference.multiplicity import Multiplicity
+from mlflow_sensie.inference.pooling import pooled
+from mlflow_sensie.result.tests import Interaction, ScoreInfo, Slice, SliceColumn, TestResult
+
+SUMMARY_NUMBERS = ("effect", "lo95", "hi95", "mean_drop", "holds_until", "spread")
+SUMMARY = ("kind", *SUMMARY_NUMBERS, "decision", "significance")
+FIT_RANGE = ("fit_from", "fit_to", "fit_effect", "fit_lo95", "fit_hi95")
+# The quantities of a slice's tests, by their kind, and those of no test.
+SLICE_QUANTITIES = {
+    "perturbation": ("mean_drop", "effect"),
+    "property": ("effect", "unexpected"),
+    "category": ("spread",),
+    "class": ("spread",),
+}
+SLICE_SCORES = {"clean_score": "clean", "unannounced": "unannounced"}
+
+
+def summary_frame(tests: Mapping[str, TestResult], several: Multiplicity | None) -> pd.DataFrame:
+    """Return a row per test; see ``Result.summary``."""
+    rows = {name: _summary_row(test) for name, test in tests.items()}
+    fit_range = FIT_RANGE if any("fit_effect" in row for row in rows.values()) else ()
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=[*SUMMARY, *fit_range])
+    frame = frame.astype({name: float for name in (*SUMMARY_NUMBERS, *fit_range)}).rename_axis("test")
+    frame.attrs["several"] = several.text if several else ""
+    return frame
+
+
+def _summary_row(test: TestResult) -> dict[str, Any]:
+    if not test.ok:
+        return {"kind": test.kind, "decision": "failed"}
+    metrics = test.metrics
+    leading = "effect" if "effect" in metrics else "spread"
+    return {
+        "kind": test.kind,
+        "effect": metrics.get("effect"),
+        "lo95": metrics[f"{leading}_lo95"],
+        "hi95": metrics[f"{leading}_hi95"],
+        "mean_drop": metrics.get("mean_drop"),
+        "holds_until": metrics.get("holds_until"),
+        "spread": metrics.get("spread"),
+        "decision": test.fit.decision,
+        "significance": test.fit.significance,
+        **_fit_range_cells(test),
+    }
+
+
+def _fit_range_cells(test: TestResult) -> dict[str, float]:
+    ranges = getattr(test.fit, "fit_range", ())
+    if not ranges:
+        return {}
+    worst = min(ranges, key=lambda part: part.effect.value)
+    effect = worst.effect
+    return dict(zip(FIT_RANGE, (worst.start, worst.stop, effect.value, effect.lo95, effect.hi95), strict=True))
+
+
+# --- slices and interactions -------------------------------------------------------------------------------
+
+
+def slices_frame(columns: Sequence[SliceColumn], score: ScoreInfo) -> pd.DataFrame:
+    """Return a row per slice, test and quantity; see ``Result.slices_frame``."""
+    rows = [row for column in columns for row in _column_rows(column, score)]
+    names = ["column", "level", "n", "test", "kind", "quantity", "value", "lo95", "hi95"]
+    return pd.DataFrame(rows, columns=[*names, "pooled", "pooled_lo95", "pooled_hi95", "worst"])
+
+
+def _column_rows(column: SliceColumn, score: ScoreInfo) -> Iterator[dict[str, Any]]:
+    for quantity in SLICE_SCORES:
+        yield from _quantity_rows(column, "", "", quantity, score)
+    tests = {name: test for level in column.slices for name, test in level.tests.items()}
+    for name, test in tests.items():
+        for quantity in SLICE_QUANTITIES[test.kind]:
+            yield from _quantity_rows(column, name, test.kind, quantity, score)
+
+
+def _quantity_rows(
+    column: SliceColumn, test: str, kind: str, quantity: str, score: ScoreInfo
+) -> Iterator[dict[str, Any]]:
+    """The rows of one quantity; a spread is never negative, so it is not pooled as if it were normal."""
+    known = [(level, interval) for level in column.slices if (interval := _interval(level, test, quantity)) is not None]
+    intervals = [interval for _, interval in known]
+    shrunken = intervals if quantity == "spread" else pooled(intervals, _score_range(score))
+    worst = _worst(quantity, shrunken)
+    for index, ((level, own), together) in enumerate(zip(known, shrunken, strict=True)):
+        yield {
+            "column": column.column,
+            "level": level.level,
+            "n": level.n if not test else level.tests[test].fit.n,
+            "test": test,
+            "kind": kind,
+            "quantity": quantity,
+            "value": own.value,
+            "lo95": own.lo95,
+            "hi95": own.hi95,
+            "pooled": together.value,
+            "pooled_lo95": together.lo95,
+            "pooled_hi95": together.hi95,
+            "worst": index == worst,
+        }
+
+
+def _interval(level: Slice, test: str, quantity: str) -> Interval | None:
+    owner = level if not test else level.tests[test].fit if test in level.tests else None
+    interval: Interval | None = getattr(owner, SLICE_SCORES.get(quantity, quantity), None)
+    return interval
+
+
+def _score_range(score: ScoreInfo) -> float | None:
+    return None if score.lower is None or score.upper is None else score.upper - score.lower
+
+
+def _worst(quantity: str, intervals: Sequence[Interval]) -> int | None:
+    """The slice whose score is lowest, or lowest by what it announces; with the largest drop, effect or spread."""
+    if not intervals:
+        return None
+    size = [-interval.value if quantity in SLICE_SCORES else interval.value for interval in intervals]
+    return int(np.argmax(np.abs(size) if quantity in ("effect", "unexpected") else size))
+
+
+def interactions_frame(interactions: Sequence[Interaction]) -> pd.DataFrame:
+    """Return a row per interaction; see ``Result.interactions_frame``."""
+    rows = []
+    for interaction in interactions:
+        if interaction.fit is None:
+            continue
+        quantity = "effect" if interaction.kind == "property" else "spread"
+        interval: Interval = getattr(interaction.fit, quantity)
+        values = {"value": interval.value, "lo95": interval.lo95, "hi95": interval.hi95}
+        names = {"property": interaction.property, "perturbation": interaction.perturbation, "quantity": quantity}
+        rows.append({**names, **values, "decision": interaction.fit.decision})
+    return pd.DataFrame(rows, columns=["property", "perturbation", "quantity", "value", "lo95", "hi95", "decision"])
