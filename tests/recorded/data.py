@@ -88,6 +88,16 @@ def predicted_cost(frame: pd.DataFrame) -> FloatArray:
     return np.asarray(41 + 4.6 * frame["dose"] + 0.02 * frame["dose"] ** 2 + 0.42 * frame["age"] ** 0.999)
 
 
+def fitted_cost(frame: pd.DataFrame) -> Any:
+    """A regressor that was fitted, a smooth and bent one: errors of a straight one are parabolas without any noise."""
+    from sklearn.kernel_ridge import KernelRidge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(StandardScaler(), KernelRidge(kernel="rbf", gamma=0.3, alpha=0.5))
+    return model.fit(frame, cost(frame))
+
+
 def other_cost(frame: pd.DataFrame) -> FloatArray:
     """Another regressor."""
     return np.asarray(38 + 5.3 * frame["dose"] + 0.43 * frame["age"])

@@ -37,6 +37,8 @@ LONGEST, STEP = 60, 16
 DIGITS = 12
 DIGEST = re.compile(r"\b[0-9a-f]{12,64}\b…?")  # within warnings
 
+STEPS = frozenset({"correct", "top_k", "threshold"})
+
 RELATIVE = 1e-9
 # Scores, effects and probabilities are of the order of 1, and sums of some hundred of them are exact to 1e-14: what
 # should be zero is zero to this.
@@ -49,6 +51,8 @@ def document(found: Any) -> dict[str, Any]:
     """Give what a result, comparison, verdict, or the power of a gate says, as JSON has it, less what is left out."""
     if isinstance(found, Result):
         parts: dict[str, Any] = {"metrics": found.metrics, "json": json.loads(found.to_json())}
+        if found.score.kind in STEPS:
+            _without_ties(parts["json"])
         parts |= {"worst_test": found.worst_test, "status": found.status, "failed": found.failed}
         parts["summary"] = columns(found.summary().reset_index())
         parts["slices"] = columns(found.slices_frame()) if found.slices else {}
@@ -68,6 +72,12 @@ def document(found: Any) -> dict[str, Any]:
         raise TypeError(f"a Result, Comparison, Verdict or Power; {type(found).__name__} came")
     kept: dict[str, Any] = _kept(parts, LEFT_OUT)
     return kept
+
+
+def _without_ties(result: dict[str, Any]) -> None:
+    """Keep the number alone of the examples that fall first: of scores of 0 and 1 any of a kind may be named."""
+    for test in result["tests"].values():
+        test["n_flips"] = len(test.pop("flips", ()))
 
 
 def flatten(part: Any, path: str = "") -> Record:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import LinearRegression
 from sklearn.naive_bayes import GaussianNB
 
 import mlflow_sensie
@@ -223,8 +222,7 @@ def absolute_error() -> Results:
 
 def squared_error() -> Results:
     """A fitted regressor and its squared error, with slices by the site."""
-    frame = data.patients(200, 5)
-    model = LinearRegression().fit(frame[["age", "dose", "visits"]], data.cost(frame))
+    model = data.fitted_cost(data.patients(200, 5)[["age", "dose", "visits"]])
     return _costs(model, score="neg_squared_error", slices=["site"], allowed_drop={"absolute": 0.2})
 
 
@@ -242,7 +240,7 @@ def weights() -> Results:
 def balanced_weights() -> Results:
     """Classes that count alike, one of which is rare; slices by class come by themselves."""
     return of_patients(
-        400, offset=-2.0, properties=["age", "site"], perturbations=[SHIFT, DILUTE], class_test=True, weights="balanced"
+        440, offset=-2.0, properties=["age", "site"], perturbations=[SHIFT, DILUTE], class_test=True, weights="balanced"
     )
 
 
@@ -341,7 +339,7 @@ def tests_that_fail() -> Results:
         raise ValueError(f"no {p:g} here")
 
     failing = {"name": "broken", "apply": broken, "magnitudes": [1, 2, 3]}
-    return of_patients(properties=["age"], perturbations=[failing, DILUTE], on_error="record")
+    return of_patients(60, properties=["age"], perturbations=[failing, DILUTE], on_error="record")
 
 
 # --- some of the examples ----------------------------------------------------------------------------------
