@@ -1,0 +1,42 @@
+"""What changed in a text is marked."""
+
+from __future__ import annotations
+
+import pytest
+
+from mlflow_sensie.plots.text_diff import SPACE, lines_of, marked
+
+CLEAN_TEXT = "When does the restaurant open on Sunday, and do you have a table for six?"
+
+
+@pytest.mark.parametrize(
+    ("clean", "becomes", "shown"),
+    [
+        ("six", "six", "six"),
+        ("the restaurant open", "open", "[]open"),
+        ("restaurant", "diner", "[diner]"),
+        ("open on", "openon", "open[]on"),
+        ("open on", "op en on", "op[ ]en on"),
+        ("table", "tabel", "tab[el]"),
+        ("six?", "six!", "six[!]"),
+        ("have", "hAVe", "h[AV]e"),
+        ("When does the", "When does a new", "When does [a new]"),
+        (CLEAN_TEXT, "", "[]"),
+    ],
+)
+def test_what_changed_in_a_text_is_marked(clean: str, becomes: str, shown: str) -> None:
+    assert CLEAN_TEXT.count(clean) == 1
+    runs = marked(CLEAN_TEXT, CLEAN_TEXT.replace(clean, becomes))
+    joined = "".join(f"[{text}]" if changed else text for text, changed in runs)
+    assert joined == CLEAN_TEXT.replace(clean, shown)
+
+
+def test_long_texts_are_cut_and_broken() -> None:
+    before = "a sentence that goes on and on, " * 300
+    runs = marked(before, before.replace("goes", "XXXX", 1))
+    assert runs[-1][0].endswith(" …") and sum(len(text) for text, _ in runs) < 160
+    assert [text for text, changed in runs if changed] == ["XXXX"]
+    lines = lines_of([("x" * 500, False), ("  \n", True), ("end", False)], 2.0, 8.0, 3)
+    assert len(lines) == 3 and lines[-1][-1][0].endswith("…")
+    assert lines_of([("a \t b", False), ("\n ", True)], 2.0, 8.0, 3) == [[("a b", False), (SPACE * 2, True)]]
+    assert lines_of([], 2.0, 8.0, 3) == [[]]
