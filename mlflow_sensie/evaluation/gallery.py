@@ -23,6 +23,7 @@ from mlflow_sensie.evaluation.predict_calls import predict_in_calls
 from mlflow_sensie.evaluation.sweep import Sweep
 from mlflow_sensie.perturbations.pixels import ROUNDING, PixelCodec
 from mlflow_sensie.result.gallery import Flags, Gallery
+from mlflow_sensie.scores.kinds import CUSTOM
 from mlflow_sensie.scores.scorer import Targets
 from mlflow_sensie.scores.table import CLEAN, ScoreTable, score_column
 
@@ -202,7 +203,7 @@ def _answers(
     scores: NDArray[np.float64],
 ) -> tuple[tuple[tuple[Any, ...], ...] | None, bool]:
     """What the model answers, per magnitude, and whether that scores as it did in the test."""
-    if sweep.scorer.kind == "custom":  # its answers have no name, and its score may need all examples
+    if sweep.scorer.kind.name == CUSTOM:  # its answers have no name, and its score may need all examples
         return None, True
     batches = [
         fresh_copy(few.inputs) if index is None else few.input_format.encode(fresh_copy(values), few.inputs)

@@ -36,7 +36,7 @@ from mlflow_sensie.models.outputs import Predictions
 from mlflow_sensie.recipe.model import Recipe, SliceSpec
 from mlflow_sensie.recipe.reading import capped_log_examples, load_recipe
 from mlflow_sensie.result import Interaction, Result, ScoreInfo, SliceColumn, TestResult
-from mlflow_sensie.scores.scorer import REGRESSION, Scorer, Targets, settle_scorer
+from mlflow_sensie.scores.scorer import Scorer, Targets, resolve_scorer
 from mlflow_sensie.scores.table import ScoreTable
 
 
@@ -147,7 +147,7 @@ def prepare(
     settled = settle(model, X, y, recipe, task=task, metadata=metadata, columns=columns)
     recipe, plan, examples = settled.recipe, settled.plan, settled.examples
     first = _first_predictions(settled, recipe)
-    scorer, targets = settle_scorer(settled.model, first, examples.targets, recipe)
+    scorer, targets = resolve_scorer(settled.model, first, examples.targets, recipe)
     properties = (*plan.properties, *([_class_levels(scorer, targets)] if recipe.class_test else []))
     roles = _with_target_slices(plan.roles, recipe, scorer, targets)
     by_target = [each.name for each in roles.slices[len(plan.roles.slices) :]]
@@ -243,7 +243,7 @@ def _with_flips(
 
 
 def _with_target_slices(roles: Roles, recipe: Recipe, scorer: Scorer, targets: Targets) -> Roles:
-    classes = scorer.kind not in REGRESSION and (targets.classes is not None or targets.values.dtype.kind != "f")
+    classes = scorer.kind.task != "regressor" and (targets.classes is not None or targets.values.dtype.kind != "f")
     return replace(roles, slices=(*roles.slices, *target_slices(recipe, _labels(targets), classes=classes)))
 
 
@@ -257,7 +257,7 @@ def _class_levels(scorer: Scorer, targets: Targets) -> PropertyData:
     labels = _labels(targets)
     numbers, found = pd.factorize(labels, sort=all(isinstance(label, type(labels[0])) for label in labels))
     numeric = targets.classes is None and (targets.values.dtype.kind == "f" or len(found) > 1000)
-    if scorer.kind in REGRESSION or numeric:
+    if scorer.kind.task == "regressor" or numeric:
         raise DataError("class_test: the targets are numbers, not classes; leave class_test out for a regressor")
     if len(found) < 2:
         raise DataError(f"class_test: all targets are {found[0]!r}; at least two classes are needed")
@@ -277,12 +277,14 @@ def _not_followed(recipe: Recipe, scorer: Scorer) -> tuple[str, ...]:
     """Say where calibration was asked for and the score is none that a model announces."""
     if not recipe.calibration or scorer.announces:
         return ()
-    return (f"calibration: the score is {scorer.kind!r}, of which no model says what to expect; it needs probability",)
+    return (
+        f"calibration: the score is {scorer.kind.name!r}, of which no model says what to expect; it needs probability",
+    )
 
 
 def _table_metadata(recipe: Recipe, scorer: Scorer, plan: Plan, digest: str) -> dict[str, Any]:
     return {
-        "score": scorer.kind,
+        "score": scorer.kind.name,
         "data_sha256": digest,
         "recipe_sha256": recipe.digest(),
         "tests": {test.slug: {"name": test.name, "magnitudes": list(test.magnitudes)} for test in plan.tests},
@@ -298,7 +300,7 @@ def _result(
     result = Result(
         version=version("mlflow-sensie"),
         score=ScoreInfo(
-            kind=scorer.kind, lower=scorer.scale.lower, upper=scorer.scale.upper, unit=scorer.scale.unit,
+            kind=scorer.kind.name, lower=scorer.scale.lower, upper=scorer.scale.upper, unit=scorer.scale.unit,
             source=scorer.source,
         ),
         n=len(table),

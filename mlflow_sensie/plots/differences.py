@@ -11,6 +11,7 @@ from mlflow_sensie.inference import Interval
 from mlflow_sensie.plots import canvas
 from mlflow_sensie.plots import ticks as tick
 from mlflow_sensie.plots.canvas import BLUE, GREEN, GREY, INK, PALE, VERMILION
+from mlflow_sensie.scores.kinds import KINDS
 from mlflow_sensie.text import words
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ SIGNS = {BETTER: (GREEN, "D"), WORSE: (VERMILION, "o"), UNDECIDED: (BLUE, "s")}
 COLORS = {"A": BLUE, "B": VERMILION}
 MOST_LABELS = 12
 NAMES = {"holds_until": "distance that it holds"}
-OF_ONE = ("probability", "correct")  # scores from 0 to 1
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,8 @@ def draw_pair(comparison: Comparison, test: TestComparison) -> Figure:
     places = list(map(float, range(len(curve.p)))) if levels else list(curve.p)
     for ax in (upper, lower):
         _x_axis(ax, test, places, shown=ax is lower)
-    _draw_curves(upper, curve, places, levels, least=0.1 if comparison.score in OF_ONE else 0.0)
+    kind = KINDS.get(comparison.score)
+    _draw_curves(upper, curve, places, levels, least=0.1 if kind is not None and kind.scale.fractional else 0.0)
     _draw_band(lower, curve, places, levels)
     name = words.axis_name(test, canvas.size_of(lower)[0], canvas.LABEL)
     canvas.name_axes(upper, "", _score(comparison))

@@ -14,6 +14,7 @@ from mlflow_sensie.plots.bidi import in_visual_order
 from mlflow_sensie.plots.canvas import GREY, INK, LINE, MARGIN, PALE, VERMILION, WIDTH
 from mlflow_sensie.plots.text_diff import Run
 from mlflow_sensie.result.gallery import Gallery
+from mlflow_sensie.scores.kinds import KINDS
 from mlflow_sensie.text import words
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ TINT = "#fbdcc8"  # behind what changed
 GAP = "\u2009"  # a narrow space, where something was left out
 WIDEST = 1.3
 RIGHT, WRONG = "✓", "✗"
-YES_OR_NO = ("correct", "top_k", "threshold")
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,8 @@ def score_text(gallery: Gallery, score: ScoreInfo, k: int, i: int) -> str:
     y = float(gallery.scores[k, i])
     if not np.isfinite(y):
         return "no score"
-    plain = score.kind in YES_OR_NO or abs(y) >= 1000
+    kind = KINDS.get(score.kind)
+    plain = (kind is not None and kind.binary) or abs(y) >= 1000
     return words.number(y) if plain else f"{y:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 

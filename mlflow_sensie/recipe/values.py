@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
@@ -43,6 +44,7 @@ class Threshold(Spec):
 SCORE_NAMES = (
     "probability", "correct", "neg_log_loss", "neg_brier_score", "neg_absolute_error", "neg_squared_error",
 )  # fmt: skip
+SCORE_PARAMETERS: Mapping[str, type[Spec]] = MappingProxyType({"top_k": TopK, "threshold": Threshold})
 
 
 def _parse_drop(value: Any) -> float | AbsoluteDrop:
@@ -56,13 +58,12 @@ def _parse_drop(value: Any) -> float | AbsoluteDrop:
 
 
 def _parse_score(value: Any) -> Any:
-    if value is None or value in SCORE_NAMES or isinstance(value, TopK | Threshold) or callable(value):
+    if value is None or value in SCORE_NAMES or isinstance(value, tuple(SCORE_PARAMETERS.values())) or callable(value):
         return value
     if names_code(value):
         return value
-    for model, key in ((TopK, "top_k"), (Threshold, "threshold")):
-        if isinstance(value, Mapping) and set(value) == {key}:
-            return model(**value)
+    if isinstance(value, Mapping) and len(value) == 1 and (name := next(iter(value))) in SCORE_PARAMETERS:
+        return SCORE_PARAMETERS[name](**value)
     raise ValueError(
         f"one of {', '.join(SCORE_NAMES)}, {{top_k: k}}, {{threshold: t}}, 'module:function' or a function "
         f"(predictions, targets) → (n,); {value!r} came"

@@ -16,39 +16,25 @@ from mlflow_sensie.inference.scale import ScoreScale
 from mlflow_sensie.models.labels import class_order, encode, key_of, listing, positive_class, sorted_labels
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.models.outputs import Predictions
-from mlflow_sensie.plugins import load_target
+from mlflow_sensie.plugins import load_target, names_code
 from mlflow_sensie.recipe.model import Recipe
-from mlflow_sensie.recipe.values import Threshold, TopK
+from mlflow_sensie.scores.kinds import KINDS, Floats, ScoreKind, custom_kind, default_kind, kind_of
 
-Floats = NDArray[np.float64]
+NO_CLASS = -1  # the number of a label that is none of the classes
 SUM_TOLERANCE = 1e-3  # float16 softmax outputs sum to 1 within this
-
-SCALES: Mapping[str, ScoreScale] = {
-    "probability": ScoreScale(0.0, 1.0, "probability"),
-    "correct": ScoreScale(0.0, 1.0, "accuracy"),
-    "top_k": ScoreScale(0.0, 1.0, "top-k accuracy"),
-    "threshold": ScoreScale(0.0, 1.0, "accuracy at the threshold"),
-    "neg_log_loss": ScoreScale(None, 0.0, "nats"),
-    "neg_brier_score": ScoreScale(-2.0, 0.0, "Brier score"),
-    "neg_absolute_error": ScoreScale(None, 0.0, "target SD"),
-    "neg_squared_error": ScoreScale(None, 0.0, "target variance"),
-    "custom": ScoreScale(None, None, "score"),
-}
-REGRESSION = ("neg_absolute_error", "neg_squared_error")
 
 
 @dataclass(frozen=True)
 class Scorer:
     """Turns predictions and encoded targets into scores.
 
-    ``kind`` is the resolved kind of score (a tag on the run); ``probabilities`` reads predictions as (n, K)
-    class probabilities where the model gives them; ``source`` says where the predictions come from;
+    ``kind`` is the resolved kind of score, whose name is a tag on the run; ``probabilities`` reads predictions as
+    (n, K) class probabilities where the model gives them; ``source`` says where the predictions come from;
     ``warnings`` what the user should know of them. ``answers`` names the model's answer to each example: the
     label of a class, a number of a regressor, "" where only a custom score knows; ``None`` for a missing one.
     """
 
-    kind: str
-    scale: ScoreScale
+    kind: ScoreKind
     score: Callable[[Predictions, NDArray[Any]], Floats]
     probabilities: Callable[[Predictions], Floats] | None = None
     source: str = "predict"
@@ -56,15 +42,20 @@ class Scorer:
     answers: Callable[[Predictions], list[Any]] = lambda predictions: [""] * len(predictions.values)
 
     @property
+    def scale(self) -> ScoreScale:
+        """Bounds and unit of the score."""
+        return self.kind.scale
+
+    @property
     def announces(self) -> bool:
         """Whether the model's probabilities say what to expect of the score."""
-        return self.probabilities is not None and self.kind == "probability"
+        return self.probabilities is not None and self.kind.expected is not None
 
     def expected(self, predictions: Predictions) -> Floats | None:
-        """Return the score (n,) that the model's own probabilities announce, Σ_k p_k²; for probabilities only."""
-        if self.probabilities is None or not self.announces:
+        """Return the score (n,) that the model's own probabilities announce; ``None`` where they announce none."""
+        if self.probabilities is None or self.kind.expected is None:
             return None
-        return np.asarray(np.square(self.probabilities(predictions)).sum(axis=1))
+        return self.kind.expected(self.probabilities(predictions))
 
     def __call__(self, predictions: Predictions, targets: NDArray[Any]) -> Floats:
         """Return the scores (n,) of ``predictions`` (n rows) for encoded ``targets`` (n,)."""
@@ -82,7 +73,7 @@ class Targets:
     classes: tuple[Any, ...] | None = None
 
 
-def settle_scorer(model: Model, first: Predictions, targets: NDArray[Any], recipe: Recipe) -> tuple[Scorer, Targets]:
+def resolve_scorer(model: Model, first: Predictions, targets: NDArray[Any], recipe: Recipe) -> tuple[Scorer, Targets]:
     """Decide, from the first clean predictions, how this model is scored; the ladder of DESIGN.md, "Scores".
 
     ``first``: predictions of some clean examples. ``targets``: (n,) labels or values of all examples.
@@ -90,33 +81,51 @@ def settle_scorer(model: Model, first: Predictions, targets: NDArray[Any], recip
     Raises:
         ModelError: the output is of a kind that no score can be made of; the message says what to change.
         DataError: the targets do not fit the model, e.g. a label that it does not know.
+
+    >>> from mlflow_sensie.models.model import open_model
+    >>> model = open_model(lambda inputs: np.array([[0.9, 0.1], [0.4, 0.6]]))
+    >>> first = model.predict(np.zeros((2, 3)))
+    >>> scorer, targets = resolve_scorer(model, first, np.array(["cat", "dog"]), Recipe(label_list=["cat", "dog"]))
+    >>> scorer.kind.name, scorer(first, targets.values), scorer.answers(first)
+    ('probability', array([0.9, 0.6]), ['cat', 'dog'])
     """
-    scorer, encoded = _settle(model, first, targets, recipe)
+    scorer, encoded = _resolve(model, first, targets, recipe)
     return replace(scorer, warnings=(*model.warnings, *scorer.warnings)), encoded
 
 
-def _settle(model: Model, first: Predictions, targets: NDArray[Any], recipe: Recipe) -> tuple[Scorer, Targets]:
-    if recipe.score is not None and (callable(recipe.score) or ":" in str(recipe.score)):
-        function = recipe.score if callable(recipe.score) else load_target(recipe.score)
-        scorer = Scorer("custom", SCALES["custom"], lambda p, t: function(_frame_or_array(p), t), source=model.source)
-        return scorer, Targets(targets)
+def _resolve(model: Model, first: Predictions, targets: NDArray[Any], recipe: Recipe) -> tuple[Scorer, Targets]:
+    if callable(recipe.score) or names_code(recipe.score):
+        return _custom(model, recipe.score), Targets(targets)
     if recipe.output == "score":
-        return _given(model, first), Targets(targets)
-    if (model.task or _guess_task(first, targets, recipe)) == "regressor":
-        return _regression(model, first, targets, recipe)
-    if recipe.score in REGRESSION:
-        raise DataError(f"score: {recipe.score} is for regressors; this is a classifier")
-    return _classification(model, first, targets, recipe)
+        return _recorded(model, first), Targets(targets)
+    kind, parameters = kind_of(recipe.score)
+    if (model.task or _guess_task(first, targets, kind, recipe)) == "regressor":
+        return _regression(model, first, targets, kind)
+    if kind is not None and kind.task == "regressor":
+        raise DataError(f"score: {kind.name} is for regressors; this is a classifier")
+    output = _output_kind(model, first, recipe)
+    if output == "labels":
+        return _label_scorer(model, first, targets, kind, recipe)
+    return _classification(model, first, targets, kind, parameters, output, recipe)
 
 
-def _given(model: Model, all_of_them: Predictions) -> Scorer:
-    """The scorer of recorded predictions that are the scores themselves; of all of them the bounds are told."""
-    values = all_of_them.values
+def _custom(model: Model, score: Any) -> Scorer:
+    """The scorer of a user's function (predictions, targets) → (n,), or of its ``module:function``."""
+    function = score if callable(score) else load_target(score)
+    return Scorer(custom_kind(function), lambda p, t: function(_frame_or_array(p), t), source=model.source)
+
+
+def _recorded(model: Model, predictions: Predictions) -> Scorer:
+    """The scorer of recorded predictions that are the scores themselves; all of them tell the bounds."""
+    values = predictions.values
     if values.ndim != 1 or values.dtype.kind not in "fiub":
         raise ModelError(f"output: score needs one column of numbers; {values.dtype} of shape {values.shape} came")
-    lower, upper = (0.0, 1.0) if _in_unit(_present(values.astype(np.float64))) else (None, None)
-    scale = ScoreScale(lower, upper, "score")
-    return Scorer("custom", scale, lambda p, t: np.asarray(p.values, dtype=np.float64), source=model.source)
+    bounds = (0.0, 1.0) if _in_unit(_present(values.astype(np.float64))) else (None, None)
+
+    def score(predictions: Predictions, truth: NDArray[Any]) -> Floats:
+        return np.asarray(predictions.values, dtype=np.float64)
+
+    return Scorer(custom_kind(score, *bounds), score, source=model.source)
 
 
 def _frame_or_array(predictions: Predictions) -> Any:
@@ -125,10 +134,10 @@ def _frame_or_array(predictions: Predictions) -> Any:
     return pd.DataFrame(predictions.values, columns=list(predictions.columns))
 
 
-def _guess_task(first: Predictions, targets: NDArray[Any], recipe: Recipe) -> str:
-    if recipe.score in REGRESSION:
-        return "regressor"
-    if recipe.score is not None or recipe.label_list is not None or first.values.ndim == 2:
+def _guess_task(first: Predictions, targets: NDArray[Any], kind: ScoreKind | None, recipe: Recipe) -> str:
+    if kind is not None:
+        return str(kind.task)
+    if recipe.label_list is not None or first.values.ndim == 2:
         return "classifier"
     whole = targets.dtype.kind != "f" or bool((targets == np.round(targets)).all())
     continuous = first.values.dtype.kind == "f" and not _in_unit(_present(first.values))
@@ -138,95 +147,61 @@ def _guess_task(first: Predictions, targets: NDArray[Any], recipe: Recipe) -> st
 # --- regression --------------------------------------------------------------------------------------------
 
 
-def _regression(model: Model, first: Predictions, targets: NDArray[Any], recipe: Recipe) -> tuple[Scorer, Targets]:
-    kind = recipe.score or "neg_absolute_error"
-    if kind not in REGRESSION:
-        raise DataError(f"score: {kind} is for classifiers; for a regressor use {' or '.join(REGRESSION)}")
+def _regression(
+    model: Model, first: Predictions, targets: NDArray[Any], kind: ScoreKind | None
+) -> tuple[Scorer, Targets]:
+    kind = kind or default_kind("numbers")
+    if kind.needs != "numbers":
+        suited = " or ".join(each.name for each in KINDS.values() if each.needs == "numbers")
+        raise DataError(f"score: {kind.name} is for classifiers; for a regressor use {suited}")
     try:
         values = np.asarray(targets, dtype=np.float64)
     except (TypeError, ValueError):
         raise DataError(f"the targets of a regressor must be numbers; {targets[0]!r} came") from None
-    spread = float(values.std())
-    if not np.isfinite(spread) or spread == 0:
-        raise DataError(f"the targets of a regressor must be finite and vary; their SD is {spread}")
+    target_sd = float(values.std())
+    if not np.isfinite(target_sd) or target_sd == 0:
+        raise DataError(f"the targets of a regressor must be finite and vary; their SD is {target_sd}")
     if first.values.ndim == 2:
         names = list(first.columns or range(first.values.shape[1]))
         raise ModelError(
             f"the regressor returned {len(names)} columns ({listing(names)}); one is needed: "
             f"name it, predictions: {names[0]}, and give its targets"
         )
-    power = 1 if kind == "neg_absolute_error" else 2
 
     def score(predictions: Predictions, truth: NDArray[Any]) -> Floats:
-        error = np.abs(np.asarray(predictions.values, dtype=np.float64) - truth) / spread
-        return np.asarray(-(error**power))
+        return kind.score(np.asarray(predictions.values, dtype=np.float64), truth, {"target_sd": target_sd})
 
     def answers(predictions: Predictions) -> list[Any]:
         return [None if pd.isna(value) else float(value) for value in predictions.values]
 
-    return Scorer(kind, SCALES[kind], score, source=model.source, answers=answers), Targets(values)
+    return Scorer(kind, score, source=model.source, answers=answers), Targets(values)
 
 
 # --- classification ----------------------------------------------------------------------------------------
 
 
-def _classification(model: Model, first: Predictions, targets: NDArray[Any], recipe: Recipe) -> tuple[Scorer, Targets]:
-    output = _output_kind(model, first, recipe)
-    if output == "labels":
-        return _label_scorer(model, first, targets, recipe)
+def _classification(
+    model: Model, first: Predictions, targets: NDArray[Any], kind: ScoreKind | None,
+    parameters: Mapping[str, Any], output: str, recipe: Recipe,
+) -> tuple[Scorer, Targets]:  # fmt: skip
+    kind = kind or default_kind("probabilities")
     classes = class_order(model, first, targets, recipe)
     encoded = encode(targets, classes)
-    kind, extra = _score_kind(recipe)
-    positive = positive_class(classes, recipe)
+    settings = {**parameters, "positive": positive_class(classes, recipe)}
 
     def probabilities(predictions: Predictions) -> Floats:
         return _probabilities(predictions.values, output, len(classes))
 
     def score(predictions: Predictions, truth: NDArray[Any]) -> Floats:
-        p = probabilities(predictions)
-        return np.where(np.isnan(p).any(axis=1), np.nan, _score_probabilities(p, truth, kind, extra, positive))
+        return kind.score(probabilities(predictions), truth, settings)
 
     def answers(predictions: Predictions) -> list[Any]:
         p = probabilities(predictions)
-        decided = _decide(p, kind, extra, positive)
-        return [None if np.isnan(row).any() else classes[k] for row, k in zip(p, decided, strict=True)]
+        decisions = kind.decide(p, settings)
+        return [None if np.isnan(row).any() else classes[k] for row, k in zip(p, decisions, strict=True)]
 
     probabilities(first)  # a bad output is refused before the sweep
-    scorer = Scorer(kind, SCALES[kind], score, probabilities, model.source, answers=answers)
-    return scorer, Targets(encoded, classes)
-
-
-def _score_kind(recipe: Recipe) -> tuple[str, float]:
-    if isinstance(recipe.score, TopK):
-        return "top_k", recipe.score.top_k
-    if isinstance(recipe.score, Threshold):
-        return "threshold", recipe.score.threshold
-    return str(recipe.score or "probability"), 0.0
-
-
-def _score_probabilities(p: Floats, truth: NDArray[Any], kind: str, extra: float, positive: int) -> Floats:
-    correct: Floats = p[np.arange(len(p)), truth]
-    if kind == "probability":
-        return correct
-    if kind == "correct":
-        return np.asarray(p.argmax(axis=1) == truth, dtype=np.float64)
-    if kind == "top_k":
-        return np.asarray((p > correct[:, None]).sum(axis=1) < extra, dtype=np.float64)
-    if kind == "threshold":
-        decided = (p[:, positive] >= extra) == (truth == positive) if p.shape[1] == 2 else correct >= extra
-        return np.asarray(decided, dtype=np.float64)
-    if kind == "neg_log_loss":
-        return np.asarray(np.log(np.maximum(correct, np.finfo(np.float64).eps)))
-    hot = np.zeros_like(p)
-    hot[np.arange(len(p)), truth] = 1.0
-    return np.asarray(-np.square(p - hot).sum(axis=1))
-
-
-def _decide(p: Floats, kind: str, extra: float, positive: int) -> NDArray[np.intp]:
-    """The number of the class that the model decides for: the most probable, or what the threshold says."""
-    if kind == "threshold" and p.shape[1] == 2:
-        return np.where(p[:, positive] >= extra, positive, 1 - positive)
-    return np.asarray(p.argmax(axis=1))
+    return Scorer(kind, score, probabilities, model.source, answers=answers), Targets(encoded, classes)
 
 
 def _output_kind(model: Model, first: Predictions, recipe: Recipe) -> str:
@@ -312,19 +287,22 @@ def _refuse_outside_unit(numbers: Floats) -> None:
         )
 
 
-def _label_scorer(model: Model, first: Predictions, targets: NDArray[Any], recipe: Recipe) -> tuple[Scorer, Targets]:
-    if recipe.score not in (None, "correct"):
+def _label_scorer(
+    model: Model, first: Predictions, targets: NDArray[Any], kind: ScoreKind | None, recipe: Recipe
+) -> tuple[Scorer, Targets]:
+    kind = kind or default_kind("labels")
+    if kind.needs != "labels":
         raise ModelError(
-            f"score: {_score_kind(recipe)[0]} needs probabilities, but the model returns labels; "
+            f"score: {kind.name} needs probabilities, but the model returns labels; "
             "use score: correct, or a model that returns probabilities"
         )
     if first.values.ndim == 2:
         raise ModelError(f"labels must be one column; the model returned {first.values.shape[1]}")
     seen = sorted_labels(targets)
-    given = {key_of(label) for label in first.values.tolist()}
-    if not given & {key_of(label) for label in (*seen, *(model.classes or ()))}:
+    predicted = {key_of(label) for label in first.values.tolist()}
+    if not predicted & {key_of(label) for label in (*seen, *(model.classes or ()))}:
         raise DataError(
-            f"the model predicts {listing(sorted(given))}, the targets hold {listing(seen)}: none in common"
+            f"the model predicts {listing(sorted(predicted))}, the targets hold {listing(seen)}: none in common"
         )
     warning = (
         "the model returns labels, so the score is correctness (0 or 1) and small changes stay unseen; a model that "
@@ -332,20 +310,19 @@ def _label_scorer(model: Model, first: Predictions, targets: NDArray[Any], recip
         "model_config={'top_k': None})"
     )
     classes = tuple(recipe.label_list or model.classes or seen)
-    keys = np.array([key_of(label) for label in classes], dtype=object)
+    numbers = {key_of(label): number for number, label in enumerate(classes)}
 
     def score(predictions: Predictions, truth: NDArray[Any]) -> Floats:
         _refuse_other_output(predictions.values, recipe)
-        labels = np.array([key_of(label) for label in predictions.values.tolist()], dtype=object)
-        missing = pd.isna(predictions.values)
-        return np.where(missing, np.nan, (labels == keys[truth]).astype(np.float64))
-
-    by_key = dict(zip(keys, classes, strict=True))
+        keys = map(key_of, predictions.values.tolist())
+        labels = np.array([numbers.get(key, NO_CLASS) for key in keys], dtype=np.float64)
+        return kind.score(np.where(pd.isna(predictions.values), np.nan, labels), truth, {})
 
     def answers(predictions: Predictions) -> list[Any]:
-        return [None if pd.isna(label) else by_key.get(key_of(label), label) for label in predictions.values.tolist()]
+        labels = [(label, numbers.get(key_of(label))) for label in predictions.values.tolist()]
+        return [None if pd.isna(label) else label if k is None else classes[k] for label, k in labels]
 
-    scorer = Scorer("correct", SCALES["correct"], score, source=model.source, warnings=(warning,), answers=answers)
+    scorer = Scorer(kind, score, source=model.source, warnings=(warning,), answers=answers)
     return scorer, Targets(encode(targets, classes), classes)
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from mlflow_sensie.scores.kinds import KINDS
+
 if TYPE_CHECKING:
     from matplotlib.ft2font import FT2Font
 
@@ -32,15 +34,6 @@ WIDE_FONTS = (
     "Arial Unicode MS",
 )
 NO_GLYPH = "□"
-SCORES = {
-    "probability": "probability of the correct class",
-    "correct": "accuracy",
-    "neg_log_loss": "−log loss (nats)",
-    "neg_brier_score": "−Brier score",
-    "neg_absolute_error": "−absolute error (target SDs)",
-    "neg_squared_error": "−squared error (target variances)",
-    "custom": "score",
-}
 
 
 def number(x: float, step: float | None = None, *, zeros: bool = False) -> str:
@@ -106,9 +99,9 @@ def score_label(score: ScoreInfo) -> str:
 
 def score_name(kind: str, unit: str) -> str:
     """Name a score of this kind, with its unit."""
-    if kind in SCORES:
-        return SCORES[kind]
-    plain = "accuracy" in unit or not unit
+    if kind in KINDS:
+        return KINDS[kind].label
+    plain = "accuracy" in unit or unit in ("", "score")
     return legible(unit if plain else f"score ({unit})") or "score"
 
 

@@ -41,7 +41,7 @@ from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.recipe.reading import capped_log_examples, load_recipe
 from mlflow_sensie.recipe.schema import json_schema
 from mlflow_sensie.result import Result
-from mlflow_sensie.scores.scorer import settle_scorer
+from mlflow_sensie.scores.scorer import resolve_scorer
 from mlflow_sensie.scores.table import CLEAN, score_column
 
 CAP = "MLFLOW_SENSIE_LOG_EXAMPLES"
@@ -385,7 +385,7 @@ ANSWERS: list[tuple[str, dict[str, Any], Any, Any, list[Any]]] = [
 def test_the_scorer_names_the_models_answers(recipe: Any, values: Any, targets: Any, answers: list[Any]) -> None:
     model = Model(lambda x: x, "predict")
     predictions = Predictions(np.array(values, dtype=object if isinstance(values[0], str) else None))
-    scorer, _ = settle_scorer(model, predictions, np.array(targets), Recipe(**recipe))
+    scorer, _ = resolve_scorer(model, predictions, np.array(targets), Recipe(**recipe))
     assert scorer.answers(predictions) == answers
 
 

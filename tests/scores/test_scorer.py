@@ -15,7 +15,8 @@ from mlflow_sensie.errors import DataError, ModelError
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.models.outputs import Predictions
 from mlflow_sensie.recipe.reading import load_recipe
-from mlflow_sensie.scores.scorer import SCALES, settle_scorer
+from mlflow_sensie.scores.kinds import KINDS
+from mlflow_sensie.scores.scorer import resolve_scorer
 from mlflow_sensie.scores.table import CLEAN, TARGET
 
 N = 200
@@ -154,9 +155,9 @@ def test_label_list_may_not_contradict_predict_proba() -> None:
     targets = np.where(classes(2), "yes", "no")
     first, recipe = Predictions(proportions(2)), {**PROPERTY, "label_list": ["yes", "no"]}
     with pytest.raises(DataError, match=r"says that the columns are 'yes', 'no', but .* are 'no', 'yes'"):
-        settle_scorer(model, first, targets, load_recipe(recipe))
+        resolve_scorer(model, first, targets, load_recipe(recipe))
     renamed = Model(known(proportions(2)), "predict_proba", classes=(0, 1), task="classifier")
-    _, encoded = settle_scorer(renamed, first, targets, load_recipe(recipe))  # other names for the same columns
+    _, encoded = resolve_scorer(renamed, first, targets, load_recipe(recipe))  # other names for the same columns
     assert encoded.classes == ("yes", "no") and encoded.values.tolist() == (1 - classes(2)).tolist()
 
 
@@ -315,7 +316,7 @@ def test_a_score_function_by_name() -> None:
 def test_a_score_declares_its_kind_bounds_and_unit(score: Any, kind: str, lower: Any, upper: Any) -> None:
     result = probe(known(proportions(3)), table(), classes(3), {**PROPERTY, "score": score})
     assert (result.score.kind, result.score.lower, result.score.upper) == (kind, lower, upper)
-    assert result.score.unit == SCALES[kind].unit
+    assert result.score.unit == KINDS[kind].scale.unit
     scores = result.score_table.column(CLEAN)
     assert (lower is None or scores.min() >= lower) and scores.max() <= upper
     unexpected = [key for key in result.metrics if "unexpected" in key]

@@ -1,0 +1,248 @@
+"""The kinds of score, each one object, in one table: a score that stands in it is whole.
+
+The recipe's names (``recipe.values``) are tested to be those of the table; words, figures and the sweep read it. The
+no-skill score of a kind, a function of the targets, has its place here too: a required field, once something reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlflow_sensie.inference.scale import ScoreScale
+from mlflow_sensie.recipe.values import Spec
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.intp]
+Needs = Literal["probabilities", "labels", "numbers", "predictions"]
+
+
+@dataclass(frozen=True)
+class ScoreKind:
+    """A kind of score: its name in recipes and its label in words, its bounds and unit, and how it is computed.
+
+    ``needs`` says what ``function`` (predictions, targets (n,)) → (n,) takes: class ``probabilities`` (n, K), class
+    numbers, ``labels`` (n,), both with class numbers as targets; a regressor's ``numbers`` (n,); or whatever the
+    model returns, ``predictions``. ``settings`` are the keywords that it takes besides: a parameter of the recipe,
+    called as the kind; ``positive``, the number of the positive class; ``target_sd``, the SD of the targets.
+    ``decision`` (probabilities, the same settings) → (n,) says which class the model decides for, where that is not
+    the most probable. ``expected`` maps probabilities to the score (n,) that they announce, where they do.
+    ``binary``: scores are 0 or 1.
+    """
+
+    name: str
+    label: str
+    scale: ScoreScale
+    needs: Needs
+    function: Callable[..., Floats]
+    settings: tuple[str, ...] = ()
+    decision: Callable[..., Integers] | None = None
+    expected: Callable[[Floats], Floats] | None = None
+    binary: bool = False
+
+    @property
+    def task(self) -> str | None:
+        """``classifier`` or ``regressor``; ``None`` where the kind does not tell."""
+        return {"numbers": "regressor", "predictions": None}.get(self.needs, "classifier")
+
+    def score(self, predictions: NDArray[Any], targets: NDArray[Any], available: Mapping[str, Any]) -> Floats:
+        """Return the scores (n,), with the kind's settings among those ``available``; a row with NaN scores NaN.
+
+        A kind of labels takes probabilities, too: their decision is the label.
+        """
+        missing = np.isnan(predictions)
+        if self.needs == "labels" and predictions.ndim == 2:
+            predictions = self.decide(predictions, available)
+        scores = self.function(predictions, targets, **{name: available[name] for name in self.settings})
+        return np.where(missing.any(axis=1) if missing.ndim == 2 else missing, np.nan, scores)
+
+    def decide(self, probabilities: Floats, available: Mapping[str, Any]) -> Integers:
+        """Return the number (n,) of the class that the model decides for."""
+        if self.decision is None:
+            return most_probable(probabilities)
+        return self.decision(probabilities, **{name: available[name] for name in self.settings})
+
+
+# --- how each is computed ------------------------------------------------------------------------------------
+
+
+def most_probable(probabilities: Floats) -> Integers:
+    """Return the number (n,) of the most probable class; the first of equals.
+
+    >>> most_probable(np.array([[0.9, 0.1], [0.4, 0.6]]))
+    array([0, 1])
+    """
+    return np.asarray(probabilities.argmax(axis=1))
+
+
+def of_target(probabilities: Floats, targets: Integers) -> Floats:
+    """Return the probability (n,) of the correct class.
+
+    >>> of_target(np.array([[0.9, 0.1], [0.4, 0.6]]), np.array([0, 0]))
+    array([0.9, 0.4])
+    """
+    return np.asarray(probabilities[np.arange(len(targets)), targets])
+
+
+def sum_of_squares(probabilities: Floats) -> Floats:
+    """Return Σ_k p_k² (n,), the probability of the correct class that a calibrated model announces.
+
+    >>> sum_of_squares(np.array([[0.5, 0.5], [1.0, 0.0]]))
+    array([0.5, 1. ])
+    """
+    return np.asarray(np.square(probabilities).sum(axis=1))
+
+
+def correctness(labels: Integers, targets: Integers) -> Floats:
+    """Return 1 where the label is the correct one, else 0.
+
+    >>> correctness(np.array([0, 1]), np.array([0, 0]))
+    array([1., 0.])
+    """
+    return np.asarray(labels == targets, dtype=np.float64)
+
+
+def within_top(probabilities: Floats, targets: Integers, *, top_k: int) -> Floats:
+    """Return 1 where fewer than ``top_k`` classes are more probable than the correct one, else 0.
+
+    >>> within_top(np.array([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2]]), np.array([1, 2]), top_k=2)
+    array([1., 0.])
+    """
+    more_probable = (probabilities > of_target(probabilities, targets)[:, None]).sum(axis=1)
+    return np.asarray(more_probable < top_k, dtype=np.float64)
+
+
+def decision_at(probabilities: Floats, *, threshold: float, positive: int) -> Integers:
+    """Return the positive class of two where its probability reaches the threshold; of more the most probable.
+
+    >>> decision_at(np.array([[0.7, 0.3], [0.9, 0.1]]), threshold=0.3, positive=1)
+    array([1, 0])
+    """
+    if probabilities.shape[1] != 2:
+        return most_probable(probabilities)
+    return np.where(probabilities[:, positive] >= threshold, positive, 1 - positive)
+
+
+def correctness_at(probabilities: Floats, targets: Integers, *, threshold: float, positive: int) -> Floats:
+    """Return 1 where the decision between two classes is right; of more, where the correct one reaches the threshold.
+
+    >>> correctness_at(np.array([[0.7, 0.3], [0.9, 0.1]]), np.array([0, 0]), threshold=0.3, positive=1)
+    array([0., 1.])
+    """
+    if probabilities.shape[1] != 2:
+        return np.asarray(of_target(probabilities, targets) >= threshold, dtype=np.float64)
+    return correctness(decision_at(probabilities, threshold=threshold, positive=positive), targets)
+
+
+def neg_log_loss(probabilities: Floats, targets: Integers) -> Floats:
+    """Return log p (nats) of the correct class, p at least 2.2e-16, so that a certain mistake costs a finite loss.
+
+    >>> neg_log_loss(np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([0, 1])).round(2)
+    array([ -0.69, -36.04])
+    """
+    return np.asarray(np.log(np.maximum(of_target(probabilities, targets), np.finfo(np.float64).eps)))
+
+
+def neg_brier_score(probabilities: Floats, targets: Integers) -> Floats:
+    """Return −Σ_k (p_k − y_k)², y the one-hot target (Brier 1950): for two classes twice scikit-learn's.
+
+    >>> neg_brier_score(np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([0, 1]))
+    array([-0.5, -2. ])
+    """
+    one_hot = np.zeros_like(probabilities)
+    one_hot[np.arange(len(targets)), targets] = 1.0
+    return np.asarray(-np.square(probabilities - one_hot).sum(axis=1))
+
+
+def neg_absolute_error(numbers: Floats, targets: Floats, *, target_sd: float) -> Floats:
+    """Return minus the absolute error in SDs of the targets.
+
+    >>> neg_absolute_error(np.array([1.0, 5.0]), np.array([2.0, 1.0]), target_sd=2.0)
+    array([-0.5, -2. ])
+    """
+    return np.asarray(-np.abs(numbers - targets) / target_sd)
+
+
+def neg_squared_error(numbers: Floats, targets: Floats, *, target_sd: float) -> Floats:
+    """Return minus the squared error in variances of the targets.
+
+    >>> neg_squared_error(np.array([1.0, 5.0]), np.array([2.0, 1.0]), target_sd=2.0)
+    array([-0.25, -4.  ])
+    """
+    return np.asarray(-np.square((numbers - targets) / target_sd))
+
+
+# --- the table -----------------------------------------------------------------------------------------------
+
+# By what they need, the first is the default where the recipe names none.
+KINDS: Mapping[str, ScoreKind] = MappingProxyType({
+    kind.name: kind for kind in (
+        ScoreKind(
+            "probability", "probability of the correct class", ScoreScale(0.0, 1.0, "probability"),
+            "probabilities", of_target, expected=sum_of_squares,
+        ),
+        ScoreKind("correct", "accuracy", ScoreScale(0.0, 1.0, "accuracy"), "labels", correctness, binary=True),
+        ScoreKind(
+            "top_k", "top-k accuracy", ScoreScale(0.0, 1.0, "top-k accuracy"),
+            "probabilities", within_top, ("top_k",), binary=True,
+        ),
+        ScoreKind(
+            "threshold", "accuracy at the threshold", ScoreScale(0.0, 1.0, "accuracy at the threshold"),
+            "probabilities", correctness_at, ("threshold", "positive"), decision_at, binary=True,
+        ),
+        ScoreKind(
+            "neg_log_loss", "−log loss (nats)", ScoreScale(None, 0.0, "nats"), "probabilities", neg_log_loss
+        ),
+        ScoreKind(
+            "neg_brier_score", "−Brier score", ScoreScale(-2.0, 0.0, "Brier score"),
+            "probabilities", neg_brier_score,
+        ),
+        ScoreKind(
+            "neg_absolute_error", "−absolute error (target SDs)", ScoreScale(None, 0.0, "target SD"),
+            "numbers", neg_absolute_error, ("target_sd",),
+        ),
+        ScoreKind(
+            "neg_squared_error", "−squared error (target variances)", ScoreScale(None, 0.0, "target variance"),
+            "numbers", neg_squared_error, ("target_sd",),
+        ),
+    )
+})  # fmt: skip
+CUSTOM = "custom"
+
+
+def custom_kind(function: Callable[..., Floats], lower: float | None = None, upper: float | None = None) -> ScoreKind:
+    """Return the kind of a user's own score: a function (predictions, targets) → (n,).
+
+    >>> custom_kind(lambda predictions, targets: predictions - targets).name
+    'custom'
+    """
+    return ScoreKind(CUSTOM, "score", ScoreScale(lower, upper, "score"), "predictions", function)
+
+
+def kind_of(score: Any) -> tuple[ScoreKind | None, Mapping[str, Any]]:
+    """Return the kind that a recipe's ``score`` names, and its parameter; none where that is ``None``.
+
+    >>> kind_of("correct")[0].label, kind_of(None)
+    ('accuracy', (None, {}))
+    """
+    if score is None:
+        return None, {}
+    if not isinstance(score, Spec):
+        return KINDS[score], {}
+    parameters = score.model_dump()
+    (name,) = parameters
+    return KINDS[name], parameters
+
+
+def default_kind(needs: Needs) -> ScoreKind:
+    """Return the kind for what a model gives, where the recipe names none: the first that needs just that.
+
+    >>> default_kind("numbers").name
+    'neg_absolute_error'
+    """
+    return next(kind for kind in KINDS.values() if kind.needs == needs)
