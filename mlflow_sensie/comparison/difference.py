@@ -11,6 +11,15 @@ from mlflow_sensie.inference import Interval
 from mlflow_sensie.inference.curve import distance, magnitude_at
 
 Better = Literal["lower", "higher", "smaller"]
+Conclusion = Literal["B is more robust", "B is less robust", "not told apart"]
+BETTER: Conclusion = "B is more robust"
+WORSE: Conclusion = "B is less robust"
+UNDECIDED: Conclusion = "not told apart"
+
+
+def conclusion(worse_by: Interval) -> Conclusion:
+    """Say which model the 95 % interval of by how much B is worse speaks for."""
+    return WORSE if worse_by.lo95 > 0 else BETTER if worse_by.hi95 < 0 else UNDECIDED
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,11 @@ class Difference:
         sign = {"lower": 1.0, "higher": -1.0}.get(self.better)
         value = self.loss.quantile(0.5) if sign is None else sign * self.difference.value
         return summary_of(value, self.loss)
+
+    @property
+    def conclusion(self) -> Conclusion:
+        """Which model the 95 % interval speaks for."""
+        return conclusion(self.worse_by)
 
     @property
     def prob_more_robust(self) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from pydantic import TypeAdapter
 
-from mlflow_sensie.comparison.difference import CurveDifference, Difference
+from mlflow_sensie.comparison.difference import Conclusion, CurveDifference, Difference
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.recipe.model import slug
 from mlflow_sensie.result import HEADLINES
@@ -98,6 +98,11 @@ class Comparison:
     sides: tuple[Compared, ...] = ()
     same_model: bool = False
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def conclusions(self) -> list[Conclusion]:
+        """Of each test, which model the difference that stands for it speaks for."""
+        return [test.headline.conclusion for test in self.tests.values()]
 
     def difference(self, test: str | None, metric: str) -> Difference:
         """Give one difference: of a test by name or slug, or with no test `clean_score`.

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from mlflow_sensie.plots import ticks
-from mlflow_sensie.text import words
+from mlflow_sensie.plots import fonts, ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,9 +33,9 @@ def sheet(title: str, phrases: Iterable[str], height: float = HEIGHT) -> tuple[F
     figure.set_layout_engine("none")
     inside = WIDTH - 2 * MARGIN
     top = height - 0.12
-    put(figure, MARGIN, top, words.shorten(title, inside, TITLE, "bold"), TITLE, label="title")
+    put(figure, MARGIN, top, fonts.shorten(title, inside, TITLE, "bold"), TITLE, label="title")
     top -= 0.27
-    for line in words.pack(phrases, inside, SUBTITLE):
+    for line in fonts.pack(map(fonts.legible, phrases), inside, SUBTITLE):
         put(figure, MARGIN, top, line, SUBTITLE, color=GREY, label="subtitle")
         top -= LINE
     return figure, top - 0.06
@@ -85,11 +84,12 @@ def name_axes(ax: Axes, x: str, y: str) -> None:
     """Label both axes; y's label takes two lines where the axes are low, or is smaller where its ticks are wide."""
     ax.set_xlabel(x, fontsize=LABEL, color=INK, labelpad=3)
     (wide, high), size = size_of(ax), LABEL
-    taken = 0.11 + max((words.width(text.get_text(), TICK) for text in ax.get_yticklabels()), default=0.0)
+    y = fonts.legible(y)
+    taken = 0.11 + max((fonts.width(text.get_text(), TICK) for text in ax.get_yticklabels()), default=0.0)
     lines = _balanced(y, high)
     if len(lines) > 1 and taken + len(lines) * LINE > LEFT - MARGIN:
-        size = max(SMALLEST, min(LABEL, LABEL * high / words.width(y, LABEL)))
-        lines = [words.shorten(y, high, size)]
+        size = max(SMALLEST, min(LABEL, LABEL * high / fonts.width(y, LABEL)))
+        lines = [fonts.shorten(y, high, size)]
     ax.set_ylabel("\n".join(lines), fontsize=size, color=INK, labelpad=0, linespacing=1.15)
     # At a place of its own, so that labels stand alike in all figures and never leave the paper.
     place = min(LEFT - 0.03, max(LEFT - MARGIN, taken + len(lines) * LINE))
@@ -99,9 +99,9 @@ def name_axes(ax: Axes, x: str, y: str) -> None:
 
 def _balanced(text: str, inches: float) -> list[str]:
     """Set a text in one line, or in two of like length."""
-    least = max(0.3, words.width(text, LABEL) / 2)
-    narrow = (words.wrap(text, share, LABEL, 3) for share in np.linspace(least, max(inches, least), 20))
-    whole = words.wrap(text, inches, LABEL, 2)
+    least = max(0.3, fonts.width(text, LABEL) / 2)
+    narrow = (fonts.wrap(text, share, LABEL, 3) for share in np.linspace(least, max(inches, least), 20))
+    whole = fonts.wrap(text, inches, LABEL, 2)
     return whole if len(whole) < 2 else next((lines for lines in narrow if len(lines) <= 2), whole)
 
 
@@ -130,7 +130,7 @@ def roomy(ax: Axes, points: Sequence[float], labels: Sequence[str]) -> list[floa
     kept: list[float] = []
     edge = math.inf
     for p, place, label in sorted(zip(points, places, labels, strict=True), reverse=True):
-        half = words.width(label, TICK) / 2
+        half = fonts.width(label, TICK) / 2
         if place + half + 0.06 <= edge:
             kept.append(p)
             edge = place - half
@@ -145,7 +145,7 @@ def margin_notes(ax: Axes, notes: Sequence[tuple[float, str, str]]) -> None:
         places.append(max((y - low) / (high - low), places[-1] + gap))
     over = max(0.0, places[-1] - 1)
     for place, (_, text, color) in zip(places[1:], sorted(notes), strict=True):
-        text = words.shorten(text, RIGHT - 0.1, KEY)
+        text = fonts.shorten(text, RIGHT - 0.1, KEY)
         style: dict[str, Any] = {"fontsize": KEY, "color": color, "va": "center", "ha": "left"}
         ax.text(1.012, place - over, text, transform=ax.transAxes, label="note", **style)
 
@@ -189,7 +189,7 @@ def legend_height(texts: Sequence[str]) -> float:
 
 def _columns(texts: Sequence[str]) -> int:
     """Give the fewest columns that make the fewest rows that fit."""
-    widths = [words.width(text, KEY) + KEY * 3.5 / 72 for text in texts]
+    widths = [fonts.width(text, KEY) + KEY * 3.5 / 72 for text in texts]
     split = {k: sum(max(part) for part in np.array_split(widths, k)) for k in range(1, len(texts) + 1)}
     fitting = [k for k, total in split.items() if total <= WIDTH - MARGIN]
     rows = math.ceil(len(texts) / max(fitting, default=1))
@@ -204,7 +204,7 @@ def finish(figure: Figure) -> Figure:
         assert isinstance(text, Text)
         text.set_usetex(False)
         text.set_parse_math(False)
-        text.set_fontfamily(list(words.families()))
+        text.set_fontfamily(list(fonts.families()))
         text.set_fontweight("bold" if text.get_label() in BOLD else "normal")
         text.set_fontstyle("normal")
     return figure

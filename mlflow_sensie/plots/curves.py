@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlflow_sensie.inference import Curve, Line, PerturbationFit, PropertyFit, RankAxis
-from mlflow_sensie.plots import canvas, extra_lines, strips
+from mlflow_sensie.plots import canvas, extra_lines, fonts, strips
 from mlflow_sensie.plots import points as marks
 from mlflow_sensie.plots import ticks as tick
 from mlflow_sensie.plots.canvas import BLUE, GREEN, PALE, SKY, VERMILION
+from mlflow_sensie.plots.points import floor_of
 from mlflow_sensie.text import words
-from mlflow_sensie.text.phrases import floor_of, perturbation_phrases, property_phrases
+from mlflow_sensie.text.phrases import perturbation_phrases, property_phrases
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +33,7 @@ def draw_curve(result: Result, test: TestResult) -> Figure:
     """Draw means with intervals and SDs, and the fitted line; of a perturbation also where it holds until."""
     fit: Fit = test.fit
     phrases = perturbation_phrases(test) if isinstance(fit, PerturbationFit) else property_phrases(test)
-    figure, top = canvas.sheet(words.name_of(test), phrases)
+    figure, top = canvas.sheet(fonts.name_of(test), phrases)
     texts, strip = [*_key_texts(fit), *extra_lines.texts(fit)], strips.worth_a_strip(fit)
     right = canvas.WIDTH - (canvas.RIGHT if isinstance(fit, PerturbationFit) else 0.2)
     bottom = canvas.legend_height(texts) + 0.5 + (strips.HEIGHT if strip else 0)
@@ -40,7 +41,7 @@ def draw_curve(result: Result, test: TestResult) -> Figure:
     note = _x_axis(ax, test, span(fit))
     canvas.set_score_axis(ax, *score_range(fit, result.score))
     _draw_fit(ax, fit, result.score)
-    name = words.axis_name(test, canvas.size_of(ax)[0], canvas.LABEL, note)
+    name = fonts.axis_name(test, canvas.size_of(ax)[0], canvas.LABEL, note)
     canvas.name_axes(ax, name, words.score_label(result.score))
     if strip:
         _draw_strip(ax, fit)

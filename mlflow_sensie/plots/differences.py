@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mlflow_sensie.comparison.difference import BETTER, UNDECIDED, WORSE, Conclusion, conclusion
 from mlflow_sensie.inference import Interval
-from mlflow_sensie.plots import canvas
+from mlflow_sensie.plots import canvas, fonts
 from mlflow_sensie.plots import ticks as tick
 from mlflow_sensie.plots.canvas import BLUE, GREEN, GREY, INK, PALE, VERMILION
 from mlflow_sensie.scores.kinds import KINDS
 from mlflow_sensie.text import words
+from mlflow_sensie.text.comparison_sentences import holding_ends
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,8 +28,7 @@ HEADINGS = (
     (("property",), "properties: larger effect, either way"),
     (("category", "class"), "categories: larger spread between levels"),
 )
-BETTER, WORSE, UNDECIDED = "B is more robust", "B is less robust", "not told apart"
-SIGNS = {BETTER: (GREEN, "D"), WORSE: (VERMILION, "o"), UNDECIDED: (BLUE, "s")}
+SIGNS: dict[Conclusion, tuple[str, str]] = {BETTER: (GREEN, "D"), WORSE: (VERMILION, "o"), UNDECIDED: (BLUE, "s")}
 COLORS = {"A": BLUE, "B": VERMILION}
 MOST_LABELS = 12
 NAMES = {"holds_until": "distance that it holds"}
@@ -43,11 +43,6 @@ class Row:
     said: str = ""
 
 
-def verdict(worse_by: Interval) -> str:
-    """Say which model the 95 % interval speaks for."""
-    return WORSE if worse_by.lo95 > 0 else BETTER if worse_by.hi95 < 0 else UNDECIDED
-
-
 def forest(comparison: Comparison) -> Figure:
     """Draw by how much B is worse, everywhere: B's losses stand right of zero, its gains left.
 
@@ -57,11 +52,11 @@ def forest(comparison: Comparison) -> Figure:
     upper, lower = score_rows(comparison), holding_rows(comparison)
     left_out = max(0, len(upper) - MOST_ROWS)
     upper, lower = upper[:MOST_ROWS], lower[: MOST_ROWS // 2]
-    found = [verdict(row.worse_by) for row in [*upper, *lower] if row.worse_by is not None]
+    found = [conclusion(row.worse_by) for row in [*upper, *lower] if row.worse_by is not None]
     keys = [word for word in SIGNS if word in found]
     said = [*_phrases(comparison), f"{left_out} more rows are not drawn" if left_out else ""]
     below = canvas.legend_height(keys) + 0.55
-    lines = words.pack(said, canvas.WIDTH - 2 * canvas.MARGIN, canvas.SUBTITLE)
+    lines = fonts.pack(said, canvas.WIDTH - 2 * canvas.MARGIN, canvas.SUBTITLE)
     tall = ROW * (len(upper) + 0.6), (ROW * (len(lower) + 0.6) + 0.5 if lower else 0.0)
     height = 0.5 + canvas.LINE * len(lines) + sum(tall) + below
     figure, top = canvas.sheet("B compared with A", said, height)
@@ -83,7 +78,7 @@ def score_rows(comparison: Comparison) -> list[Row]:
         tests = [test for test in comparison.tests.values() if test.kind in kinds]
         tests.sort(key=lambda test: -test.headline.worse_by.value)
         rows += [Row(heading)] if tests else []
-        rows += [_row(words.name_of(test), test.headline) for test in tests]
+        rows += [_row(fonts.name_of(test), test.headline) for test in tests]
     return rows
 
 
@@ -96,18 +91,8 @@ def holding_rows(comparison: Comparison) -> list[Row]:
         longer = max(found.a, found.b)
         share = found.worse_by.scaled(1 / longer if longer > 0 else 0.0)
         ends = " → ".join(holding_ends(found, test.curve)) if test.curve else ""
-        rows.append(Row(words.name_of(test), share, words.shorten(ends, 2.0, canvas.KEY)))
+        rows.append(Row(fonts.name_of(test), share, fonts.shorten(ends, 2.0, canvas.KEY)))
     return rows
-
-
-def holding_ends(found: Difference, curve: CurveDifference) -> list[str]:
-    """Write up to where A and B hold, as `CurveDifference.reached` gives it; "at least" at the end of the sweep."""
-    tested = [p for p in curve.p if p != curve.neutral]
-    last = curve.farthest
-    ends = [curve.reached(far) for far in (found.a, found.b)]
-    step = (max(tested) - min(tested)) / 150
-    least = ["at least " if math.isclose(end, last, rel_tol=1e-9) else "" for end in ends]
-    return [sign + words.number(end, step) for sign, end in zip(least, ends, strict=True)]
 
 
 def draw_pair(comparison: Comparison, test: TestComparison) -> Figure:
@@ -122,8 +107,8 @@ def draw_pair(comparison: Comparison, test: TestComparison) -> Figure:
     levels = test.kind in ("category", "class")
     band = "B − A, 95 % intervals that hold together" if levels else "B − A, 95 % band of the whole curve"
     keys = [f"A: {comparison.a}", f"B: {comparison.b}", band]
-    keys = [words.shorten(words.legible(key), 2.6, canvas.KEY) for key in keys]
-    figure, top = canvas.sheet(words.name_of(test), _test_phrases(test), canvas.HEIGHT + 0.8)
+    keys = [fonts.shorten(fonts.legible(key), 2.6, canvas.KEY) for key in keys]
+    figure, top = canvas.sheet(fonts.name_of(test), _test_phrases(test), canvas.HEIGHT + 0.8)
     bottom = canvas.legend_height(keys) + 0.5 + (0.65 * _slanted(curve) if levels else 0.0)
     middle = bottom + 0.38 * (top - bottom)
     right = canvas.WIDTH - 0.2
@@ -135,7 +120,7 @@ def draw_pair(comparison: Comparison, test: TestComparison) -> Figure:
     kind = KINDS.get(comparison.score)
     _draw_curves(upper, curve, places, levels, least=0.1 if kind is not None and kind.scale.fractional else 0.0)
     _draw_band(lower, curve, places, levels)
-    name = words.axis_name(test, canvas.size_of(lower)[0], canvas.LABEL)
+    name = fonts.axis_name(test, canvas.size_of(lower)[0], canvas.LABEL)
     canvas.name_axes(upper, "", _score(comparison))
     canvas.name_axes(lower, name, "B − A")
     canvas.legend(figure, list(zip(_curve_keys(levels), keys, strict=True)))
@@ -143,14 +128,14 @@ def draw_pair(comparison: Comparison, test: TestComparison) -> Figure:
 
 
 def _score(comparison: Comparison) -> str:
-    return words.score_name(comparison.score, comparison.score_unit)
+    return fonts.legible(words.score_name(comparison.score, comparison.score_unit))
 
 
 # --- the forest ------------------------------------------------------------------------------------
 
 
 def _row(name: str, found: Difference) -> Row:
-    return Row(name, found.worse_by, words.shorten(_numbers(found.worse_by), 2.4, canvas.KEY))
+    return Row(name, found.worse_by, fonts.shorten(_numbers(found.worse_by), 2.4, canvas.KEY))
 
 
 def _numbers(interval: Interval) -> str:
@@ -158,19 +143,14 @@ def _numbers(interval: Interval) -> str:
     return f"{value} [{low}, {high}]"
 
 
-def verdicts(comparison: Comparison) -> list[str]:
-    """Say of each test which model the difference that stands for it speaks for."""
-    return [verdict(test.headline.worse_by) for test in comparison.tests.values()]
-
-
 def _phrases(comparison: Comparison) -> list[str]:
     inside = canvas.WIDTH / 2 - 2 * canvas.MARGIN
     models = [
-        words.shorten(words.legible(f"{side}: {name}"), inside, canvas.SUBTITLE)
+        fonts.shorten(fonts.legible(f"{side}: {name}"), inside, canvas.SUBTITLE)
         for side, name in (("A", comparison.a), ("B", comparison.b))
     ]
     how = "the same" if comparison.paired else "not the same: unpaired,"
-    found = verdicts(comparison)
+    found = comparison.conclusions
     counts = ", ".join(f"{word} in {found.count(word)}" for word in SIGNS if word in found)
     counts = "every score is the same: no difference" if comparison.identical else f"{len(found)} tests: {counts}"
     return [
@@ -183,9 +163,9 @@ def _phrases(comparison: Comparison) -> list[str]:
 
 def _columns(rows: Sequence[Row]) -> tuple[float, float]:
     """Give the inches left and right of the axes that names and numbers need."""
-    shown = [words.shorten(row.text, 2.0, canvas.TICK) for row in rows if row.worse_by is not None]
-    names = max(words.width(text, canvas.TICK) for text in shown)
-    numbers = max(words.width(row.said, canvas.KEY) for row in rows)
+    shown = [fonts.shorten(row.text, 2.0, canvas.TICK) for row in rows if row.worse_by is not None]
+    names = max(fonts.width(text, canvas.TICK) for text in shown)
+    numbers = max(fonts.width(row.said, canvas.KEY) for row in rows)
     return canvas.MARGIN + 0.3 + max(0.8, names), canvas.MARGIN + 0.1 + numbers
 
 
@@ -206,7 +186,7 @@ def _rows(ax: Axes, rows: Sequence[Row], names: float, label: str) -> None:
             _write(ax, y, edge, row.text, label="heading")
             continue
         ax.plot([0, 0], [y - 0.5, y + 0.5], color=GREY, linewidth=0.8, linestyle="-", zorder=1, label="zero")
-        _write(ax, y, edge + 0.1, words.shorten(row.text, names - canvas.MARGIN - 0.2, canvas.TICK), label="name")
+        _write(ax, y, edge + 0.1, fonts.shorten(row.text, names - canvas.MARGIN - 0.2, canvas.TICK), label="name")
         _interval(ax, y, row.worse_by)
         _write(ax, y, canvas.size_of(ax)[0] + 0.1, row.said, size=canvas.KEY, label="numbers")
 
@@ -229,7 +209,7 @@ def _write(ax: Axes, y: int, inches: float, text: str, **style: Any) -> None:
 
 def _interval(ax: Axes, y: int, found: Interval) -> None:
     low, high = ax.get_xlim()
-    word = verdict(found)
+    word = conclusion(found)
     for start, stop, thick in ((found.lo95, found.hi95, 1.5), (found.lo50, found.hi50, 4.2)):
         ends = [min(max(x, low), high) for x in (start, stop)]
         bar: dict[str, Any] = {"color": SIGNS[word][0], "linewidth": thick, "linestyle": "-"}
@@ -241,13 +221,13 @@ def _interval(ax: Axes, y: int, found: Interval) -> None:
     ax.plot([found.value], [y], zorder=4, label="value", **_sign(word))
 
 
-def _sign(word: str) -> dict[str, Any]:
+def _sign(word: Conclusion) -> dict[str, Any]:
     color, marker = SIGNS[word]
     edge: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.8}
     return {"marker": marker, "color": color, "markersize": 5.8, "linestyle": "none", **edge}
 
 
-def _mark(word: str) -> Any:
+def _mark(word: Conclusion) -> Any:
     from matplotlib.lines import Line2D
 
     return Line2D([], [], **_sign(word))
@@ -280,7 +260,7 @@ def _change(found: Difference) -> str:
 def _slanted(curve: CurveDifference) -> float:
     """Give the inches of the longest label where there is no room for labels to stand level, else 0."""
     longest = max(
-        words.width(words.shorten(words.legible(label), 0.9, canvas.TICK), canvas.TICK) for label in curve.label
+        fonts.width(fonts.shorten(fonts.legible(label), 0.9, canvas.TICK), canvas.TICK) for label in curve.label
     )
     return longest if longest > (canvas.WIDTH - 1.2) / len(curve.label) - 0.1 else 0.0
 
@@ -307,7 +287,7 @@ def _ticks(ax: Axes, test: TestComparison, places: Sequence[float]) -> tuple[lis
     assert curve is not None
     if test.kind in ("category", "class"):
         step = -(-len(places) // (2 * MOST_LABELS))
-        names = [words.shorten(words.legible(label), 0.9, canvas.TICK) for label in curve.label]
+        names = [fonts.shorten(fonts.legible(label), 0.9, canvas.TICK) for label in curve.label]
         return list(places[::step]), names[::step]
     if test.unit == words.DAYS:
         return tick.date_ticks(min(places), max(places))

@@ -8,12 +8,10 @@ import numpy as np
 
 from mlflow_sensie.inference import PerturbationFit, Polynomial, RangeFit
 from mlflow_sensie.plots.canvas import INK, PURPLE
-from mlflow_sensie.text import words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from mlflow_sensie.result import TestResult
 
 SHADE: dict[str, Any] = {"color": INK, "alpha": 0.07, "linewidth": 0}
 THICK: dict[str, Any] = {"color": INK, "linewidth": 2.2, "linestyle": "-"}
@@ -41,18 +39,6 @@ def draw_polynomial(ax: Axes, found: Polynomial) -> None:
 
 def _grid(start: float, stop: float, logarithmic: bool) -> Any:
     return (np.geomspace if logarithmic else np.linspace)(start, stop, 101)
-
-
-def range_phrases(test: TestResult) -> list[str]:
-    """Say what each range fit found: its range, its effect, and who chose it."""
-    return [range_phrase(test, part) for part in test.fit.fit_range]
-
-
-def range_phrase(test: TestResult, part: RangeFit) -> str:
-    """Say over what range a line was fitted and what it found."""
-    over = words.quantity(words.legible(test.unit), part.start, part.stop)
-    chosen = ", chosen from the curve" if part.auto else ""
-    return f"shaded, {over}{chosen}: {words.with_interval('effect', part.effect)}"
 
 
 def draw_expected(ax: Axes, fit: PerturbationFit) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlflow_sensie.inference import Interval
-from mlflow_sensie.plots import canvas
+from mlflow_sensie.plots import canvas, fonts
 from mlflow_sensie.plots import ticks as tick
 from mlflow_sensie.plots.canvas import BLUE, GREEN, GREY, INK, PALE, VERMILION
 from mlflow_sensie.text import words
@@ -55,9 +55,9 @@ def overview(result: Result) -> Figure:
     keys = [*texts, _rope_words(found)] if texts else []
     below = canvas.legend_height(keys) + 0.5
     said = _phrases(result, left_out)
-    above = 0.45 + canvas.LINE * len(words.pack(said, canvas.WIDTH - 2 * canvas.MARGIN, canvas.SUBTITLE))
+    above = 0.45 + canvas.LINE * len(fonts.pack(said, canvas.WIDTH - 2 * canvas.MARGIN, canvas.SUBTITLE))
     height = max(2.2, above + below + ROW * (len(rows) + 0.5))
-    title = f"Sensitivity of {words.legible(result.title) or 'a model'}"
+    title = f"Sensitivity of {fonts.legible(result.title) or 'a model'}"
     figure, top = canvas.sheet(title, said, height)
     ax = canvas.add_axes(figure, names, below, canvas.WIDTH - numbers, top)
     ax.set_ylim(len(rows) - 0.25, -0.75)
@@ -79,10 +79,10 @@ def forest_rows(result: Result) -> list[Row]:
         signed = kinds == ("perturbation",)
         tests.sort(key=lambda test: -test.headline.value if signed else -abs(test.headline.value))
         rows += [Row(heading)] if tests else []
-        rows += [Row(words.name_of(test), test, test.headline) for test in tests]
+        rows += [Row(fonts.name_of(test), test, test.headline) for test in tests]
     failed = [test for test in result.tests.values() if not test.ok]
     rows += [Row("failed: no result")] if failed else []
-    return [*rows, *(Row(words.name_of(test), test) for test in failed)]
+    return [*rows, *(Row(fonts.name_of(test), test) for test in failed)]
 
 
 def _phrases(result: Result, left_out: int) -> list[str]:
@@ -129,9 +129,9 @@ def _axis(ax: Axes, result: Result, any_result: bool) -> None:
     ticks = tick.nice_ticks(*ax.get_xlim(), most=5)
     labels, note = tick.tick_labels(ticks)
     canvas.set_ticks(ax.xaxis, ticks, labels)
-    label = f"in units of the score ({words.score_label(result.score)}) {note}".rstrip()
+    label = f"in units of the score ({fonts.legible(words.score_label(result.score))}) {note}".rstrip()
     # Centred on the paper, for it may be wider than the axes.
-    box, label = ax.get_position(), words.shorten(label, canvas.WIDTH - 0.3, canvas.LABEL)
+    box, label = ax.get_position(), fonts.shorten(label, canvas.WIDTH - 0.3, canvas.LABEL)
     ax.set_xlabel(label, fontsize=canvas.LABEL, color=INK, labelpad=3)
     ax.xaxis.label.set_x((0.5 - box.x0) / box.width)
 
@@ -139,16 +139,16 @@ def _axis(ax: Axes, result: Result, any_result: bool) -> None:
 def _columns(rows: Sequence[Row]) -> tuple[float, float]:
     """Give the inches left and right of the axes that names and numbers need."""
     tests = [row for row in rows if row.test is not None]
-    shown = [words.shorten(row.text, 2.0, canvas.TICK) for row in tests]
-    names = max((words.width(text, canvas.TICK) for text in shown), default=0.0)
+    shown = [fonts.shorten(row.text, 2.0, canvas.TICK) for row in tests]
+    names = max((fonts.width(text, canvas.TICK) for text in shown), default=0.0)
     said = [_numbers(row.interval) for row in tests if row.interval is not None]
-    numbers = max((words.width(text, canvas.KEY) for text in said), default=1.0)
+    numbers = max((fonts.width(text, canvas.KEY) for text in said), default=1.0)
     return canvas.MARGIN + 0.3 + max(0.8, names), canvas.MARGIN + 0.1 + numbers
 
 
 def _numbers(interval: Interval) -> str:
     value, low, high = words.between(interval)
-    return words.shorten(f"{value} [{low}, {high}]", 2.4, canvas.KEY)
+    return fonts.shorten(f"{value} [{low}, {high}]", 2.4, canvas.KEY)
 
 
 def _draw_row(ax: Axes, y: int, row: Row, names: float) -> None:
@@ -156,11 +156,11 @@ def _draw_row(ax: Axes, y: int, row: Row, names: float) -> None:
     if row.test is None:
         _write(ax, y, edge, row.text, label="heading")
         return
-    name = words.shorten(row.text, names - canvas.MARGIN - 0.2, canvas.TICK)
+    name = fonts.shorten(row.text, names - canvas.MARGIN - 0.2, canvas.TICK)
     _write(ax, y, edge + 0.1, name, label="name")
     if row.interval is None:
-        error = words.legible(row.test.error or "no error was recorded")
-        error = words.shorten(error, canvas.WIDTH - names - canvas.MARGIN, canvas.KEY, tail=False)
+        error = fonts.legible(row.test.error or "no error was recorded")
+        error = fonts.shorten(error, canvas.WIDTH - names - canvas.MARGIN, canvas.KEY, tail=False)
         _write(ax, y, 0, error, color=VERMILION, size=canvas.KEY, label="error")
         return
     _interval(ax, y, row.interval, row.test.fit.decision, row.test.fit.rope)

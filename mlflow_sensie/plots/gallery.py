@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlflow_sensie.plots import canvas
+from mlflow_sensie.plots import canvas, fonts
 from mlflow_sensie.plots import gallery_paper as sheet
 from mlflow_sensie.plots.canvas import BLUE, GREEN, INK, MARGIN, PALE, VERMILION
 from mlflow_sensie.plots.gallery_paper import CELL, HEAD, STEP, Paper
 from mlflow_sensie.plots.gallery_rows import draw_tables, draw_texts
 from mlflow_sensie.result.gallery import Gallery
-from mlflow_sensie.text import words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,7 +63,7 @@ def _height(gallery: Gallery, width: float) -> float:
 def _notes(gallery: Gallery) -> Iterator[str]:
     """Say which column of several inputs and what of the channels is shown, and what the grey lines are."""
     shape = (*(gallery.input_format.shape or ()), 1)[:3]
-    yield from (f"column {words.legible(str(name))}" for name in gallery.columns)
+    yield from (f"column {fonts.legible(str(name))}" for name in gallery.columns)
     if not gallery.pictures:
         yield "the clean series in grey"
         if shape[1] > len(CHANNELS):
@@ -130,7 +129,7 @@ def _channels(series: Any) -> Any:
 def _write_below(
     paper: Paper, score: ScoreInfo, gallery: Gallery, k: int, i: int, x: float, y: float, inches: float
 ) -> None:
-    answer = words.shorten(sheet.answer_text(gallery, k, i), inches, CELL)
+    answer = fonts.shorten(sheet.answer_text(gallery, k, i), inches, CELL)
     paper.put(x, y, answer, **sheet.answer_style(gallery, k, i))
     y -= STEP if answer else 0
-    paper.put(x, y, words.shorten(sheet.score_text(gallery, score, k, i), inches, CELL), color=INK, label="score")
+    paper.put(x, y, fonts.shorten(sheet.score_text(gallery, score, k, i), inches, CELL), color=INK, label="score")

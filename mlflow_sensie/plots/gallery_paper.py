@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlflow_sensie.plots import canvas
+from mlflow_sensie.plots import canvas, fonts
 from mlflow_sensie.plots.bidi import in_visual_order
 from mlflow_sensie.plots.canvas import GREY, INK, LINE, MARGIN, PALE, VERMILION, WIDTH
 from mlflow_sensie.plots.text_diff import Run
@@ -43,9 +43,9 @@ class Paper:
     @classmethod
     def of(cls, test: TestResult, phrases: Sequence[str], inches: float) -> Paper:
         """Start paper with room for a drawing so many inches high."""
-        lines = words.pack(phrases, WIDTH - 2 * MARGIN, canvas.SUBTITLE)
+        lines = fonts.pack(phrases, WIDTH - 2 * MARGIN, canvas.SUBTITLE)
         height = 0.45 + LINE * len(lines) + inches + MARGIN
-        figure, top = canvas.sheet(words.name_of(test), phrases, height)
+        figure, top = canvas.sheet(fonts.name_of(test), phrases, height)
         axes = figure.add_axes((0, 0, 1, 1), label="paper")
         axes.set_axis_off()
         axes.set(xlim=(0, WIDTH), ylim=(0, height), autoscale_on=False)
@@ -102,22 +102,22 @@ def phrases_of(gallery: Gallery, score: ScoreInfo, *more: str) -> list[str]:
 
 def head_lines(gallery: Gallery, unit: str, inches: float) -> list[list[str]]:
     """Name each magnitude with its unit, "20 degrees", in one line each or in more each; the neutral one is clean."""
-    unit = words.legible(unit)
+    unit = fonts.legible(unit)
     said = [[] if p is None else [words.quantity(unit, p)] for p in gallery.magnitudes]
-    if any(words.width(text, CELL) > inches for lines in said for text in lines):
+    if any(fonts.width(text, CELL) > inches for lines in said for text in lines):
         said = [[] if p is None else _in_lines(words.number(p), unit, inches) for p in gallery.magnitudes]
     return [["clean", *lines] if k == gallery.clean else lines for k, lines in enumerate(said)]
 
 
 def _in_lines(number: str, unit: str, inches: float) -> list[str]:
-    name = words.wrap(words.with_unit("", unit), inches, CELL, 3)
+    name = fonts.wrap(words.with_unit("", unit), inches, CELL, 3)
     return [*name, number] if unit in words.BEFORE else [number, *name]
 
 
 def _name_lines(test: TestResult) -> list[str]:
     """The test's name, broken after dots and underscores."""
-    parts = re.split(r"(?<=[._ -])", words.name_of(test))
-    return words.pack(parts, HEAD - 0.06, CELL, "")[:3]
+    parts = re.split(r"(?<=[._ -])", fonts.name_of(test))
+    return fonts.pack(parts, HEAD - 0.06, CELL, "")[:3]
 
 
 def heads_height(test: TestResult, gallery: Gallery, inches: float) -> float:
@@ -141,7 +141,7 @@ def label_text(label: Any) -> str:
         return "none"
     if isinstance(label, float | np.floating):
         return words.number(float(label))
-    return words.legible(str(label)) or "''"
+    return fonts.legible(str(label)) or "''"
 
 
 def answer_text(gallery: Gallery, k: int, i: int) -> str:
@@ -170,8 +170,8 @@ def score_text(gallery: Gallery, score: ScoreInfo, k: int, i: int) -> str:
 
 def row_head(gallery: Gallery, i: int, inches: float, most: int) -> list[tuple[str, str]]:
     """Name an example, and its true answer in at most so many lines, each with its colour."""
-    true = words.wrap(f"true: {label_text(gallery.truths[i])}", inches, CELL, most)
-    return [(words.shorten(example_name(gallery, i), inches, CELL), GREY), *((line, INK) for line in true)]
+    true = fonts.wrap(f"true: {label_text(gallery.truths[i])}", inches, CELL, most)
+    return [(fonts.shorten(example_name(gallery, i), inches, CELL), GREY), *((line, INK) for line in true)]
 
 
 def example_name(gallery: Gallery, i: int) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mlflow_sensie.data.input_format import holds_arrays
 from mlflow_sensie.data.survey import as_numbers, column_kind
-from mlflow_sensie.plots import canvas
+from mlflow_sensie.plots import canvas, fonts
 from mlflow_sensie.plots import gallery_paper as sheet
 from mlflow_sensie.plots.canvas import GREY, INK, MARGIN, WIDTH
 from mlflow_sensie.plots.gallery_paper import CELL, HEAD, STEP, TINT, Paper
@@ -44,7 +44,7 @@ def draw_tables(result: Result, test: TestResult, gallery: Gallery) -> Figure:
         _block_head(paper, gallery, i, top)
         y = top - 0.24
         for column in gallery.columns:
-            name = words.shorten(words.legible(str(column)), HEAD - 0.08, CELL)
+            name = fonts.shorten(fonts.legible(str(column)), HEAD - 0.08, CELL)
             paper.put(MARGIN, y, name, color=INK, label="column")
             for k, x in enumerate(lefts):
                 _cell(paper, texts[column][k][i], bool(gallery.changed(k, column)[i]), x, y, width)
@@ -68,14 +68,14 @@ def _block_head(paper: Paper, gallery: Gallery, i: int, top: float) -> None:
     """Name the example over its table."""
     paper.line([MARGIN, WIDTH - MARGIN], [top - 0.01, top - 0.01])
     true = f"{sheet.example_name(gallery, i)}, true: {sheet.label_text(gallery.truths[i])}"
-    shown = words.shorten(true, WIDTH - 2 * MARGIN, CELL, "bold")
+    shown = fonts.shorten(true, WIDTH - 2 * MARGIN, CELL, "bold")
     paper.put(MARGIN, top - 0.045, shown, color=INK, label="heading")
 
 
 def _cell(paper: Paper, text: str, changed: bool, x: float, y: float, width: float) -> None:
     if changed:
         paper.box(x - 0.02, y - STEP, width - 0.03, ROW - 0.015, facecolor=TINT)
-    shown = words.shorten(text, width - 0.06, CELL)
+    shown = fonts.shorten(text, width - 0.06, CELL)
     paper.put(x, y, shown, color=INK if changed else GREY, label="changed" if changed else "cell")
 
 
@@ -86,12 +86,12 @@ def _answers(
     if gallery.answers is not None:
         paper.put(MARGIN, y, "model says", color=GREY, label="row")
         for k, x in enumerate(lefts):
-            text = words.shorten(sheet.answer_text(gallery, k, i), width - 0.06, CELL)
+            text = fonts.shorten(sheet.answer_text(gallery, k, i), width - 0.06, CELL)
             paper.put(x, y, text, **sheet.answer_style(gallery, k, i))
         y -= ROW
     paper.put(MARGIN, y, "score", color=GREY, label="row")
     for k, x in enumerate(lefts):
-        text = words.shorten(sheet.score_text(gallery, score, k, i), width - 0.06, CELL)
+        text = fonts.shorten(sheet.score_text(gallery, score, k, i), width - 0.06, CELL)
         paper.put(x, y, text, color=INK, label="score")
 
 
@@ -123,7 +123,7 @@ def _plain(cell: Any) -> str:
         return "missing"
     if isinstance(cell, pd.Timestamp):
         return cell.strftime("%Y-%m-%d" if cell == cell.normalize() else "%Y-%m-%d %H:%M")
-    return words.legible(str(cell)) or "''"
+    return fonts.legible(str(cell)) or "''"
 
 
 # --- texts ---------------------------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ def _text_row(paper: Paper, y: float, head: Sequence[str], lines: Sequence[Seque
 def _beside(paper: Paper, y: float, score: ScoreInfo, gallery: Gallery, k: int, i: int) -> None:
     """Write the model's answer and the score beside a text."""
     x = WIDTH - MARGIN - ANSWER
-    answer = words.shorten(sheet.answer_text(gallery, k, i), ANSWER, CELL)
+    answer = fonts.shorten(sheet.answer_text(gallery, k, i), ANSWER, CELL)
     paper.put(x, y, answer, **sheet.answer_style(gallery, k, i))
     y -= STEP if answer else 0
     paper.put(x, y, sheet.score_text(gallery, score, k, i), color=INK, label="score")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mlflow_sensie.inference import CategoryFit
-from mlflow_sensie.plots import canvas
+from mlflow_sensie.plots import canvas, fonts
 from mlflow_sensie.plots.canvas import BLUE, GREY, PALE, SKY
 from mlflow_sensie.plots.points import DOT, Point, draw_points
 from mlflow_sensie.plots.ticks import window
@@ -46,7 +46,7 @@ def draw_levels(result: Result, test: TestResult) -> Figure:
     labels, style, deep = _labels(drawn, drawn[-1].place + 1)
     # Long labels lengthen the paper instead of flattening the plot.
     height = canvas.HEIGHT + max(0.0, deep - 0.5)
-    figure, top = canvas.sheet(words.name_of(test), phrases(fit, levels, hidden), height)
+    figure, top = canvas.sheet(fonts.name_of(test), phrases(fit, levels, hidden), height)
     bottom = canvas.legend_height(texts) + 0.33 + deep
     ax = canvas.add_axes(figure, canvas.LEFT, bottom, canvas.WIDTH - canvas.RIGHT, top)
     ax.set_xlim(-0.6, drawn[-1].place + 0.6)
@@ -63,7 +63,7 @@ def draw_levels(result: Result, test: TestResult) -> Figure:
     ax.tick_params(axis="x", labelsize=style.pop("size"))
     for label in ax.get_xticklabels():
         label.set(**style)
-    name = words.axis_name(test, canvas.size_of(ax)[0], canvas.LABEL, "the lowest mean first")
+    name = fonts.axis_name(test, canvas.size_of(ax)[0], canvas.LABEL, "the lowest mean first")
     canvas.name_axes(ax, name, words.score_label(result.score))
     canvas.legend(figure, list(zip(_keys(), texts, strict=False)))
     return canvas.finish(figure)
@@ -75,7 +75,7 @@ def ordered(fit: CategoryFit) -> list[Level]:
     rows = zip(fit.levels, found.means, found.lo95, found.hi95, curve.score, curve.hatched, strict=True)
     having = sorted((row for row in rows if row[1] is not None), key=lambda row: float(row[1] or 0))
     return [
-        Level(float(k), words.legible(label), float(mean or 0), low, high, raw, few)
+        Level(float(k), fonts.legible(label), float(mean or 0), low, high, raw, few)
         for k, (label, mean, low, high, raw, few) in enumerate(having)
     ]
 
@@ -123,7 +123,7 @@ def phrases(fit: CategoryFit, levels: list[Level], hidden: int) -> list[str]:
 
 
 def _short(level: Level) -> str:
-    return words.shorten(level.label, 1.3, canvas.SUBTITLE)
+    return fonts.shorten(level.label, 1.3, canvas.SUBTITLE)
 
 
 def _labels(drawn: list[Level], slots: float) -> tuple[list[str], dict[str, Any], float]:
@@ -131,16 +131,16 @@ def _labels(drawn: list[Level], slots: float) -> tuple[list[str], dict[str, Any]
     slot = (canvas.WIDTH - canvas.LEFT - canvas.RIGHT) / slots
     size = canvas.TICK
     texts = [level.label for level in drawn]
-    if len(texts) <= MOST_LEVEL and max(words.width(text, size) for text in texts) < slot - 0.06:
+    if len(texts) <= MOST_LEVEL and max(fonts.width(text, size) for text in texts) < slot - 0.06:
         return texts, {"size": size, "rotation": 0}, 0.16
     if slot >= 0.24:
-        texts = [words.shorten(text, 1.05, size) for text in texts]
+        texts = [fonts.shorten(text, 1.05, size) for text in texts]
         style = {"size": size, "rotation": 40, "ha": "right", "rotation_mode": "anchor"}
-        return texts, style, 0.08 + 0.66 * max(words.width(text, size) for text in texts)
+        return texts, style, 0.08 + 0.66 * max(fonts.width(text, size) for text in texts)
     size = max(5.5, min(size, slot * 72 * 0.8))
-    texts = [words.shorten(text, 0.9, size) for text in texts]
+    texts = [fonts.shorten(text, 0.9, size) for text in texts]
     style = {"size": size, "rotation": 90, "ha": "center", "va": "top"}
-    return texts, style, 0.06 + max(words.width(text, size) for text in texts)
+    return texts, style, 0.06 + max(fonts.width(text, size) for text in texts)
 
 
 def score_range(score: ScoreInfo, drawn: list[Level], average: float) -> tuple[float, float]:
@@ -162,7 +162,7 @@ def _gap(ax: Axes, shown: list[Level], hidden: int) -> None:
     x = (shown[MOST_LEVELS // 2 - 1].place + shown[MOST_LEVELS // 2].place) / 2
     ax.axvspan(x - 1, x + 1, color="#f0f0f0", linewidth=0, zorder=0)
     text = f"{hidden:,} levels not shown"
-    text = text if words.width(text, canvas.KEY) <= canvas.size_of(ax)[1] else f"{hidden:,} more"
+    text = text if fonts.width(text, canvas.KEY) <= canvas.size_of(ax)[1] else f"{hidden:,} more"
     style: dict[str, Any] = {"rotation": 90, "fontsize": canvas.KEY, "color": GREY, "label": "gap"}
     style |= {"ha": "center", "va": "center"}
     ax.text(x, 0.5, text, transform=ax.get_xaxis_transform(), **style)

@@ -120,3 +120,17 @@ def _holds(ax: Axes, fit: PerturbationFit, holds: HoldsUntil, floor: float) -> N
     if holds.censored:
         shape = {"marker": "<" if holds.side == "below" else ">", "markersize": 9}
     ax.plot([at], [floor], **DIAMOND, **shape, zorder=6, clip_on=False, label=f"holds-{holds.side}")
+
+
+def floor_of(fit: PerturbationFit, score: ScoreInfo) -> float:
+    """Give the lowest mean score that counts as holding: that of a side's first point less its margin."""
+    holds = fit.sides[0].holds
+    first = fit.magnitude(holds.side, holds.distances[0])
+    known = fit.clean.value
+    if fit.neutral is None:
+        known = next(
+            (y for p, y in zip(fit.curve.p, fit.curve.score, strict=True) if p == first and y is not None),
+            known,
+        )
+    floor = known - holds.margin[0]
+    return floor if score.lower is None else max(floor, score.lower)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mlflow_sensie.inference.pymc_engine import posterior_of
+from mlflow_sensie.plots import fonts
 from mlflow_sensie.plots.canvas import finish
-from mlflow_sensie.text import words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +26,7 @@ def draw_posterior(result: Result) -> Figure:
     if result.inference_data is None:
         raise ValueError("there are no draws: engine pymc makes them, and a result read back from JSON has none")
     effects = posterior_of(result.inference_data)[["effect"]]
-    short = [words.shorten(name, LONGEST, 10) for name in effects["test"].to_numpy().tolist()]
+    short = [fonts.shorten(name, LONGEST, 10) for name in effects["test"].to_numpy().tolist()]
     if len(set(short)) == len(short):
         effects = effects.assign_coords(test=short)
     figure, ax = _forest(effects, (WIDTH, REST + ROW * len(short)))

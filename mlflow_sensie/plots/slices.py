@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mlflow_sensie.plots import canvas
+from mlflow_sensie.plots import canvas, fonts
 from mlflow_sensie.plots.canvas import INK, PALE
 from mlflow_sensie.result import HEADLINES
 from mlflow_sensie.text import words
@@ -63,18 +63,18 @@ def draw_slices(result: Result, column: SliceColumn) -> Figure:
         clean = across[0].rows["pooled"].sort_values()
         levels = [level for level in levels if level in set(clean.index[:MOST_ROWS])]
     counts = {each.level: each.n for each in column.slices}
-    names = [f"{words.legible(level)} ({counts[level]:,})" for level in levels]
-    left = canvas.MARGIN + min(1.9, max(words.width(name, canvas.TICK) for name in names)) + 0.12
+    names = [f"{fonts.legible(level)} ({counts[level]:,})" for level in levels]
+    left = canvas.MARGIN + min(1.9, max(fonts.width(name, canvas.TICK) for name in names)) + 0.12
     wide = (canvas.WIDTH - canvas.MARGIN - left) / len(across)
     heads, above, upright = _headings([each.heading for each in across], wide)
     said = _phrases(frame, len(column.slices) - len(levels))
-    subtitle = words.pack(said, canvas.WIDTH - 2 * canvas.MARGIN, canvas.SUBTITLE)
+    subtitle = fonts.pack(said, canvas.WIDTH - 2 * canvas.MARGIN, canvas.SUBTITLE)
     height = 0.5 + canvas.LINE * len(subtitle) + above + ROW * len(levels) + 0.2
-    title = f"Slices by {words.legible(column.column)}"
+    title = f"Slices by {fonts.legible(column.column)}"
     figure, top = canvas.sheet(title, said, height)
     ax = canvas.add_axes(figure, left, 0.14, canvas.WIDTH - canvas.MARGIN, top - above)
     _grid(ax, len(across), len(levels))
-    canvas.set_ticks(ax.yaxis, range(len(levels)), [words.shorten(n, 1.9, canvas.TICK) for n in names])
+    canvas.set_ticks(ax.yaxis, range(len(levels)), [fonts.shorten(n, 1.9, canvas.TICK) for n in names])
     style: dict[str, Any] = {"ha": "center", "va": "bottom", "rotation": 90 if upright else 0, "linespacing": 1.15}
     for k, head in enumerate(heads):
         canvas.put(figure, left + wide * (k + 0.5), top - above + 0.06, head, canvas.KEY, **style)
@@ -89,7 +89,7 @@ def _columns(result: Result, frame: pd.DataFrame) -> list[Column]:
         quantity = HEADLINES[test.kind]
         rows = frame[(frame["test"] == test.name) & (frame["quantity"] == quantity)].set_index("level")
         if test.ok and len(rows):
-            name = f"{words.name_of(test)}: {quantity.replace('_', ' ')}"
+            name = f"{fonts.name_of(test)}: {quantity.replace('_', ' ')}"
             found.append(Column(name, quantity, test.metrics[quantity], rows))
     return found
 
@@ -98,10 +98,10 @@ def _phrases(frame: pd.DataFrame, hidden: int) -> list[str]:
     worst = frame[frame["worst"]]
     clean = worst[worst["quantity"] == "clean_score"].iloc[0]
     drops = worst[worst["quantity"] == "mean_drop"]
-    said = [f"lowest clean score: {words.legible(clean['level'])}, {words.number(clean['pooled'], 0.01, zeros=True)}"]
+    said = [f"lowest clean score: {fonts.legible(clean['level'])}, {words.number(clean['pooled'], 0.01, zeros=True)}"]
     if len(drops):
         most = drops.sort_values("pooled").iloc[-1]
-        where = f"{words.legible(most['level'])} under {words.legible(most['test'])}"
+        where = f"{fonts.legible(most['level'])} under {fonts.legible(most['test'])}"
         said.append(f"largest mean drop: {where}, {words.number(most['pooled'], 0.01, zeros=True)}")
     said += ["orange: worse than the whole, blue: better", "partially pooled", "(number of examples)"]
     return [*said, f"{hidden} slices with higher clean scores are not drawn" if hidden > 0 else ""]
@@ -109,11 +109,11 @@ def _phrases(frame: pd.DataFrame, hidden: int) -> list[str]:
 
 def _headings(texts: list[str], inches: float) -> tuple[list[str], float, bool]:
     """Headings in at most four lines, upright where a word is wider than its column; their height, and which."""
-    upright = any(words.width(word, canvas.KEY) > inches - 0.04 for text in texts for word in text.split())
+    upright = any(fonts.width(word, canvas.KEY) > inches - 0.04 for text in texts for word in text.split())
     if upright:
-        short = [words.shorten(text, UPRIGHT, canvas.KEY) for text in texts]
-        return short, max(words.width(text, canvas.KEY) for text in short) + 0.14, True
-    lines = [words.wrap(text, inches - 0.04, canvas.KEY, 4) for text in texts]
+        short = [fonts.shorten(text, UPRIGHT, canvas.KEY) for text in texts]
+        return short, max(fonts.width(text, canvas.KEY) for text in short) + 0.14, True
+    lines = [fonts.wrap(text, inches - 0.04, canvas.KEY, 4) for text in texts]
     return ["\n".join(each) for each in lines], 0.17 * max(map(len, lines)) + 0.1, False
 
 

@@ -9,7 +9,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from mlflow_sensie.text import words
+from mlflow_sensie.plots import fonts
 
 # A part of a text, and whether it changed; an empty one that did is where something was left out.
 Run = tuple[str, bool]
@@ -101,7 +101,7 @@ def _costs(old: str, new: str) -> NDArray[np.int64]:
 def lines_of(runs: Sequence[Run], inches: float, size: float, most: int) -> list[list[Run]]:
     """Break marked text into at most so many lines of a width, legible; what does not fit ends in "…"."""
     lines: list[list[Run]] = [[]]
-    used, space, dots = 0.0, words.width(" ", size), words.width(" …", size)
+    used, space, dots = 0.0, fonts.width(" ", size), fonts.width(" …", size)
     for word, spaced in _words(runs, inches - dots, size):
         wide = width_of(word, size)
         gap = space if spaced and lines[-1] else 0.0
@@ -119,7 +119,7 @@ def lines_of(runs: Sequence[Run], inches: float, size: float, most: int) -> list
 
 def width_of(runs: Sequence[Run], size: float) -> float:
     """Measure marked text that is legible, in inches."""
-    return sum(words.width(text, size) if text else LEFT_OUT for text, _ in runs)
+    return sum(fonts.width(text, size) if text else LEFT_OUT for text, _ in runs)
 
 
 def _words(runs: Sequence[Run], inches: float, size: float) -> Iterator[tuple[list[Run], bool]]:
@@ -147,7 +147,7 @@ def _letters_of(runs: Sequence[Run]) -> Iterator[Run]:
         if not text:
             yield "", True
         for letter in text:
-            shown = (SPACE if changed else " ") if letter.isspace() else words.legible(letter)
+            shown = (SPACE if changed else " ") if letter.isspace() else fonts.legible(letter)
             if shown:
                 yield shown, changed
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mlflow_sensie.inference import PerturbationFit, PropertyFit
-from mlflow_sensie.plots import canvas, curves, levels, ticks
+from mlflow_sensie.plots import canvas, curves, fonts, levels, ticks
 from mlflow_sensie.plots import points as marks
 from mlflow_sensie.plots.canvas import GREEN, GREY, INK, SKY
+from mlflow_sensie.plots.points import floor_of
 from mlflow_sensie.result import HEADLINES
 from mlflow_sensie.text import words
-from mlflow_sensie.text.phrases import floor_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,22 +28,22 @@ def draw_tile(result: Result, test: TestResult) -> Figure:
     figure = Figure(figsize=(WIDTH, HEIGHT), dpi=100, facecolor="white", edgecolor="none")
     figure.set_layout_engine("none")
     inside = WIDTH - 0.16
-    name = words.shorten(words.name_of(test), inside, canvas.TITLE, "bold")
+    name = fonts.shorten(fonts.name_of(test), inside, canvas.TITLE, "bold")
     canvas.put(figure, 0.08, HEIGHT - 0.07, name, canvas.TITLE, label="title")
-    said = words.shorten(_said(test), inside - 0.15, canvas.TICK)
+    said = fonts.shorten(_said(test), inside - 0.15, canvas.TICK)
     canvas.put(figure, 0.08, HEIGHT - 0.3, said, canvas.TICK, color=GREY, label="subtitle")
     if test.ok:
         ax = canvas.add_axes(figure, LEFT, BOTTOM, WIDTH - 0.14, TOP)
         (_levels if test.kind in ("category", "class") else _curve)(ax, result, test)
         note = "by rank" if getattr(test.fit, "ranks", None) is not None else ""
-        label = words.axis_name(test, canvas.size_of(ax)[0], canvas.LABEL, note)
+        label = fonts.axis_name(test, canvas.size_of(ax)[0], canvas.LABEL, note)
         ax.set_xlabel(label, fontsize=canvas.LABEL, color=INK, labelpad=2)
     return canvas.finish(figure)
 
 
 def _said(test: TestResult) -> str:
     if not test.ok:
-        return f"failed: {words.legible(test.error or '')}"
+        return f"failed: {fonts.legible(test.error or '')}"
     return words.with_interval(HEADLINES[test.kind].replace("_", " "), test.headline)
 
 
@@ -91,7 +91,7 @@ def _levels(ax: Axes, result: Result, test: TestResult) -> None:
     _score_axis(ax, levels.score_range(result.score, drawn, average))
     marks.draw_points(ax, [marks.Point(each.place, each.mean, each.low, each.high, each.few) for each in drawn])
     ax.axhline(average, color=GREY, linewidth=1, linestyle=marks.DASHED, zorder=1, label="average")
-    names = [words.shorten(each.label, 0.8, canvas.TICK) for each in drawn]
+    names = [fonts.shorten(each.label, 0.8, canvas.TICK) for each in drawn]
     shown = {each.place: name for each, name in zip(drawn, names, strict=True) if _fits(ax, each.place, name)}
     kept = canvas.roomy(ax, list(shown), list(shown.values()))
     canvas.set_ticks(ax.xaxis, kept, [shown[place] for place in kept])
@@ -101,7 +101,7 @@ def _fits(ax: Axes, place: float, name: str) -> bool:
     """Whether a label in the middle below a place stays on the paper."""
     low, high = ax.get_xlim()
     middle = LEFT + canvas.size_of(ax)[0] * (place - low) / (high - low)
-    return middle + 0.55 * words.width(name, canvas.TICK) <= WIDTH - 0.02
+    return middle + 0.55 * fonts.width(name, canvas.TICK) <= WIDTH - 0.02
 
 
 def _score_axis(ax: Axes, ends: tuple[float, float]) -> None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlflow_sensie.inference import Interval
-from mlflow_sensie.plots.differences import verdict
 from mlflow_sensie.report import pages
-from mlflow_sensie.report.pages import Drawing, Finding, Told
+from mlflow_sensie.report.pages import Drawing, Told
 from mlflow_sensie.text import words
 from mlflow_sensie.text.comparison_sentences import CALLED, findings, lead
+from mlflow_sensie.text.findings import Finding
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,7 +147,7 @@ def _section(comparison: Comparison, test: TestComparison, anchor: str, finding:
     return Section(
         anchor=anchor,
         name=test.name,
-        verdict=verdict(test.headline.worse_by),
+        verdict=test.headline.conclusion,
         tone=finding.tone if finding else "open",
         sentence=sentence,
         figure=None if test.curve is None else pages.drawn(comparison.plot(test.name), alt),

@@ -7,9 +7,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from mlflow_sensie import plots
+from mlflow_sensie.text.findings import Finding, Tone
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,18 +18,8 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from matplotlib.figure import Figure
 
-Tone = Literal["bad", "good", "open", "failed"]
 HANDFUL = 4  # findings that a page says in full before it folds the rest
 MOST_NAMES = 6  # in the line of what is folded
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A sentence about a test or slice (``name``), and whether it is bad news, good news, open, or a failure."""
-
-    name: str
-    text: str
-    tone: Tone
 
 
 @dataclass(frozen=True)

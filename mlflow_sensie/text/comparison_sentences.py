@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from mlflow_sensie.plots.differences import BETTER, UNDECIDED, WORSE, holding_ends, verdict, verdicts
-from mlflow_sensie.report.pages import Finding, Tone
+from mlflow_sensie.comparison.difference import BETTER, UNDECIDED, WORSE
 from mlflow_sensie.text import words
+from mlflow_sensie.text.findings import Finding, Tone
 
 if TYPE_CHECKING:
-    from mlflow_sensie.comparison.difference import Difference
+    from mlflow_sensie.comparison.difference import CurveDifference, Difference
     from mlflow_sensie.comparison.result import Comparison, TestComparison
     from mlflow_sensie.inference import Interval
 
@@ -42,13 +43,13 @@ def lead(comparison: Comparison) -> str:
     """Say in how many tests B is the more robust one, and whether its clean score differs."""
     if comparison.identical:
         return "A and B cannot be told apart: every score is the same."
-    found = verdicts(comparison)
+    found = comparison.conclusions
     said = [f"{word.removeprefix('B is ')} in {found.count(word)}" for word in TONES if word in found]
     clean = {
         BETTER: "its clean score is higher",
         WORSE: "its clean score is lower",
         UNDECIDED: "the clean scores are not told apart",
-    }[verdict(comparison.clean.worse_by)]
+    }[comparison.clean.conclusion]
     tests = f"Of {len(found)} test{'s' if len(found) != 1 else ''}, B is {', '.join(said)}"
     return f"{tests if said else 'No test could be compared'}; {clean}."
 
@@ -107,7 +108,7 @@ def _levels(test: TestComparison) -> str:
 
 def _told(found: Difference, shown: Interval, better: str, worse: str, undecided: str) -> str:
     """Choose the text by what is known, with the size of the difference in it; where undecided, with its sign."""
-    known = verdict(found.worse_by)
+    known = found.conclusion
     if known == UNDECIDED:
         return f"{UNDECIDED}: {undecided.format(_signed(shown))} ({_ends(found)})"
     return f"{(better if known == BETTER else worse).format(_size(shown))} ({_ends(found)})"
@@ -116,11 +117,11 @@ def _told(found: Difference, shown: Interval, better: str, worse: str, undecided
 def _holding(test: TestComparison) -> str:
     """How far each holds, where that surely differs; "but" where the mean drop does not say the same."""
     found, curve = test.differences.get("holds_until"), test.curve
-    if found is None or curve is None or verdict(found.worse_by) == UNDECIDED:
+    if found is None or curve is None or found.conclusion == UNDECIDED:
         return ""
     a, b = holding_ends(found, curve)
     unit = words.plain(test.unit)
-    but = "" if verdict(found.worse_by) == verdict(test.headline.worse_by) else "but "
+    but = "" if found.conclusion == test.headline.conclusion else "but "
     if not curve.two_sided:
         return f"; {but}it holds up to {words.with_unit(b, unit)} rather than {a}"
     # A distance between factors is none itself: "factor 0.5" would be a magnitude.
@@ -128,6 +129,16 @@ def _holding(test: TestComparison) -> str:
         f"a factor of {b}" if curve.log else f"a distance of {b if unit in words.BEFORE else words.with_unit(b, unit)}"
     )
     return f"; {but}it holds up to {far} from the neutral, either way, rather than {a}"
+
+
+def holding_ends(found: Difference, curve: CurveDifference) -> list[str]:
+    """Write up to where A and B hold, as `CurveDifference.reached` gives it; "at least" at the end of the sweep."""
+    tested = [p for p in curve.p if p != curve.neutral]
+    last = curve.farthest
+    ends = [curve.reached(far) for far in (found.a, found.b)]
+    step = (max(tested) - min(tested)) / 150
+    least = ["at least " if math.isclose(end, last, rel_tol=1e-9) else "" for end in ends]
+    return [sign + words.number(end, step) for sign, end in zip(least, ends, strict=True)]
 
 
 def _size(found: Interval) -> str:
@@ -151,7 +162,7 @@ def _probability(word: str, found: Difference) -> str:
 
 
 def _tone(found: Difference) -> Tone:
-    return TONES[verdict(found.worse_by)]
+    return TONES[found.conclusion]
 
 
 def _not_compared(comparison: Comparison) -> list[Finding]:

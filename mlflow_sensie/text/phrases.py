@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlflow_sensie.inference import PerturbationFit, PropertyFit
-from mlflow_sensie.plots.extra_lines import range_phrases
+from mlflow_sensie.inference import PerturbationFit, PropertyFit, RangeFit
 from mlflow_sensie.text import words
 
 Fit = PropertyFit | PerturbationFit
 
 if TYPE_CHECKING:
-    from mlflow_sensie.result import ScoreInfo, TestResult
+    from mlflow_sensie.result import TestResult
 
 
 def property_phrases(test: TestResult) -> list[str]:
@@ -21,7 +20,7 @@ def property_phrases(test: TestResult) -> list[str]:
         f"{fit.decision}: {words.with_interval('effect', fit.effect, say=True)}",
         "from the lowest to the highest rank"
         if fit.ranks
-        else f"from {words.quantity(words.legible(test.unit), *fit.span)}",
+        else f"from {words.quantity(words.plain(test.unit), *fit.span)}",
     ]
     if fit.unexpected is not None:
         phrases.append(words.with_interval("unexpected", fit.unexpected))
@@ -38,7 +37,7 @@ def perturbation_phrases(test: TestResult) -> list[str]:
     fit: PerturbationFit = test.fit
     worse = next(side for side in fit.sides if side.side == fit.worse)
     start, stop = worse.line.start, worse.line.stop
-    unit = words.legible(test.unit)
+    unit = words.plain(test.unit)
     ends = (stop, start) if fit.worse == "below" else (start, stop)
     return [
         f"{fit.decision}: {words.with_interval('effect', fit.effect, say=True)}",
@@ -49,6 +48,18 @@ def perturbation_phrases(test: TestResult) -> list[str]:
         *range_phrases(test),
         *_count_phrases(fit),
     ]
+
+
+def range_phrases(test: TestResult) -> list[str]:
+    """Say what each range fit found: its range, its effect, and who chose it."""
+    return [range_phrase(test, part) for part in test.fit.fit_range]
+
+
+def range_phrase(test: TestResult, part: RangeFit) -> str:
+    """Say over what range a line was fitted and what it found."""
+    over = words.quantity(words.plain(test.unit), part.start, part.stop)
+    chosen = ", chosen from the curve" if part.auto else ""
+    return f"shaded, {over}{chosen}: {words.with_interval('effect', part.effect)}"
 
 
 def holds_phrase(fit: PerturbationFit, unit: str) -> str:
@@ -71,17 +82,3 @@ def _count_phrases(fit: Fit) -> list[str]:
     carried = {"few_informative": "interval guarded", "unguarded": "interval may be too narrow"}
     few = "".join(f"few examples carry this: {text}" for flag, text in carried.items() if flag in fit.flags)
     return [f"n = {fit.n:,}{missing}{dropped}", few]
-
-
-def floor_of(fit: PerturbationFit, score: ScoreInfo) -> float:
-    """Give the lowest mean score that counts as holding: that of a side's first point less its margin."""
-    holds = fit.sides[0].holds
-    first = fit.magnitude(holds.side, holds.distances[0])
-    known = fit.clean.value
-    if fit.neutral is None:
-        known = next(
-            (y for p, y in zip(fit.curve.p, fit.curve.score, strict=True) if p == first and y is not None),
-            known,
-        )
-    floor = known - holds.margin[0]
-    return floor if score.lower is None else max(floor, score.lower)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow_sensie.inference import CategoryFit, Interval, PerturbationFit, PropertyFit
 from mlflow_sensie.inference.decision import excludes_zero
-from mlflow_sensie.report.pages import Finding, Tone
 from mlflow_sensie.text import words
+from mlflow_sensie.text.findings import Finding, Tone
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,10 +10,11 @@ from matplotlib.text import Text
 from plots.cases import check_texts
 
 from mlflow_sensie.comparison import Comparison, CurveDifference, Difference, Sampled, SkewedT, TestComparison
+from mlflow_sensie.comparison.difference import BETTER, UNDECIDED, WORSE, conclusion
 from mlflow_sensie.comparison.posteriors import summary_of
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.plots import to_png
-from mlflow_sensie.plots.differences import BETTER, UNDECIDED, WORSE, forest, holding_rows, score_rows, verdict
+from mlflow_sensie.plots.differences import forest, holding_rows, score_rows
 
 HOSTILE = [
     "<script>alert('1')</script>",
@@ -68,7 +69,7 @@ def texts(figure: Figure, label: str = "") -> list[str]:
 
 def test_losses_stand_right_of_zero_and_gains_left() -> None:
     rows = {row.text: row.worse_by for row in score_rows(comparison(sweep("tilt", 0.03), group("site"), prop("age")))}
-    assert [verdict(rows[name]) for name in ("all examples", "tilt", "site", "age")] == [  # type: ignore[arg-type]
+    assert [conclusion(rows[name]) for name in ("all examples", "tilt", "site", "age")] == [  # type: ignore[arg-type]
         BETTER, WORSE, BETTER, UNDECIDED,
     ]  # fmt: skip
     assert rows["all examples"].value == pytest.approx(-0.05)  # type: ignore[union-attr]

@@ -15,7 +15,7 @@ from matplotlib.style import library
 from matplotlib.text import Text
 
 from mlflow_sensie import plots
-from mlflow_sensie.plots import canvas
+from mlflow_sensie.plots import canvas, fonts
 from mlflow_sensie.result import Result
 from mlflow_sensie.text import words
 from plots.cases import CASES, HOSTILE, case, check_texts, figure, make_result, make_test, said, visible_texts
@@ -92,7 +92,7 @@ def test_a_plain_title_is_kept_and_a_long_one_shortened() -> None:
 
 
 def test_where_the_fonts_lack_letters_the_slug_tells_tests_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(words, "_drawable", str.isascii)
+    monkeypatch.setattr(fonts, "_drawable", str.isascii)
     test = case("few").model_copy(update={"name": "旋转"})
     assert said(plots.draw(make_result(test), test), "title") == "□□ (slug-4)"
 
@@ -107,17 +107,17 @@ def test_a_failed_test_says_why() -> None:
 
 def test_letters_are_found_in_any_installed_font(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(words, "WIDE_FONTS", ("STIXGeneral", "No Such Font"))
-    for cached in (words.families, words._fonts, words._advance):
+    for cached in (fonts.families, fonts._fonts, fonts._advance):
         cached.cache_clear()
     test = case("few").model_copy(update={"name": "cafe\u0301 \u2b9a \U0001d538 \u22ff"})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = plots.draw(make_result(test), test)
         plots.to_png(found, dpi=30)
-    assert words.families() == ("DejaVu Sans", "STIXGeneral")
+    assert fonts.families() == ("DejaVu Sans", "STIXGeneral")
     assert said(found, "title").startswith("cafe\u0301")
     monkeypatch.undo()
-    for cached in (words.families, words._fonts, words._advance):
+    for cached in (fonts.families, fonts._fonts, fonts._advance):
         cached.cache_clear()
 
 

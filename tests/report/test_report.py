@@ -16,7 +16,8 @@ import mlflow_sensie
 from mlflow_sensie import Result
 from mlflow_sensie.report import page as report
 from mlflow_sensie.report.page import _number, make_page, render
-from mlflow_sensie.report.pages import Finding, Fold, Told, Tone, glued, told
+from mlflow_sensie.report.pages import Fold, Told, glued, told
+from mlflow_sensie.text.findings import Finding, Tone
 from mlflow_sensie.text.sentences import TONES, findings
 from mlflow_sensie.tracking.runs import write_files
 
