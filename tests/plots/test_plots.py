@@ -106,7 +106,7 @@ def test_a_failed_test_says_why() -> None:
 
 
 def test_letters_are_found_in_any_installed_font(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(words, "WIDE_FONTS", ("STIXGeneral", "No Such Font"))
+    monkeypatch.setattr(fonts, "WIDE_FONTS", ("STIXGeneral", "No Such Font"))
     for cached in (fonts.families, fonts._fonts, fonts._advance):
         cached.cache_clear()
     test = case("few").model_copy(update={"name": "cafe\u0301 \u2b9a \U0001d538 \u22ff"})
