@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from mlflow_sensie.data.examples import CHUNK, Examples, row_bytes, rows
 from mlflow_sensie.data.input_format import InputFormat, as_cell, find_input_format, is_cells
 from mlflow_sensie.data.lazy_rows import LazyRows
-from mlflow_sensie.data.property_data import PropertyData
 from mlflow_sensie.data.survey import BLOCK_BYTES, BLOCK_ROWS, as_numbers, column_kind
 from mlflow_sensie.data.types import Inputs
 
@@ -28,17 +27,18 @@ class Digests(NamedTuple):
     data: str
 
 
-def digests_of(examples: Examples, roles: Sequence[PropertyData], properties: Sequence[PropertyData]) -> Digests:
+def digests_of(
+    examples: Examples, roles: Mapping[str, pd.Series[Any]], properties: Mapping[str, pd.Series[Any]]
+) -> Digests:
     """SHA-256 over inputs, targets and weights or clusters; and over these and the properties used.
 
     Tables and texts count column by column, in the order of the columns' names; tensors and series as (n, *shape),
     whichever way they lie. Numbers count as float64, dates as days, everything else as text. So the same data from
     another file format, container or width of integers agrees. Inputs that are stored elsewhere are read in blocks.
     """
-    counted, asked = ({prop.name: _values_of(prop) for prop in each} for each in (roles, properties))
-    counted[TARGETS] = pd.Series(examples.targets)
+    counted = {**roles, TARGETS: pd.Series(examples.targets)}
     inputs = _input_digests(examples.source, examples.input_format)
-    return Digests(*(_sealed(len(examples.source), inputs, each) for each in (counted, {**asked, **counted})))
+    return Digests(*(_sealed(len(examples.source), inputs, each) for each in (counted, {**properties, **counted})))
 
 
 def content_digest(inputs: Any, columns: Mapping[str, Any]) -> str:
@@ -57,8 +57,8 @@ def content_digest(inputs: Any, columns: Mapping[str, Any]) -> str:
 
 def _sealed(n: int, inputs: Mapping[str, bytes], columns: Mapping[str, pd.Series[Any]]) -> str:
     digest = hashlib.sha256(f"sensie-data-2 {n}".encode())
-    for name, found in sorted(inputs.items()):
-        digest.update(_text(name) + found)
+    for name, column_digest in sorted(inputs.items()):
+        digest.update(_text(name) + column_digest)
     for name in sorted(columns):
         digest.update(_text(f"beside {name}"))
         for part in _canonical(columns[name]):
@@ -66,20 +66,15 @@ def _sealed(n: int, inputs: Mapping[str, bytes], columns: Mapping[str, pd.Series
     return digest.hexdigest()
 
 
-def _values_of(prop: PropertyData) -> pd.Series[Any]:
-    names = np.array(["", *(prop.levels or ())], dtype=object)
-    return pd.Series(names[prop.values + 1] if prop.levels else prop.values)
-
-
 def _input_digests(source: Inputs | LazyRows, input_format: InputFormat) -> dict[str, bytes]:
     """SHA-256 of each column, or of the whole tensor, by name."""
-    found: dict[str, Any] = {}
+    digests: dict[str, Any] = {}
     for inputs in _blocks(source, input_format):
         for name, parts in _parts(inputs, input_format):
-            hashed = found.setdefault(name, hashlib.sha256())
+            digest = digests.setdefault(name, hashlib.sha256())
             for part in parts:
-                hashed.update(part)
-    return {name: each.digest() for name, each in found.items()}
+                digest.update(part)
+    return {name: digest.digest() for name, digest in digests.items()}
 
 
 def _blocks(source: Inputs | LazyRows, input_format: InputFormat) -> Iterator[Inputs]:

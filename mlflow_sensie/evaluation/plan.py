@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from mlflow_sensie import properties as property_library
 from mlflow_sensie.data.examples import Examples
-from mlflow_sensie.data.property_data import PredictedProperty, PropertyData, to_property
 from mlflow_sensie.data.sources import read_csv
 from mlflow_sensie.data.survey import Survey, in_chunks
 from mlflow_sensie.errors import DataError, RecipeError, did_you_mean
 from mlflow_sensie.evaluation.chunks import SweepTest
 from mlflow_sensie.evaluation.columnwise import ColumnwisePerturbation, Part
+from mlflow_sensie.evaluation.property_data import PredictedProperty, PropertyData, to_property
 from mlflow_sensie.evaluation.roles import Roles, find_roles
 from mlflow_sensie.evaluation.surveys import Surveyed, Surveys
 from mlflow_sensie.inference import Ranks, bin_edges, merge_rare, property_span

@@ -13,7 +13,6 @@ import pandas as pd
 
 from mlflow_sensie.data.examples import CHUNK
 from mlflow_sensie.data.identity import Digests, digests_of
-from mlflow_sensie.data.property_data import PropertyData
 from mlflow_sensie.data.sources import as_data
 from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.errors import DataError, EvaluationIncomplete, ModelError, SensieError
@@ -26,6 +25,7 @@ from mlflow_sensie.evaluation.inputs import ResolvedInputs, settle
 from mlflow_sensie.evaluation.plan import Plan
 from mlflow_sensie.evaluation.predict_calls import predict_in_calls
 from mlflow_sensie.evaluation.progress import Bar
+from mlflow_sensie.evaluation.property_data import PropertyData
 from mlflow_sensie.evaluation.roles import Roles, target_slices
 from mlflow_sensie.evaluation.slices import infer_interactions, infer_slices
 from mlflow_sensie.evaluation.stopping import Stopping, strata_of, stratified_order
@@ -156,7 +156,7 @@ def prepare(
         raise ModelError(
             f"property {plan.predicted[0].name!r} needs class probabilities, which the model does not give"
         )
-    digests = digests_of(examples, roles.data(), properties)
+    digests = digests_of(examples, roles.identity(), {prop.name: prop.column() for prop in properties})
     return Prepared(replace(settled, recipe=recipe), scorer, targets, properties, roles, digests, first)
 
 

@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlflow_sensie.data.examples import Examples
-from mlflow_sensie.data.property_data import PropertyData, to_property
 from mlflow_sensie.errors import DataError, RecipeError, did_you_mean
+from mlflow_sensie.evaluation.property_data import PropertyData, to_property
 from mlflow_sensie.inference import bin_edges, merge_rare
 from mlflow_sensie.inference.binning import bin_labels, inner_edges
 from mlflow_sensie.recipe.model import Recipe, slug
@@ -43,10 +43,10 @@ class Roles:
         found |= {} if self.clusters is None else {CLUSTER: self.clusters}
         return found | {slice_column(each.slug): each.values for each in self.slices}
 
-    def data(self) -> list[PropertyData]:
-        """Return what belongs to the identity of the data: weights and clusters."""
-        given = {"weights": self.weights, "clusters": self.clusters}
-        return [PropertyData(f" {name}", name, "", each) for name, each in given.items() if each is not None]
+    def identity(self) -> dict[str, pd.Series[Any]]:
+        """Return what belongs to the identity of the data: weights and clusters, by names that no column has."""
+        counted = {" weights": self.weights, " clusters": self.clusters}
+        return {name: pd.Series(values) for name, values in counted.items() if values is not None}
 
 
 def find_roles(recipe: Recipe, examples: Examples) -> Roles:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlflow_sensie.data.property_data import PropertyData
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.evaluation.chunks import SweepTest
 from mlflow_sensie.evaluation.fitting import (
@@ -21,6 +20,7 @@ from mlflow_sensie.evaluation.fitting import (
     unannounced,
 )
 from mlflow_sensie.evaluation.plan import Plan
+from mlflow_sensie.evaluation.property_data import PropertyData
 from mlflow_sensie.evaluation.roles import TARGET
 from mlflow_sensie.inference import PerturbationFit, ScoreScale
 from mlflow_sensie.inference.grid import MagnitudeGrid

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlflow_sensie.data.examples import CHUNK, Examples
-from mlflow_sensie.data.property_data import PredictedProperty, PropertyData
 from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.errors import ModelError, TestFailure
 from mlflow_sensie.evaluation.checkpoint import Checkpoint, Kept
 from mlflow_sensie.evaluation.chunks import SweepTest, check_perturbed, parts, perturbed
 from mlflow_sensie.evaluation.predict_calls import PredictBatcher, rows_per_call
 from mlflow_sensie.evaluation.progress import Progress
+from mlflow_sensie.evaluation.property_data import PredictedProperty, PropertyData
 from mlflow_sensie.evaluation.stopping import Stop, Stopping
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.models.outputs import Predictions

@@ -230,7 +230,7 @@ def test_rare_levels_are_merged_and_told() -> None:
 
 
 def digest(X: Any, y: Any = None) -> str:
-    return digests_of(make_examples(X, np.arange(len(X)) % 2 if y is None else y), [], []).data
+    return digests_of(make_examples(X, np.arange(len(X)) % 2 if y is None else y), {}, {}).data
 
 
 def sample() -> pd.DataFrame:
@@ -370,7 +370,7 @@ def test_no_column_of_any_objects_breaks_the_survey(values: list[Any]) -> None:
     if summary.kind in ("numeric", "datetime"):
         assert len(as_numbers(column)) == len(values)
     examples = make_examples(pd.DataFrame({"z": np.arange(len(values)), "x": column}), np.arange(len(values)))
-    assert len(digests_of(examples, [], []).data) == 64
+    assert len(digests_of(examples, {}, {}).data) == 64
 
 
 @pytest.mark.parametrize("unit", ["datetime64[s]", "datetime64[us]", "datetime64[ns]", "timestamp[us][pyarrow]"])

@@ -35,6 +35,11 @@ class PropertyData:
     merged: int = 0
     ranks: Ranks | None = None
 
+    def column(self) -> pd.Series[Any]:
+        """Return the numbers, or the names of the levels, "" where missing: what counts for the data's identity."""
+        names = np.array(["", *(self.levels or ())], dtype=object)
+        return pd.Series(names[self.values + 1] if self.levels else self.values)
+
 
 @dataclass(frozen=True)
 class PredictedProperty:
@@ -71,8 +76,8 @@ def to_property(name: str, slug: str, column: pd.Series[Any], unit: str, bins: B
     present = column.dropna()
     distinct = count_unique(present)
     if distinct < 2:
-        found = f"is always {present.tolist()[0]!r}" if distinct else "has no value at all"
-        raise DataError(f"property {name!r} {found}; a property must vary to be tested")
+        fault = f"is always {present.tolist()[0]!r}" if distinct else "has no value at all"
+        raise DataError(f"property {name!r} {fault}; a property must vary to be tested")
     if kind in ("category", "boolean"):
         return _to_levels(name, slug, column, merge)
     values = as_numbers(column)
