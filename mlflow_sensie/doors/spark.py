@@ -11,7 +11,6 @@ import mlflow
 import numpy as np
 import pandas as pd
 
-from mlflow_sensie.data.examples import CHUNK
 from mlflow_sensie.data.sources import as_data
 from mlflow_sensie.errors import DataError, MissingDependencyError, ModelError, RecipeError, SensieError
 from mlflow_sensie.evaluation.checkpoint import Checkpoint
@@ -62,8 +61,7 @@ def run_on_spark(prepared: Prepared, spark: SparkSession | None = None) -> Resul
     _check(prepared)
     sweep = sweep_of(prepared)
     assert sweep.checkpoint is not None
-    count = -(-len(sweep.examples) // CHUNK)
-    missing = [number for number in range(count) if number not in sweep.checkpoint]
+    missing = [number for number in range(len(sweep.chunks)) if number not in sweep.checkpoint]
     if missing:
         _fill(sweep, prepared.settled.reopen, missing, _session(spark))
         _check_shared(Checkpoint(sweep.checkpoint.folder), missing)
@@ -121,6 +119,15 @@ def _unopened(inputs: Any) -> Any:
     raise ModelError("an executor opens the model for itself")
 
 
+def _shares(sweep: Sweep, numbers: list[int], count: int) -> list[list[int]]:
+    """Cut chunks into at most ``count`` runs of about as many examples each: the first chunks are small."""
+    sizes = np.array([sweep.chunks[number].stop - sweep.chunks[number].start for number in numbers])
+    middles = np.cumsum(sizes) - sizes / 2
+    shares = np.floor(middles / sizes.sum() * count)
+    edges = np.flatnonzero(np.diff(shares)) + 1
+    return [share.tolist() for share in np.split(np.array(numbers), edges)]
+
+
 def _fill(sweep: Sweep, reopen: Callable[[], Model], numbers: list[int], spark: SparkSession) -> None:
     import cloudpickle
 
@@ -129,8 +136,8 @@ def _fill(sweep: Sweep, reopen: Callable[[], Model], numbers: list[int], spark: 
         replace(sweep, model=Model(_unopened, "unopened")), reopen, mlflow.get_tracking_uri(), mlflow.get_registry_uri()
     )
     sent = context.broadcast(cloudpickle.dumps(work))
-    parts = np.array_split(numbers, min(len(numbers), TASKS_PER_CORE * context.defaultParallelism))
-    wanted = context.parallelize([part.tolist() for part in parts], len(parts))
+    parts = _shares(sweep, numbers, TASKS_PER_CORE * context.defaultParallelism)
+    wanted = context.parallelize(parts, len(parts))
 
     def ask(partition: Iterable[list[int]]) -> Iterator[SensieError]:
         done: _Work = cloudpickle.loads(sent.value)

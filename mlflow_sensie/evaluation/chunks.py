@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlflow_sensie.data.examples import CHUNK, Examples
-from mlflow_sensie.data.types import Inputs
-from mlflow_sensie.perturbations.base import Perturbation
+from mlflow_sensie.data.examples import Examples, rows
+from mlflow_sensie.data.input_format import as_cell, holds_arrays
+from mlflow_sensie.data.types import Inputs, fresh_copy
+from mlflow_sensie.perturbations.base import FunctionPerturbation, Perturbation
 from mlflow_sensie.scores.table import expected_column, score_column
 
-PART_VALUES = 1 << 20  # of tensors perturbed at a time: what a processor's cache holds with draws and result
+FIRST_CHUNK = 64
+MOST_EXAMPLES = 16_384  # of one chunk
+MOST_TEXTS = 256  # of one chunk
+MOST_VALUES = 1 << 20  # perturbed at a time: what a processor's cache holds with draws and result
 LEAST_PART = 8
+MOST_CHARACTERS = 1 << 17  # of texts perturbed at a time: each may have an edit of its own, of some hundred bytes
 
 
 @dataclass(frozen=True)
@@ -41,14 +47,74 @@ class SweepTest:
         return [expected_column(self.slug, index) for index in range(len(self.magnitudes))]
 
 
-def parts(chunk: Examples) -> list[slice]:
-    """Cut a chunk into what is perturbed together: all of it, but for large tensors as many as ``PART_VALUES`` are.
+def cut_into_chunks(examples: Examples) -> list[slice]:
+    """Cut examples into chunks, which end at 64, 128, 256, 512, ..., and from one of the largest size on are all so.
 
-    The cuts depend on nothing but the examples' shape, so neither do the draws.
+    The largest size is a power of two by the example's shape alone, so that draws depend on nothing else; a last
+    chunk of one example joins the one before it.
+    """
+    n, largest, edges = len(examples), largest_chunk(examples), [0]
+    while edges[-1] < n:
+        edges.append(min(n, edges[-1] + min(max(edges[-1], FIRST_CHUNK), largest)))
+    return _slices(edges)
+
+
+def largest_chunk(examples: Examples) -> int:
+    """Return how many examples a chunk may have: 256 texts, or about 2^20 values, from 64 to 16,384 examples."""
+    if examples.input_format.kind == "text":
+        return MOST_TEXTS
+    most = min(MOST_EXAMPLES, MOST_VALUES // max(_values(examples), 1))
+    return max(FIRST_CHUNK, 1 << most.bit_length() >> 1)
+
+
+def _values(examples: Examples) -> int:
+    """How many values one example has, those of the arrays in a frame's cells among them."""
+    if examples.input_format.shape is not None:
+        return math.prod(examples.input_format.shape)
+    first = rows(examples.source, slice(0, 1))
+    if not isinstance(first, pd.DataFrame):
+        return math.prod(first.shape[1:])
+    arrays = (holds_arrays(column) for _, column in first.items())
+    return sum(as_cell(first.iat[0, k]).size if array else 1 for k, array in enumerate(arrays))
+
+
+def parts(chunk: Examples) -> list[slice]:
+    """Cut a chunk into what is perturbed together: all of it, but for large tensors and long texts some at a time.
+
+    The cuts depend on nothing but the examples themselves, so neither do the draws.
     """
     n, shape = len(chunk), chunk.input_format.shape
-    size = CHUNK if shape is None else max(LEAST_PART, PART_VALUES // max(math.prod(shape), 1))
-    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+    if chunk.input_format.kind == "text":
+        return _by_size(_lengths(chunk.inputs), MOST_CHARACTERS, 2)
+    if shape is None:
+        return [slice(0, n)]
+    return _by_size([math.prod(shape)] * n, MOST_VALUES, LEAST_PART)
+
+
+def _by_size(sizes: Sequence[int], most: int, least: int) -> list[slice]:
+    """Consecutive parts of ``most`` in all, of at least ``least`` examples each."""
+    edges, total = [0], 0
+    for position, size in enumerate(sizes):
+        if total + size > most and position - edges[-1] >= least:
+            edges.append(position)
+            total = 0
+        total += size
+    return _slices([*edges, len(sizes)])
+
+
+def _slices(edges: list[int]) -> list[slice]:
+    """What lies between edges; a single example at the end is put to those before it: a batch of one is a special case.
+
+    Some models drop its axis.
+    """
+    if len(edges) > 2 and edges[-1] - edges[-2] == 1:
+        del edges[-2]
+    return [slice(start, stop) for start, stop in pairwise(edges)]
+
+
+def _lengths(texts: Inputs) -> list[int]:
+    columns = [texts[name] for name in texts.columns] if isinstance(texts, pd.DataFrame) else [texts]
+    return [sum(len(cell) for cell in cells if isinstance(cell, str)) for cells in zip(*columns, strict=True)]
 
 
 def perturbed(test: SweepTest, some: Examples, place: tuple[int, int], seed: int) -> Iterator[Any]:
@@ -59,7 +125,9 @@ def perturbed(test: SweepTest, some: Examples, place: tuple[int, int], seed: int
     """
     state = np.random.SeedSequence([seed, zlib.crc32(test.slug.encode()), *place])
     copy = some.input_format.decode(some.inputs)
-    yield from test.perturbation.along(copy, test.magnitudes, np.random.default_rng(state))
+    versions = test.perturbation.along(copy, test.magnitudes, np.random.default_rng(state))
+    # A user's function may hand out one buffer again and again; what waits for the model must not change.
+    yield from map(fresh_copy, versions) if isinstance(test.perturbation, FunctionPerturbation) else versions
 
 
 def check_perturbed(values: Any, before: Inputs, perturbation: Perturbation) -> None:
@@ -72,12 +140,13 @@ def check_perturbed(values: Any, before: Inputs, perturbation: Perturbation) -> 
     """
     if isinstance(before, pd.DataFrame):
         _check_frame(values, before)
-        fresh = int((_bad_cells(values) & ~_bad_cells(before)).sum())
-    else:
-        if np.shape(values) != before.shape:
-            raise ValueError(f"it must keep the shape {before.shape}; {np.shape(values)} came")
-        fresh = int((~np.isfinite(values) & np.isfinite(before)).sum()) if np.asarray(values).dtype.kind == "f" else 0
-    if fresh and not getattr(perturbation, "makes_missing", False):
+    elif np.shape(values) != before.shape:
+        raise ValueError(f"it must keep the shape {before.shape}; {np.shape(values)} came")
+    if getattr(perturbation, "makes_missing", False):
+        return
+    bad = _bad_cells(values)
+    fresh = int((bad & ~_bad_cells(before)).sum()) if bad.any() else 0
+    if fresh:
         raise ValueError(f"it returned {fresh} values that are NaN or infinite where there were none")
 
 
@@ -88,9 +157,15 @@ def _check_frame(values: Any, before: pd.DataFrame) -> None:
         raise ValueError(f"it must return a frame of {len(before)} rows with the same columns; {came} came")
 
 
-def _bad_cells(frame: pd.DataFrame) -> NDArray[np.bool_]:
-    bad = np.array(frame.isna())
-    floats = [i for i, dtype in enumerate(frame.dtypes) if isinstance(dtype, np.dtype) and dtype.kind == "f"]
-    if floats:
-        bad[:, floats] |= np.isinf(frame.iloc[:, floats].to_numpy())
+def _bad_cells(inputs: Any) -> NDArray[np.bool_]:
+    """Which cells are missing or infinite."""
+    if not isinstance(inputs, pd.DataFrame):
+        array = np.asarray(inputs)
+        return ~np.isfinite(array) if array.dtype.kind == "f" else np.zeros(array.shape, dtype=np.bool_)
+    floats = np.array([isinstance(dtype, np.dtype) and dtype.kind == "f" for dtype in inputs.dtypes], dtype=np.bool_)
+    if floats.all():
+        return np.asarray(~np.isfinite(inputs.to_numpy()))
+    bad = np.empty(inputs.shape, dtype=np.bool_)
+    bad[:, floats] = ~np.isfinite(inputs.loc[:, floats].to_numpy())
+    bad[:, ~floats] = inputs.loc[:, ~floats].isna()
     return bad

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from mlflow_sensie.data.examples import CHUNK, row_bytes
+from mlflow_sensie.data.examples import row_bytes
 from mlflow_sensie.data.types import fresh_copy
-from mlflow_sensie.evaluation.chunks import parts, perturbed
+from mlflow_sensie.evaluation.chunks import largest_chunk, parts, perturbed
 from mlflow_sensie.evaluation.predict_calls import predict_in_calls
 from mlflow_sensie.evaluation.probe import Prepared
 
 SCORE_BYTES = 8
+MOST_ROWS = 1024  # tried out
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,14 @@ class Estimate:
 
 
 def estimate(prepared: Prepared) -> Estimate:
-    """Perturb the first chunk and predict it once, unperturbed, and multiply.
+    """Perturb as many examples as a chunk has and predict them once, unperturbed, and multiply.
 
     Raises:
         DataError, ValueError: a perturbation cannot work on the inputs.
     """
     settled, recipe = prepared.settled, prepared.recipe
     examples, tests = settled.asked, settled.plan.tests
-    chunk = examples.take(slice(0, CHUNK))
+    chunk = examples.take(slice(0, min(largest_chunk(examples), MOST_ROWS)))
     started = time.monotonic()
     predict_in_calls(settled.model, fresh_copy(chunk.inputs), recipe.batch_size)
     predicted = time.monotonic() - started  # `prepare` predicted the same, so nothing is set up here any more

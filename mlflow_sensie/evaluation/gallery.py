@@ -38,7 +38,7 @@ def make_galleries(sweep: Sweep, survey: Survey, table: ScoreTable, names: Seque
     ``table`` is what the sweep gave. The first chunk is perturbed again as in the sweep, so that the examples are
     those that were scored. What user code raises costs a gallery, with a warning, but never a result.
     """
-    chunk = sweep.examples.take(sweep.first_chunk)
+    chunk = sweep.examples.take(sweep.positions(0))
     galleries: dict[str, Gallery] = {}
     for test in sweep.tests:
         if test.name not in names or not can_be_shown(_shown(test, chunk, survey).input_format):
@@ -83,7 +83,7 @@ def _shown(test: SweepTest, chunk: Examples, survey: Survey) -> _Shown:
 
 def _make(sweep: Sweep, survey: Survey, table: ScoreTable, test: SweepTest, chunk: Examples) -> Gallery:
     slots, shown = choose_magnitudes(test), _shown(test, chunk, survey)
-    truth = sweep.targets.values[sweep.first_chunk]
+    truth = sweep.targets.values[sweep.positions(0)]
     count = min(MOST_EXAMPLES[shown.input_format.kind], len(chunk))
     touched: Flags | None = None
     if shown.input_format.kind in FRAMES:

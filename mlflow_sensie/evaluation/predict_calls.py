@@ -78,12 +78,15 @@ class PredictBatcher:
         answers: list[Predictions] = []
         start = 0
         while start < len(inputs):
+            stop = start + self.limit
+            if stop == len(inputs) - 1 and self.limit > 2:  # no single row is left over: some models drop its axis
+                stop -= 1
             try:
-                answers.append(self.predict(rows(inputs, slice(start, start + self.limit))))
+                answers.append(self.predict(rows(inputs, slice(start, stop))))
             except MemoryError:
                 if self.limit == 1:
                     raise
                 self.limit = max(1, min(self.limit, len(inputs)) // 2)
                 continue
-            start += self.limit
+            start = stop
         return replace(answers[0], values=np.concatenate([each.values for each in answers]))

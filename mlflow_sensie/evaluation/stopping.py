@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from time import monotonic
 from typing import Any
 
@@ -12,13 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlflow_sensie.data.examples import CHUNK
-from mlflow_sensie.evaluation.chunks import SweepTest
+from mlflow_sensie.evaluation.chunks import FIRST_CHUNK, SweepTest
 from mlflow_sensie.result import Reason
 from mlflow_sensie.scores.scorer import Targets
 from mlflow_sensie.scores.table import Scores
 
-FIRST_LOOK = 64
 GROUPS = 10  # of a regressor's targets, by quantile
 MOST_VALUES = 100  # numbers of more different values than this are no classes
 
@@ -35,9 +32,8 @@ class Stop:
 class Stopping:
     """In which order the examples are asked, and when a test, or all of them, need no more.
 
-    ``order`` (n,) holds positions of the examples; without it they come as they are, all of them, in chunks of
-    256. ``precise`` tells of a test and the scores so far whether they are enough. ``seconds`` is the time
-    budget, by ``clock``.
+    ``order`` (n,) holds positions of the examples; without it they come as they are, all of them. ``precise`` tells
+    of a test and the scores so far whether they are enough. ``seconds`` is the time budget, by ``clock``.
     """
 
     order: NDArray[np.intp] | None = None
@@ -45,20 +41,10 @@ class Stopping:
     seconds: float | None = None
     clock: Callable[[], float] = lambda: monotonic()
 
-    def chunks(self, n: int) -> Iterator[slice | NDArray[np.intp]]:
-        """Yield the positions of each chunk of ``n`` examples; in an order of their own, chunks end at looks."""
-        if self.order is None:
-            for start in range(0, n, CHUNK):
-                yield slice(start, min(start + CHUNK, n))
-            return
-        edges = [0, FIRST_LOOK, 2 * FIRST_LOOK, *range(CHUNK, n, CHUNK)]
-        for start, stop in pairwise([*(edge for edge in edges if edge < n), n]):
-            yield self.order[start:stop]
-
     def looks(self, n: int) -> bool:
         """Whether the scores are looked at after ``n`` examples: 64, 128, 256, 512, ..."""
-        times = n // FIRST_LOOK
-        return self.precise is not None and n == times * FIRST_LOOK and n > 0 and times & (times - 1) == 0
+        times = n // FIRST_CHUNK
+        return self.precise is not None and n == times * FIRST_CHUNK and n > 0 and times & (times - 1) == 0
 
 
 def stratified_order(strata: NDArray[np.intp], seed: int) -> NDArray[np.intp]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlflow_sensie.data.examples import CHUNK, Examples
-from mlflow_sensie.data.types import fresh_copy
+from mlflow_sensie.data.examples import Examples
+from mlflow_sensie.data.types import Inputs, fresh_copy
 from mlflow_sensie.errors import ModelError, TestFailure
 from mlflow_sensie.evaluation.checkpoint import Checkpoint, Kept
-from mlflow_sensie.evaluation.chunks import SweepTest, check_perturbed, parts, perturbed
+from mlflow_sensie.evaluation.chunks import SweepTest, check_perturbed, cut_into_chunks, parts, perturbed
 from mlflow_sensie.evaluation.predict_calls import PredictBatcher, rows_per_call
 from mlflow_sensie.evaluation.progress import Progress
 from mlflow_sensie.evaluation.property_data import PredictedProperty, PropertyData
@@ -71,10 +72,15 @@ class Sweep:
         """How many rows the model predicts if no test stops early or fails."""
         return len(self.examples) * (1 + sum(len(test.magnitudes) for test in self.tests))
 
-    @property
-    def first_chunk(self) -> slice | NDArray[np.intp]:
-        """The positions of the first chunk."""
-        return next(self.stopping.chunks(len(self.examples)))
+    @cached_property
+    def chunks(self) -> list[slice]:
+        """The chunks by number, as parts of the order in which the examples are asked."""
+        return cut_into_chunks(self.examples)
+
+    def positions(self, number: int) -> slice | NDArray[np.intp]:
+        """Return the positions of a chunk's examples."""
+        chunk, order = self.chunks[number], self.stopping.order
+        return chunk if order is None else order[chunk]
 
     def run(self) -> ScoreTable:
         """Go through the examples and return their score table.
@@ -176,11 +182,11 @@ class Sweep:
         """The score rows of the chunks, all or those ``wanted``, until the time is over."""
         batch = PredictBatcher(self.model.predict, rows_per_call(self.examples.source, self.batch_size))
         try:
-            for number, positions in enumerate(self.stopping.chunks(len(self.examples))):
+            for number in range(len(self.chunks)):
                 if self._late():
                     return
                 if wanted is None or number in wanted:
-                    yield self._kept(number) or self._asked(number, positions, batch)
+                    yield self._kept(number) or self._asked(number, batch)
         finally:
             if self.checkpoint is not None:
                 self.checkpoint.close()
@@ -195,19 +201,20 @@ class Sweep:
             self.failures.setdefault(slug, TestFailure(text))
         return kept.block
 
-    def _asked(self, number: int, positions: slice | NDArray[np.intp], batch: PredictBatcher) -> Block:
+    def _asked(self, number: int, batch: PredictBatcher) -> Block:
         """The rows of a chunk as the model gives them now; the checkpoint gets them, unless the time cut them short."""
         before = self.n_predictions
-        block = self._chunk(number, positions, batch)
+        block = self._chunk(number, batch)
         cut = any(stop.reason == "time_budget" for stop in self.stopped.values())
         if self.checkpoint is not None and not cut:
             failed = {slug: str(failure) for slug, failure in self.failures.items()}
             self.checkpoint.keep(number, Kept(block, self.n_predictions - before, failed))
         return block
 
-    def _chunk(self, number: int, positions: slice | NDArray[np.intp], batch: PredictBatcher) -> Block:
+    def _chunk(self, number: int, batch: PredictBatcher) -> Block:
+        positions = self.positions(number)
         chunk = self.examples.take(positions)
-        self._place = _place(number, chunk, self.stopping.order is not None)
+        self._place = f"chunk {number} ({self._extent(number, chunk)})"
         truth = self.targets.values[positions]
         block: dict[str, NDArray[Any]] = {ID: chunk.ids, TARGET: truth}
         for prop in self.properties:
@@ -231,13 +238,15 @@ class Sweep:
         for part in parts(chunk):
             some = chunk.take(part)
             yield _Piece(CLEAN, None, None, part, fresh_copy(some.inputs))
+            original = some.input_format.decode(some.inputs)
             for test in self.tests:
                 if self._runs(test):
-                    yield from self._perturbed(test, some, number, part)
+                    yield from self._perturbed(test, some, original, number, part)
 
-    def _perturbed(self, test: SweepTest, some: Examples, number: int, part: slice) -> Iterator[_Piece]:
+    def _perturbed(
+        self, test: SweepTest, some: Examples, original: Inputs, number: int, part: slice
+    ) -> Iterator[_Piece]:
         """The versions of one test, until it fails: whatever user code raises fails this test alone."""
-        original = some.input_format.decode(some.inputs)
         versions = perturbed(test, some, (number, part.start), self.seed)
         for column, magnitude in zip(test.columns, test.magnitudes, strict=True):
             if test.slug in self.failures:  # the model failed on a smaller magnitude meanwhile
@@ -248,8 +257,7 @@ class Sweep:
             try:
                 values = next(versions)
                 check_perturbed(values, original, test.perturbation)
-                # A function may hand out one buffer again and again; what waits for the model must not change.
-                inputs = some.input_format.encode(fresh_copy(values), some.inputs)
+                inputs = some.input_format.encode(values, some.inputs)
             except Exception as error:
                 self._fail(test, magnitude, error)
                 return
@@ -285,6 +293,11 @@ class Sweep:
             found |= {property_column(each.slug): each.measure(probabilities) for each in self.predicted}
         return found
 
+    def _extent(self, number: int, chunk: Examples) -> str:
+        if self.stopping.order is not None:
+            return f"{len(chunk)} examples in a shuffled order: {', '.join(map(str, chunk.ids[:3]))}, ..."
+        return f"examples {self.chunks[number].start} to {self.chunks[number].stop - 1}"
+
     def _fail(self, test: SweepTest, magnitude: float, error: Exception) -> None:
         if test.slug not in self.failures:
             text = f"test {test.name!r}, magnitude {magnitude:g}, {self._place}: {type(error).__name__}: {error}"
@@ -305,10 +318,3 @@ class _Piece:
     @property
     def what(self) -> str:
         return "clean" if self.test is None else f"{self.test.name} {self.magnitude:g}"
-
-
-def _place(number: int, chunk: Examples, shuffled: bool) -> str:
-    if shuffled:
-        some = ", ".join(map(str, chunk.ids[:3]))
-        return f"chunk {number} ({len(chunk)} examples in a shuffled order: {some}, ...)"
-    return f"chunk {number} (examples {number * CHUNK} to {number * CHUNK + len(chunk) - 1})"

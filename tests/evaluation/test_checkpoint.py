@@ -16,7 +16,7 @@ from mlflow_sensie.errors import DataError, RecipeError
 from mlflow_sensie.evaluation import checkpoint
 from mlflow_sensie.evaluation.checkpoint import Checkpoint, Kept
 
-N = 1_000  # four chunks
+N = 1_000  # chunks of 64, 64, 128, 256 and 488
 X = pd.DataFrame(np.random.default_rng(0).normal(size=(N, 3)), columns=["a", "b", "c"])
 Y = np.asarray(X["a"] + 0.3 * X["b"] > 0).astype(int)
 SITES = np.where(np.arange(N) % 3 == 0, "north", "south")
@@ -65,14 +65,15 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_interrupted_evaluation_goes_on_where_it_was(tmp_path: Path, chunks: int) -> None:
     whole = Model()
     expected = evaluate(whole)
-    per_chunk = 256 * (expected.n_planned // N)
+    per_row = expected.n_planned // N
+    done = sum([64, 64, 128][:chunks]) * per_row
     first = 256  # predicted once more each time, to see how the model is scored
     with pytest.raises(KeyboardInterrupt):
-        evaluate(Model(budget=first + (chunks + 0.5) * per_chunk), tmp_path, batch_size=64)
+        evaluate(Model(budget=first + done + 32 * per_row), tmp_path, batch_size=64)
     rest = Model()
     found = evaluate(rest, tmp_path, batch_size=64)
     assert without_time(found) == without_time(expected)
-    assert rest.asked == whole.asked - chunks * per_chunk
+    assert rest.asked == whole.asked - done
     again = Model()
     assert without_time(evaluate(again, tmp_path)) == without_time(expected)
     assert again.asked == first
@@ -82,11 +83,11 @@ def test_what_a_crash_leaves_half_written_is_no_part_of_it(tmp_path: Path, often
     evaluate(Model(), tmp_path)
     (folder,) = tmp_path.iterdir()
     files = sorted(folder.glob("*.parquet"))
-    assert [path.name for path in files] == [f"{k:08d}-{k:08d}.parquet" for k in range(4)]
+    assert [path.name for path in files] == [f"{k:08d}-{k:08d}.parquet" for k in range(5)]
     files[2].rename(folder / ".half-written")
     model = Model()
     assert without_time(evaluate(model, tmp_path)) == without_time(evaluate(Model()))
-    assert 256 < model.asked < Model().asked + 256 * 20
+    assert model.asked == 256 + 128 * 11  # the first look, and the third chunk
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mlflow_sensie import Result, compare, probe
 from mlflow_sensie.evaluation import stopping
 from mlflow_sensie.evaluation.fitting import CLASS
-from mlflow_sensie.evaluation.stopping import Stopping, strata_of, stratified_order
+from mlflow_sensie.evaluation.stopping import strata_of, stratified_order
 from mlflow_sensie.inference import PerturbationFit, ScoreScale, perturbation_test
 from mlflow_sensie.report.page import _facts
 from mlflow_sensie.scores.scorer import Targets
@@ -388,15 +388,6 @@ def test_strata() -> None:
     tenths = strata_of(Targets(numbers))
     assert np.bincount(tenths).tolist() == [100] * 10
     assert all(numbers[tenths == k].max() < numbers[tenths == k + 1].min() for k in range(9))
-
-
-def test_chunks_end_at_looks() -> None:
-    ordered = Stopping(np.arange(1000), lambda test, table: True)
-    assert [len(chunk) for chunk in ordered.chunks(1000)] == [64, 64, 128, 256, 256, 232]
-    assert [len(chunk) for chunk in ordered.chunks(64)] == [64] and [len(c) for c in ordered.chunks(65)] == [64, 1]
-    assert [n for n in range(1, 1100) if ordered.looks(n)] == [64, 128, 256, 512, 1024]
-    assert not Stopping(np.arange(1000)).looks(64)
-    assert list(Stopping().chunks(300)) == [slice(0, 256), slice(256, 300)]
 
 
 # --- on a run, and in words --------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The sweep: what fails fails alone, what writes changes nothing, and batches leave no trace."""
+"""The sweep: what fails fails alone, and what writes changes nothing."""
 
 from __future__ import annotations
 
@@ -10,78 +10,10 @@ import pandas as pd
 import pytest
 
 from mlflow_sensie import probe
-from mlflow_sensie.data.examples import make_examples
 from mlflow_sensie.errors import EvaluationIncomplete, ModelError
-from mlflow_sensie.evaluation.chunks import parts
-from mlflow_sensie.evaluation.predict_calls import rows_per_call
 from mlflow_sensie.scores.table import CLEAN, score_column
 
-N = 600  # three chunks
-GOOD = {"name": "good", "apply": "tabular.noise", "magnitudes": [0, 0.5, 1]}
-PLAIN = {"perturbations": [GOOD], "properties": ["a"], "class_test": True}
-
-
-def frame() -> pd.DataFrame:
-    rng = np.random.default_rng(2)
-    return pd.DataFrame({"a": rng.uniform(-2, 2, N), "b": rng.uniform(-2, 2, N), "k": rng.integers(0, 9, N)})
-
-
-def labels() -> Any:
-    return (frame()["a"] > 0).astype(int).to_numpy()
-
-
-def sigmoid(X: Any) -> Any:
-    """Row by row and element by element: the same number in any batch."""
-    p = 1 / (1 + np.exp(-np.asarray(X, dtype=float)[:, 0]))
-    return np.column_stack([1 - p, p])
-
-
-def test_of(apply: Any, magnitudes: Any = (1, 2, 3), name: str = "bad") -> dict[str, Any]:
-    return {"name": name, "apply": apply, "magnitudes": magnitudes}
-
-
-test_of.__test__ = False  # type: ignore[attr-defined]
-
-
-# --- large tensors are perturbed in parts ------------------------------------------------------------------
-
-
-def bright(x: Any) -> Any:
-    p = 1 / (1 + np.exp(-(x.reshape(len(x), -1).mean(axis=1) - 0.5) * 40))
-    return np.column_stack([1 - p, p])
-
-
-def of_images(apply: str, batch_size: int | str = "auto") -> pd.DataFrame:
-    """The score table of 300 images of 8 × 8: a chunk, and a part of one."""
-    X = np.random.default_rng(1).random((300, 8, 8, 1), dtype=np.float32)
-    y = (X.mean(axis=(1, 2, 3)) > 0.5).astype(int)
-    test = {"name": "it", "apply": apply, "magnitudes": [0, 0.2, 0.5]}
-    found = probe(bright, X, y, {"perturbations": [test], "batch_size": batch_size, "calibration": True})
-    assert found.score_table is not None
-    return pd.concat([pd.DataFrame(block) for block in found.score_table.blocks()], ignore_index=True)
-
-
-@pytest.mark.parametrize("apply", ["image.translate", "image.gaussian_noise"])
-def test_large_tensors_are_perturbed_in_parts_whatever_the_batch(apply: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = of_images(apply)
-    monkeypatch.setattr("mlflow_sensie.evaluation.chunks.PART_VALUES", 10 * 64)  # ten images
-    cut = of_images(apply)
-    assert not cut.isna().any().any()
-    for batch_size in (7, 64, 1000):
-        pd.testing.assert_frame_equal(of_images(apply, batch_size), cut)
-    assert cut.equals(whole) == (apply == "image.translate")  # each part has draws of its own
-
-
-def test_parts_depend_on_the_shape_alone() -> None:
-    def sizes(*shape: int) -> list[int]:
-        X = np.zeros((256, *shape), dtype=np.float32)
-        examples = make_examples(X, np.zeros(256))
-        return [part.stop - part.start for part in parts(examples)]
-
-    assert sizes(28, 28, 1) == sizes(32, 32, 3) == [256]
-    assert sizes(128, 128, 1) == [64] * 4
-    assert sizes(600, 600, 3) == [8] * 32
-
+from .logistic import GOOD, PLAIN, N, frame, labels, marked, raises_at_two, sigmoid, test_of
 
 # --- a perturbation that fails -----------------------------------------------------------------------------
 
@@ -102,11 +34,11 @@ def with_hole(x: Any, value: float = np.nan) -> Any:
 
 FRAME_FAILURES = {
     "raises": (raising, ["KeyError", "no such thing"]),
-    "fewer rows": (lambda x: x[1:], ["256 rows", "255 rows"]),
+    "fewer rows": (lambda x: x[1:], ["64 rows", "63 rows"]),
     "fewer columns": (lambda x: x[["a"]], ["same columns", "['a'] came"]),
     "other columns": (lambda x: x.rename(columns={"b": "c"}), ["same columns", "['a', 'c', 'k'] came"]),
-    "an array": (lambda x: x.to_numpy(), ["a frame of 256 rows", "ndarray came"]),
-    "nothing": (lambda x: None, ["256 rows", "NoneType"]),
+    "an array": (lambda x: x.to_numpy(), ["a frame of 64 rows", "ndarray came"]),
+    "nothing": (lambda x: None, ["64 rows", "NoneType"]),
     "NaN": (with_hole, ["returned 1 values that are NaN or infinite"]),
     "infinity": (lambda x: with_hole(x, -np.inf), ["returned 1 values that are NaN or infinite"]),
 }
@@ -118,7 +50,7 @@ def test_a_perturbation_of_frames_that_fails_fails_alone(name: str) -> None:
     asked = {**PLAIN, "perturbations": [test_of(at_two(wrong)), GOOD]}
     result = probe(sigmoid, frame(), labels(), {**asked, "on_error": "record"})
     text = result.failed["bad"]
-    for phrase in ["test 'bad'", "magnitude 2", "chunk 0 (examples 0 to 255)", *phrases]:
+    for phrase in ["test 'bad'", "magnitude 2", "chunk 0 (examples 0 to 63)", *phrases]:
         assert phrase in text
     assert_alone(result)
 
@@ -129,12 +61,12 @@ def images() -> Any:
 
 IMAGE_FAILURES = {
     "raises": (raising, ["KeyError"]),
-    "another shape": (lambda x: x[:, :3], ["keep the shape (256, 4, 5)", "(256, 3, 5) came"]),
-    "another channel": (lambda x: x[..., None], ["(256, 4, 5, 1) came"]),
-    "fewer images": (lambda x: x[:-1], ["256 rows", "255 rows"]),
+    "another shape": (lambda x: x[:, :3], ["keep the shape (64, 4, 5)", "(64, 3, 5) came"]),
+    "another channel": (lambda x: x[..., None], ["(64, 4, 5, 1) came"]),
+    "fewer images": (lambda x: x[:-1], ["64 rows", "63 rows"]),
     "NaN": (lambda x: np.where(x > 0.9, np.nan, x), ["NaN or infinite where there were none"]),
     "infinity": (lambda x: x / 0, ["NaN or infinite where there were none"]),
-    "a number": (lambda x: 1.0, ["256 rows", "float"]),
+    "a number": (lambda x: 1.0, ["64 rows", "float"]),
 }
 
 
@@ -173,7 +105,7 @@ def test_a_test_that_fails_late_leaves_no_scores() -> None:
         return raising(x) if len(seen) > 4 else x  # the second magnitude of the second chunk
 
     result = probe(sigmoid, frame(), labels(), {**PLAIN, "perturbations": [test_of(late), GOOD], "on_error": "record"})
-    assert "magnitude 2, chunk 1 (examples 256 to 511)" in result.failed["bad"]
+    assert "magnitude 2, chunk 1 (examples 64 to 127)" in result.failed["bad"]
     assert len(seen) == 5  # and is not asked again
     assert_alone(result)
 
@@ -187,28 +119,16 @@ def test_a_failed_test_makes_no_more_predictions() -> None:
 
     probe(counted, frame(), labels(), {"perturbations": [test_of(at_two(raising))], "properties": ["a"],
                                        "on_error": "record", "batch_size": 1000})  # fmt: skip
-    assert sum(rows) == 256 + N + 256  # the first look, all clean, and one magnitude of one chunk
+    assert sum(rows) == 256 + N + 64  # the first look, all clean, and one magnitude of one chunk
 
 
 # --- a model that fails ------------------------------------------------------------------------------------
-
-
-def marked(x: Any, p: float) -> Any:
-    """Tell the model the magnitude, in a column that it else leaves alone."""
-    x["b"] = 100 + p
-    return x
 
 
 def nan_at_two(X: Any) -> Any:
     p = sigmoid(X)
     p[np.asarray(X)[:, 1] == 102] = np.nan
     return p
-
-
-def raises_at_two(X: Any) -> Any:
-    if (np.asarray(X)[:, 1] == 102).any():
-        raise RuntimeError("out of order")
-    return sigmoid(X)
 
 
 def three_columns_at_two(X: Any) -> Any:
@@ -225,7 +145,7 @@ def logits_at_two(X: Any) -> Any:
 @pytest.mark.parametrize(
     ("model", "phrase"),
     [
-        (nan_at_two, "NaN or infinite for 256 of 256"),
+        (nan_at_two, "NaN or infinite for 64 of 64"),
         (raises_at_two, "RuntimeError: out of order"),
         (logits_at_two, "output: logits"),
     ],
@@ -234,7 +154,7 @@ def logits_at_two(X: Any) -> Any:
 def test_a_model_that_fails_at_one_magnitude_fails_that_test_alone(model: Any, phrase: str, batch_size: int) -> None:
     asked = {**PLAIN, "perturbations": [test_of(marked), GOOD], "batch_size": batch_size, "on_error": "record"}
     result = probe(model, frame(), labels(), asked)
-    for wanted in ("test 'bad'", "magnitude 2", "chunk 0 (examples 0 to 255)", phrase):
+    for wanted in ("test 'bad'", "magnitude 2", "chunk 0 (examples 0 to 63)", phrase):
         assert wanted in result.failed["bad"]
     assert_alone(result)
 
@@ -254,25 +174,11 @@ def test_no_score_hides_a_nan(score: Any) -> None:
     assert "magnitude 2" in probe(one_nan, frame(), labels(), asked).failed["bad"]
 
 
-def test_a_packed_call_that_raises_is_repeated_piece_by_piece() -> None:
-    calls: list[int] = []
-
-    def model(X: Any) -> Any:
-        calls.append(len(X))
-        return raises_at_two(X)
-
-    asked = {"perturbations": [test_of(marked)], "batch_size": 10_000, "on_error": "record"}
-    X, y = frame()[:200], labels()[:200]
-    result = probe(model, X, y, asked)
-    assert "magnitude 2" in result.failed["bad"]
-    assert calls == [200, 800, 200, 200, 200, 200]  # first look; clean and three magnitudes; each by itself
-
-
 def test_a_model_that_fails_on_the_unperturbed_fails_everything() -> None:
     def late(X: Any) -> Any:
         return np.where(np.asarray(X)[:, 0:1] == frame()["a"][300], np.nan, sigmoid(X))
 
-    with pytest.raises(ModelError, match=r"unperturbed examples, chunk 1 \(examples 256 to 511\).*1 of 256"):
+    with pytest.raises(ModelError, match=r"unperturbed examples, chunk 3 \(examples 256 to 511\).*1 of 256"):
         probe(late, frame(), labels(), {**PLAIN, "on_error": "record"})
 
 
@@ -386,7 +292,7 @@ def prop_that_writes(X: Any) -> Any:
 
 
 def test_one_buffer_handed_out_again_and_again() -> None:
-    buffer = np.empty((256, 4, 5), dtype=np.float32)
+    buffer = np.empty((N, 4, 5), dtype=np.float32)
 
     def reusing(x: Any, p: float) -> Any:
         out = buffer[: len(x)]
@@ -412,148 +318,10 @@ def test_preprocess_gets_a_copy_and_comes_after_the_perturbation() -> None:
 
     X = frame()
     add = test_of(lambda x, p: x.assign(a=x["a"] + p), (10, 20))
-    probe(model, X, labels(), {"perturbations": [add], "preprocess": doubled, "batch_size": 256})
+    probe(model, X, labels(), {"perturbations": [add], "preprocess": doubled, "batch_size": 64})
     a = frame()["a"]
-    assert seen[:4] == [2 * a[0], 2 * a[0], 2 * (a[0] + 10), 2 * (a[0] + 20)]
+    assert seen[4:7] == [2 * a[0], 2 * (a[0] + 10), 2 * (a[0] + 20)]  # after the first look
     pd.testing.assert_frame_equal(X, frame())
-
-
-# --- batches -----------------------------------------------------------------------------------------------
-
-MANY = {
-    "properties": ["a", "b"],
-    "perturbations": [
-        GOOD,
-        {
-            "name": "drawn",
-            "apply": lambda x, p, rng: x.assign(a=x["a"] + p * rng.normal(size=len(x))),
-            "magnitudes": [1, 2],
-        },
-        {"name": "shift", "apply": "tabular.shift", "magnitudes": [-1, 1]},
-        {"name": "swap", "apply": "tabular.swap", "magnitudes": [0.5, 1]},
-    ],
-    "class_test": True,
-}
-
-
-WEIGHTS = np.random.default_rng(5).normal(size=(3, 2))
-
-
-def linear(X: Any) -> Any:
-    """Matrix products round differently in batches of different size."""
-    e = np.exp(np.asarray(X if isinstance(X, np.ndarray) else X.iloc[:, :3], dtype=float) @ WEIGHTS)
-    return e / e.sum(axis=1, keepdims=True)
-
-
-def mixed(n: int = N) -> pd.DataFrame:
-    return frame().assign(c=np.random.default_rng(6).choice(list("xyz"), N))[:n]
-
-
-@pytest.mark.parametrize(
-    ("batch_size", "form"), [(1, "array"), (7, "array"), (50, "frame"), (256, "frame"), (1024, "array")]
-)
-def test_results_do_not_depend_on_the_batch_size(batch_size: int, form: str) -> None:
-    X, y = mixed(300), labels()[:300]  # two chunks, the second of 44
-    asked = MANY
-    if form == "array":
-        X = X.iloc[:, :3].to_numpy(dtype=float)
-        numeric = [test for test in MANY["perturbations"] if test["name"] != "swap"]
-        drawn = {**numeric[1], "apply": lambda x, p, rng: x + p * rng.normal(size=x.shape)}
-        asked = {**MANY, "properties": ["feature_1"], "perturbations": [numeric[0], drawn, numeric[2]]}
-    reference = probe(linear, X, y, {**asked, "batch_size": "auto"})
-    found = probe(linear, X, y, {**asked, "batch_size": batch_size})
-    assert found.metrics.keys() == reference.metrics.keys()
-    for key, value in reference.metrics.items():
-        assert found.metrics[key] == pytest.approx(value, rel=1e-7, abs=1e-9), key
-    assert found.recipe_sha256 == reference.recipe_sha256
-
-
-@pytest.mark.parametrize("batch_size", [7, 100, 256, 300, 10_000])
-def test_no_predict_call_is_larger_than_asked(batch_size: int) -> None:
-    calls: list[int] = []
-
-    def model(X: Any) -> Any:
-        calls.append(len(X))
-        return sigmoid(X)
-
-    probe(model, frame(), labels(), {"perturbations": [GOOD], "batch_size": batch_size})
-    assert max(calls) <= batch_size
-    assert sum(calls) == 256 + 3 * N  # a first look, then clean and two magnitudes: the neutral is not predicted
-
-
-def test_auto_batches_go_by_bytes() -> None:
-    assert rows_per_call(np.zeros((300, 4)), "auto") == 65_536
-    assert rows_per_call(np.zeros((300, 2**15)), "auto") == 128
-    assert rows_per_call(np.zeros((300, 2**20), dtype=np.uint8), "auto") == 32
-    assert rows_per_call(pd.DataFrame(np.zeros((300, 128))), "auto") in range(32_000, 33_000)
-    assert rows_per_call(np.zeros((300, 4)), 5) == 5
-
-
-def test_running_out_of_memory_halves_the_batch_for_good() -> None:
-    calls: list[int] = []
-
-    def model(X: Any) -> Any:
-        calls.append(len(X))
-        if len(X) > 100:
-            raise MemoryError
-        return sigmoid(X)
-
-    plain = probe(sigmoid, frame(), labels(), PLAIN)
-    result = probe(model, frame(), labels(), PLAIN)
-    assert result.tests == plain.tests
-    too_large = [i for i, rows in enumerate(calls) if rows > 100]
-    assert len(too_large) <= 8 and calls[-10:] == [rows for rows in calls[-10:] if rows <= 100]
-
-
-def test_out_of_memory_at_one_row_is_the_models_failure() -> None:
-    def model(X: Any) -> Any:
-        if (np.asarray(X)[:, 1] == 102).any():
-            raise MemoryError("too small a machine")
-        return sigmoid(X)
-
-    X, y = frame()[:100], labels()[:100]
-    asked = {"perturbations": [test_of(marked), GOOD], "properties": ["a"], "on_error": "record"}
-    result = probe(model, X, y, asked)
-    assert "MemoryError: too small a machine" in result.failed["bad"]
-    assert result.tests["good"] == probe(sigmoid, X, y, {"perturbations": [GOOD]}).tests["good"]
-
-
-def test_the_order_of_tests_changes_nothing() -> None:
-    turned = {**MANY, "properties": MANY["properties"][::-1], "perturbations": MANY["perturbations"][::-1]}
-    model = lambda X: sigmoid(X[["a"]])
-    one, other = probe(model, mixed(), labels(), MANY), probe(model, mixed(), labels(), turned)
-    assert one.tests == other.tests and one.metrics == other.metrics
-    assert list(other.tests) == ["b", "a", "class", "swap", "shift", "drawn", "good"] != list(one.tests)
-
-
-# --- randomness --------------------------------------------------------------------------------------------
-
-
-def test_noise_is_seeded_differs_between_chunks_and_is_shared_by_magnitudes() -> None:
-    seen: list[Any] = []
-
-    def drawn(x: Any, p: float, rng: Any) -> Any:
-        noise = rng.normal(size=len(x))
-        seen.append(noise)
-        return x.assign(a=x["a"] + p * noise)
-
-    def run(seed: int) -> Any:
-        seen.clear()
-        return probe(sigmoid, frame(), labels(), {"perturbations": [test_of(drawn, (1, 2))], "seed": seed})
-
-    first = run(0)
-    assert len(seen) == 6
-    for chunk in range(3):
-        np.testing.assert_array_equal(seen[2 * chunk], seen[2 * chunk + 1])
-    assert not np.array_equal(seen[0], seen[2])
-    assert run(0).metrics == first.metrics != run(1).metrics
-
-
-def test_two_tests_of_one_perturbation_draw_apart() -> None:
-    twin = {**GOOD, "name": "twin"}
-    result = probe(sigmoid, frame(), labels(), {"perturbations": [GOOD, twin]})
-    one, other = (result.score_table.column(score_column(name, 0)) for name in ("good", "twin"))
-    assert not np.array_equal(one, other)
 
 
 # --- missing scores ----------------------------------------------------------------------------------------
@@ -605,4 +373,4 @@ def test_infinite_scores_count_as_missing() -> None:
     infinite = lambda X: np.where((np.asarray(X)[:, 1] == 102)[:, None], 0.0, sigmoid(X))
     with pytest.warns(RuntimeWarning):
         result = probe(infinite, frame(), labels(), {**asked, "on_error": "record"})
-    assert "NaN or infinite for 256 of 256" in result.failed["bad"]
+    assert "NaN or infinite for 64 of 64" in result.failed["bad"]
