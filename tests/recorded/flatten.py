@@ -161,12 +161,18 @@ def differences(recorded: Record, now: Record, looser: Mapping[str, float]) -> l
 
 
 def agree(recorded: Value, now: Value, name: str, relative: float) -> bool:
-    """Whether two leaves are the same: numbers to the tolerance, of a list to that of its largest, the rest exactly."""
+    """Whether two leaves are the same: numbers to the tolerance, the rest exactly.
+
+    In a list, what is below a hundredth of the largest is held to that; where the tolerance is a looser one, all are
+    held to that of the largest.
+    """
     if isinstance(recorded, list):
         if not isinstance(now, list) or len(recorded) != len(now):
             return False
         sizes = [abs(value) for value in recorded if _number(value)]
-        floor = max(FLOORS.get(name, FLOOR), relative * 1e-2 * max(sizes, default=0.0))
+        floor = max(
+            FLOORS.get(name, FLOOR), relative * (1.0 if relative > RELATIVE else 1e-2) * max(sizes, default=0.0)
+        )
         return all(_same(one, other, relative, floor) for one, other in zip(recorded, now, strict=True))
     return _same(recorded, now, relative, FLOORS.get(name, FLOOR))
 

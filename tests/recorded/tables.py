@@ -98,7 +98,7 @@ def sweeps_without_a_neutral() -> Results:
 def allowed_drops() -> Results:
     """Floors in the score's unit, as a fraction, and one for a single test."""
     absolute = {**SHIFT, "name": "absolute", "apply": "tabular.shift", "allowed_drop": {"absolute": 0.03}}
-    small = {**DILUTE, "name": "small", "allowed_drop": 0.02}
+    small = {**DILUTE, "name": "small", "magnitudes": [0, 0.1, 0.2, 0.4], "allowed_drop": 0.02}
     return of_patients(perturbations=[absolute, small, DILUTE, SCALE], allowed_drop=0.3)
 
 
@@ -121,7 +121,7 @@ def part_of_a_curve() -> Results:
     recipe = {
         "perturbations": [
             {"name": "found", **sweep},
-            {"name": "given", **sweep, "fit_range": [10, 40]},
+            {"name": "given", **sweep, "magnitudes": [0, 5, 15, 20, 25, 30, 40, 50], "fit_range": [10, 40]},
             {"name": "both sides", **two},
         ],
         "properties": ["threshold", {"name": "q", "rank": True}],
