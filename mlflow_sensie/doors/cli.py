@@ -95,9 +95,9 @@ def properties(markdown: bool) -> None:
 @main.command()
 def schema() -> None:
     """Print the recipe's JSON schema, for editors."""
-    from mlflow_sensie.recipe.schema import json_schema
+    from mlflow_sensie.recipe.model import Recipe
 
-    click.echo(json.dumps(json_schema(), indent=1))
+    click.echo(json.dumps(Recipe.model_json_schema(), indent=1))
 
 
 @main.command()

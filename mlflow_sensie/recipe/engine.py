@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, PlainValidator
+from pydantic import Field, PlainValidator, WithJsonSchema
+
+from mlflow_sensie.recipe.values import NUMBER, Spec, any_of, object_schema
 
 SAMPLER: Mapping[str, Any] = MappingProxyType({"draws": 1000, "tune": 1000, "chains": 4, "target_accept": 0.9})
 # The families of priors and their parameters.
@@ -39,18 +41,25 @@ def _fits(name: str, x: Any) -> bool:
     return number and (name == "loc" or x > 0)
 
 
-Coefficient = Annotated[PriorSpec, PlainValidator(lambda value: _parse(value, COEFFICIENT))]
-Noise = Annotated[PriorSpec, PlainValidator(lambda value: _parse(value, NOISE))]
+def _schema(families: Mapping[str, tuple[str, ...]]) -> WithJsonSchema:
+    return any_of(*(_family_schema(family, len(names)) for family, names in families.items()))
 
 
-class PriorsSpec(BaseModel):
+def _family_schema(family: str, count: int) -> dict[str, Any]:
+    several = {"type": "array", "items": NUMBER, "minItems": count, "maxItems": count}
+    return object_schema({family: {"anyOf": [NUMBER, several]} if count == 1 else several})
+
+
+Coefficient = Annotated[PriorSpec, PlainValidator(lambda value: _parse(value, COEFFICIENT)), _schema(COEFFICIENT)]
+Noise = Annotated[PriorSpec, PlainValidator(lambda value: _parse(value, NOISE)), _schema(NOISE)]
+
+
+class PriorsSpec(Spec):
     """Priors of a line, on the score as a share of its range and z as a share of the tested range."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    intercept: Coefficient = {"normal": (0.0, 2.0)}
-    slope: Coefficient = {"normal": (0.0, 1.0)}
-    noise: Noise = {"half_cauchy": (3.0,)}
+    intercept: Coefficient = Field(default={"normal": (0.0, 2.0)})
+    slope: Coefficient = Field(default={"normal": (0.0, 1.0)})
+    noise: Noise = Field(default={"half_cauchy": (3.0,)})
 
 
 def with_engine_defaults(inference: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import (
     BaseModel,
+    ConfigDict,
     Field,
     StrictInt,
     field_validator,
@@ -23,7 +23,19 @@ from mlflow_sensie.errors import did_you_mean
 from mlflow_sensie.plugins import source_of
 from mlflow_sensie.recipe.engine import PriorsSpec, check_priors, with_engine_defaults
 from mlflow_sensie.recipe.rules import Gate
-from mlflow_sensie.recipe.values import AllowedDrop, FitRange, Folder, Precision, ScoreSpec, Seconds, Spec
+from mlflow_sensie.recipe.values import (
+    AllowedDrop,
+    Bins,
+    Code,
+    FitRange,
+    Folder,
+    Function,
+    Magnitudes,
+    Precision,
+    ScoreSpec,
+    Seconds,
+    Spec,
+)
 
 OVERVIEW = ("clean_score", "worst_mean_drop", "worst_effect_bound95", "worst_spread", "n_tests", "n_failed")
 RESERVED = frozenset({"class", "posterior", *OVERVIEW})
@@ -36,8 +48,6 @@ WITHOUT_EFFECT = frozenset(
 LogExamples = Literal["none", "ids", "full"]  # from the least to the most
 
 IN_MEMORY = "table sha256:"  # how a table that was given in memory stands in a recipe
-
-Bins = int | tuple[float, ...] | Mapping[Literal["uniform"], int] | Literal["none"]
 
 
 def slug(name: str) -> str:
@@ -52,44 +62,50 @@ def slug(name: str) -> str:
     return f"{kept[:93].rstrip('_') or 'test'}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
+def _short_form(value: Any, key: str) -> Any:
+    """Write out a test of which only the name, or only the function under ``key``, came."""
+    if isinstance(value, str):
+        return {"name": value, key: value}
+    if not isinstance(value, Mapping):
+        return {"name": _function_name(value), key: value} if callable(value) else value
+    if key not in value and "name" in value:
+        return {**value, key: value["name"]}
+    if key in value and "name" not in value:
+        return {**value, "name": _function_name(value[key])}
+    return value
+
+
+def _or_a_name(schema: dict[str, Any]) -> None:
+    """Say in a JSON schema that a text alone is a short form, and that no key is needed."""
+    whole = {key: value for key, value in schema.items() if key != "required"}
+    schema.clear()
+    schema["anyOf"] = [{"type": "string"}, whole]
+
+
 class PropertySpec(Spec):
     """One property: a column, a built-in, ``module:function``, or a function inputs → (n,)."""
 
+    model_config = ConfigDict(json_schema_extra=_or_a_name)
+
     name: str = Field(min_length=1)
-    of: str | Callable[..., Any]
+    of: Function
     bins: Bins = 20
     rank: bool = False
 
     @model_validator(mode="before")
     @classmethod
     def _from_short_form(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value, "of": value}
-        if callable(value):
-            return {"name": _function_name(value), "of": value}
-        if isinstance(value, Mapping) and "of" not in value and "name" in value:
-            return {**value, "of": value["name"]}
-        if isinstance(value, Mapping) and "of" in value and "name" not in value:
-            return {**value, "name": _function_name(value["of"])}
-        return value
-
-    @field_validator("bins")
-    @classmethod
-    def _bins_make_sense(cls, value: Bins) -> Bins:
-        counts = [value] if isinstance(value, int) else list(value.values()) if isinstance(value, Mapping) else []
-        if any(count < 2 for count in counts):
-            raise ValueError(f"at least 2 bins are needed, {value!r} came")
-        if isinstance(value, tuple) and (len(value) < 3 or sorted(set(value)) != list(value)):
-            raise ValueError(f"edges must be at least three increasing numbers, {list(value)} came")
-        return value
+        return _short_form(value, "of")
 
 
 class PerturbationSpec(Spec):
     """One perturbation test: what to apply and at which magnitudes."""
 
+    model_config = ConfigDict(json_schema_extra=_or_a_name)
+
     name: str = Field(min_length=1)
-    apply: str | Callable[..., Any]
-    magnitudes: tuple[float, ...] | None = None
+    apply: Function
+    magnitudes: Magnitudes | None = None
     neutral: float | None = None
     params: Mapping[str, Any] = Field(default_factory=dict)
     allowed_drop: AllowedDrop | None = None
@@ -98,46 +114,13 @@ class PerturbationSpec(Spec):
     @model_validator(mode="before")
     @classmethod
     def _from_short_form(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value, "apply": value}
-        if callable(value) and not isinstance(value, Mapping):
-            return {"name": _function_name(value), "apply": value}
-        if isinstance(value, Mapping) and "apply" not in value and "name" in value:
-            return {**value, "apply": value["name"]}
-        if isinstance(value, Mapping) and "apply" in value and "name" not in value:
-            return {**value, "name": _function_name(value["apply"])}
-        return value
-
-    @field_validator("magnitudes", mode="before")
-    @classmethod
-    def _from_range(cls, value: Any) -> Any:
-        if isinstance(value, Mapping):
-            if set(value) != {"start", "stop", "num"}:
-                raise ValueError(f"a range of magnitudes has the keys start, stop and num; {sorted(value)} came")
-            start, stop, num = value["start"], value["stop"], value["num"]
-            if not isinstance(num, int) or isinstance(num, bool) or num < 1:
-                raise ValueError(f"num must be a whole number above 0; {num!r} came")
-            if not all(isinstance(end, int | float) for end in (start, stop)):
-                raise ValueError(f"start and stop must be numbers; {start!r} and {stop!r} came")
-            steps = max(num - 1, 1)
-            value = [start + (stop - start) * i / steps for i in range(num)]
-        return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else value
-
-    @field_validator("magnitudes")
-    @classmethod
-    def _several_and_finite(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        if value is None:
-            return None
-        if not all(math.isfinite(p) for p in value):
-            raise ValueError(f"magnitudes must be finite numbers; {list(value)} came")
-        distinct = tuple(sorted(set(value)))
-        if len(distinct) < 2:
-            raise ValueError(f"at least two different magnitudes are needed; {list(value)} came")
-        return distinct
+        return _short_form(value, "apply")
 
 
 class SliceSpec(Spec):
     """Subsets to report every test on: the levels or bins of a column, or the targets."""
+
+    model_config = ConfigDict(json_schema_extra=_or_a_name)
 
     column: str | None = None
     bins: Bins | None = None
@@ -155,6 +138,11 @@ class SliceSpec(Spec):
         if self.bins == "none":
             raise ValueError("bins: a number of bins, a list of edges or {uniform: k}")
         return self
+
+
+def _or_false(schema: dict[str, Any]) -> None:
+    """Say in the JSON schema of slices that false means none."""
+    schema["anyOf"].append({"const": False})
 
 
 class InferenceSpec(Spec):
@@ -185,12 +173,17 @@ class InferenceSpec(Spec):
 class Recipe(Spec):
     """A whole recipe; the keys and their defaults are DESIGN.md's."""
 
+    # model_json_schema() is what editors complete and check a recipe file by, so short forms are part of it
+    model_config = ConfigDict(
+        json_schema_extra={"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "mlflow-sensie recipe"}
+    )
+
     recipe: str | None = None
     kind: Literal["tensor", "tabular", "text", "series"] | None = None
     input_shape: tuple[int, ...] | None = None
     layout: Literal["NHWC", "NCHW", "NHW"] | None = None
     value_range: tuple[float, float] | Mapping[Literal["mean", "std"], Any] | None = None
-    preprocess: str | Callable[..., Any] | None = None
+    preprocess: Code | None = None
     score: ScoreSpec = None
     output: Literal["auto", "probability", "logits", "log_proba", "labels", "score"] = "auto"
     pos_label: Any = None
@@ -200,7 +193,7 @@ class Recipe(Spec):
     property_table: Any = None
     perturbations: tuple[PerturbationSpec, ...] = ()
     class_test: bool = False
-    slices: tuple[SliceSpec, ...] | None = None
+    slices: tuple[SliceSpec, ...] | None = Field(default=None, json_schema_extra=_or_false)
     weights: str | None = None
     cluster: str | None = None
     interactions: bool | tuple[tuple[str, str], ...] = False

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from mlflow_sensie.recipe.values import Spec
 
 Metric = Literal["clean_score", "mean_drop", "effect", "spread", "unexpected", "holds_until"]
 TestKind = Literal["perturbation", "property", "category", "class"]
@@ -38,11 +40,7 @@ def _as_date(value: Any) -> Any:
     raise ValueError(f"a date as 2026-01-31; {value!r} came")
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Waiver(_Frozen):
+class Waiver(Spec):
     """Why a rule does not block for now, and the last day on which it does not."""
 
     reason: str = Field(min_length=1)
@@ -56,7 +54,7 @@ class Waiver(_Frozen):
 Limit = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
-class Rule(_Frozen):
+class Rule(Spec):
     """One promotion rule: a quantity of one test or of many, its limit, and how sure one must be.
 
     Limits are in the quantity's own unit: the score's for ``clean_score``, ``mean_drop``, ``effect``, ``spread``

@@ -1,20 +1,34 @@
-"""Values of recipe keys that can be written in several ways, and how each is read."""
+"""Values of recipe keys that can be written in several ways: how each is read, and its JSON schema."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from mlflow_sensie.plugins import names_code
 
 Number = (float, int)
 SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+NUMBER = {"type": "number"}
+ABOVE_0 = {"type": "number", "exclusiveMinimum": 0}
+NULL = {"type": "null"}
+
+
+def any_of(*schemas: dict[str, Any]) -> WithJsonSchema:
+    """Give a value type the JSON schema of all the ways in which it can be written."""
+    return WithJsonSchema({"anyOf": list(schemas)})
+
+
+def object_schema(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON schema of a mapping that has these keys and no others."""
+    keys = list(properties)
+    return {"type": "object", "properties": dict(properties), "required": keys, "additionalProperties": False}
 
 
 class Spec(BaseModel):
@@ -23,10 +37,13 @@ class Spec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
-class AbsoluteDrop(Spec):
-    """A drop in the score's own unit, whatever its bounds."""
+Function = Annotated[str | Callable[..., Any], WithJsonSchema({"type": "string"})]
+Code = Annotated[str | Callable[..., Any], WithJsonSchema({"type": "string", "pattern": ":"})]
+Folder = Annotated[
+    str | None, BeforeValidator(lambda value: str(value) if isinstance(value, Path) else value), Field(min_length=1)
+]
 
-    absolute: float = Field(gt=0)
+# --- scores --------------------------------------------------------------------------------------------------
 
 
 class TopK(Spec):
@@ -47,16 +64,6 @@ SCORE_NAMES = (
 SCORE_PARAMETERS: Mapping[str, type[Spec]] = MappingProxyType({"top_k": TopK, "threshold": Threshold})
 
 
-def _parse_drop(value: Any) -> float | AbsoluteDrop:
-    if isinstance(value, AbsoluteDrop):
-        return value
-    if isinstance(value, Mapping) and set(value) == {"absolute"}:
-        return AbsoluteDrop(absolute=value["absolute"])
-    if isinstance(value, Number) and not isinstance(value, bool) and value > 0:
-        return float(value)
-    raise ValueError(f"a number above 0 or {{absolute: x}}; {value!r} came")
-
-
 def _parse_score(value: Any) -> Any:
     if value is None or value in SCORE_NAMES or isinstance(value, tuple(SCORE_PARAMETERS.values())) or callable(value):
         return value
@@ -70,6 +77,106 @@ def _parse_score(value: Any) -> Any:
     )
 
 
+ScoreSpec = Annotated[
+    Any,
+    PlainValidator(_parse_score),
+    any_of(
+        {"enum": list(SCORE_NAMES)},
+        {"type": "string", "pattern": ":"},
+        *(spec.model_json_schema() for spec in SCORE_PARAMETERS.values()),
+        NULL,
+    ),
+]
+
+# --- drops, times and widths ---------------------------------------------------------------------------------
+
+
+class AbsoluteDrop(Spec):
+    """A drop in the score's own unit, whatever its bounds."""
+
+    absolute: float = Field(gt=0)
+
+
+def _parse_drop(value: Any) -> float | AbsoluteDrop:
+    if isinstance(value, AbsoluteDrop):
+        return value
+    if isinstance(value, Mapping) and set(value) == {"absolute"}:
+        return AbsoluteDrop(absolute=value["absolute"])
+    if isinstance(value, Number) and not isinstance(value, bool) and value > 0:
+        return float(value)
+    raise ValueError(f"a number above 0 or {{absolute: x}}; {value!r} came")
+
+
+AllowedDrop = Annotated[
+    float | AbsoluteDrop,
+    PlainValidator(_parse_drop),
+    any_of(ABOVE_0, AbsoluteDrop.model_json_schema()),
+]
+
+
+def _parse_precision(value: Any) -> float | None:
+    if value is None or (isinstance(value, Number) and not isinstance(value, bool) and 0 < value < math.inf):
+        return None if value is None else float(value)
+    raise ValueError(f"the width of the effect's 95 % interval, a number above 0 in the score's unit; {value!r} came")
+
+
+Precision = Annotated[float | None, PlainValidator(_parse_precision), any_of(ABOVE_0, NULL)]
+
+
+def _parse_seconds(value: Any) -> float | None:
+    if value is None:
+        return None
+    text = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*", value) if isinstance(value, str) else None
+    seconds = float(text[1]) * SECONDS[text[2]] if text else value
+    if not isinstance(seconds, Number) or isinstance(seconds, bool) or not 0 < seconds < math.inf:
+        raise ValueError(f"seconds, a number above 0, or a text such as '90s', '10min' or '1.5h'; {value!r} came")
+    return float(seconds)
+
+
+Seconds = Annotated[
+    float | None,
+    PlainValidator(_parse_seconds),
+    any_of(ABOVE_0, {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(s|min|h)\s*$"}, NULL),
+]
+
+# --- magnitudes, ranges of p and bins ------------------------------------------------------------------------
+
+
+def _parse_magnitudes(value: Any) -> Any:
+    """Read {start, stop, num}, or any series of numbers."""
+    if isinstance(value, Mapping):
+        if set(value) != {"start", "stop", "num"}:
+            raise ValueError(f"a range of magnitudes has the keys start, stop and num; {sorted(value)} came")
+        start, stop, num = value["start"], value["stop"], value["num"]
+        if not isinstance(num, int) or isinstance(num, bool) or num < 1:
+            raise ValueError(f"num must be a whole number above 0; {num!r} came")
+        if not all(isinstance(end, int | float) for end in (start, stop)):
+            raise ValueError(f"start and stop must be numbers; {start!r} and {stop!r} came")
+        steps = max(num - 1, 1)
+        value = [start + (stop - start) * i / steps for i in range(num)]
+    return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else value
+
+
+def _check_magnitudes(value: tuple[float, ...]) -> tuple[float, ...]:
+    if not all(math.isfinite(p) for p in value):
+        raise ValueError(f"magnitudes must be finite numbers; {list(value)} came")
+    distinct = tuple(sorted(set(value)))
+    if len(distinct) < 2:
+        raise ValueError(f"at least two different magnitudes are needed; {list(value)} came")
+    return distinct
+
+
+Magnitudes = Annotated[
+    tuple[float, ...],
+    BeforeValidator(_parse_magnitudes),
+    AfterValidator(_check_magnitudes),
+    any_of(
+        {"type": "array", "items": NUMBER, "minItems": 2},
+        object_schema({"start": NUMBER, "stop": NUMBER, "num": {"type": "integer", "minimum": 2}}),
+    ),
+]
+
+
 def _parse_range(value: Any) -> tuple[float, float] | str:
     """Read a part of the range of p: "auto", or its two ends."""
     if isinstance(value, str) and value == "auto":
@@ -81,27 +188,27 @@ def _parse_range(value: Any) -> tuple[float, float] | str:
     raise ValueError(f"'auto', or [lo, hi], two increasing numbers in the unit of p; {value!r} came")
 
 
-def _parse_precision(value: Any) -> float | None:
-    if value is None or (isinstance(value, Number) and not isinstance(value, bool) and 0 < value < math.inf):
-        return None if value is None else float(value)
-    raise ValueError(f"the width of the effect's 95 % interval, a number above 0 in the score's unit; {value!r} came")
-
-
-def _parse_seconds(value: Any) -> float | None:
-    if value is None:
-        return None
-    said = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*", value) if isinstance(value, str) else None
-    seconds = float(said[1]) * SECONDS[said[2]] if said else value
-    if not isinstance(seconds, Number) or isinstance(seconds, bool) or not 0 < seconds < math.inf:
-        raise ValueError(f"seconds, a number above 0, or a text such as '90s', '10min' or '1.5h'; {value!r} came")
-    return float(seconds)
-
-
-Folder = Annotated[
-    str | None, BeforeValidator(lambda value: str(value) if isinstance(value, Path) else value), Field(min_length=1)
+FitRange = Annotated[
+    tuple[float, float] | Literal["auto"],
+    PlainValidator(_parse_range),
+    any_of({"type": "array", "items": NUMBER, "minItems": 2, "maxItems": 2}, {"const": "auto"}),
 ]
-Precision = Annotated[float | None, PlainValidator(_parse_precision)]
-Seconds = Annotated[float | None, PlainValidator(_parse_seconds)]
-AllowedDrop = Annotated[float | AbsoluteDrop, PlainValidator(_parse_drop)]
-ScoreSpec = Annotated[Any, PlainValidator(_parse_score)]
-FitRange = Annotated[tuple[float, float] | Literal["auto"], PlainValidator(_parse_range)]
+
+
+def _check_bins(value: Any) -> Any:
+    counts = [value] if isinstance(value, int) else list(value.values()) if isinstance(value, Mapping) else []
+    if any(count < 2 for count in counts):
+        raise ValueError(f"at least 2 bins are needed, {value!r} came")
+    if isinstance(value, tuple) and (len(value) < 3 or sorted(set(value)) != list(value)):
+        raise ValueError(f"edges must be at least three increasing numbers, {list(value)} came")
+    return value
+
+
+_COUNT = {"type": "integer", "minimum": 2}
+Bins = Annotated[
+    int | tuple[float, ...] | Mapping[Literal["uniform"], int] | Literal["none"],
+    AfterValidator(_check_bins),
+    any_of(
+        _COUNT, {"type": "array", "items": NUMBER, "minItems": 3}, object_schema({"uniform": _COUNT}), {"const": "none"}
+    ),
+]

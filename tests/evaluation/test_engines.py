@@ -23,8 +23,8 @@ from mlflow_sensie.evaluation.engines import apply_engine, regressions_of
 from mlflow_sensie.inference import Draws, Mixture
 from mlflow_sensie.inference.pymc_engine import Convergence, Sampling
 from mlflow_sensie.plots import draw_posterior, to_png
+from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.recipe.reading import load_recipe
-from mlflow_sensie.recipe.schema import json_schema
 from mlflow_sensie.tracking import runs as tracking
 from mlflow_sensie.tracking.runs import Destination
 
@@ -338,7 +338,10 @@ def test_a_resolved_recipe_reads_back_as_it_is(inference: dict[str, Any]) -> Non
     assert set(plain["inference"]["priors"]) == {"intercept", "slope", "noise"}
     assert load_recipe(plain).digest() == recipe.digest()
     for given in (inference, {**inference, "priors": plain["inference"]["priors"]}):
-        assert list(Draft202012Validator(json_schema()).iter_errors({"class_test": True, "inference": given})) == []
+        assert (
+            list(Draft202012Validator(Recipe.model_json_schema()).iter_errors({"class_test": True, "inference": given}))
+            == []
+        )
     other = load_recipe({"class_test": True})
     assert other.digest() != recipe.digest() and "priors" not in other.to_plain()["inference"]
 
@@ -346,4 +349,4 @@ def test_a_resolved_recipe_reads_back_as_it_is(inference: dict[str, Any]) -> Non
 @pytest.mark.parametrize("priors", [{"slope": {"normal": 1}}, {"slope": {"cauchy": [0, 1]}}, {"slop": {}}], ids=str)
 def test_the_schema_marks_mistakes_in_priors(priors: dict[str, Any]) -> None:
     recipe = {"class_test": True, "inference": {"engine": "exact", "priors": priors}}
-    assert list(Draft202012Validator(json_schema()).iter_errors(recipe))
+    assert list(Draft202012Validator(Recipe.model_json_schema()).iter_errors(recipe))

@@ -39,7 +39,6 @@ from mlflow_sensie.perturbations.base import FunctionPerturbation
 from mlflow_sensie.plugins import load_target
 from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.recipe.reading import capped_log_examples, load_recipe
-from mlflow_sensie.recipe.schema import json_schema
 from mlflow_sensie.result import Result
 from mlflow_sensie.scores.scorer import resolve_scorer
 from mlflow_sensie.scores.table import CLEAN, score_column
@@ -119,7 +118,7 @@ def test_the_recipe_key_is_checked_and_changes_no_number() -> None:
         load_recipe({"class_test": True, "log_examples": "all"})
     digests = {load_recipe({"class_test": True, "log_examples": said}).digest() for said in ("none", "ids", "full")}
     assert len(digests) == 1 and load_recipe({"class_test": True}).log_examples == "ids"
-    assert json_schema()["properties"]["log_examples"]["enum"] == ["none", "ids", "full"]
+    assert Recipe.model_json_schema()["properties"]["log_examples"]["enum"] == ["none", "ids", "full"]
 
 
 def directly(apply: str, name: str, seed: int, inputs: Any, p: float, bound: Any = None) -> Any:

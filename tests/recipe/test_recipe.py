@@ -21,7 +21,6 @@ from mlflow_sensie.perturbations.image import Rotate
 from mlflow_sensie.plugins import find, load_target, source_of, takes
 from mlflow_sensie.recipe.model import Recipe, slug
 from mlflow_sensie.recipe.reading import load_recipe, shipped_recipes
-from mlflow_sensie.recipe.schema import json_schema
 from mlflow_sensie.recipe.values import AbsoluteDrop, Threshold, TopK
 
 SLUG = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")
@@ -519,7 +518,7 @@ def test_a_file_that_is_no_recipe(tmp_path: Path, text: str) -> None:
 def test_a_time_budget_in_words(said: Any, seconds: float | None) -> None:
     recipe = load_recipe({"class_test": True, "time_budget": said})
     assert recipe.time_budget == seconds and recipe.to_plain().get("time_budget") == seconds
-    allowed = jsonschema.Draft202012Validator(json_schema())
+    allowed = jsonschema.Draft202012Validator(Recipe.model_json_schema())
     if said is not None:
         assert allowed.is_valid({"class_test": True, "time_budget": said})
         assert not allowed.is_valid({"class_test": True, "time_budget": "10 days"})

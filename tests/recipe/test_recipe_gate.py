@@ -13,8 +13,8 @@ import pytest
 
 from mlflow_sensie import load_recipe, probe
 from mlflow_sensie.errors import RecipeError
+from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.recipe.rules import Rule, Waiver
-from mlflow_sensie.recipe.schema import json_schema
 
 CLEAN: dict[str, Any] = {"metric": "clean_score", "at_least": 0.9}
 DROP: dict[str, Any] = {"metric": "mean_drop", "kind": "perturbation", "at_most": 0.1}
@@ -44,7 +44,7 @@ def rules(*given: Any) -> tuple[Rule, ...]:
 def test_a_rule_says_what_it_is(rule: dict[str, Any], label: str, limit: float) -> None:
     (found,) = rules(rule)
     assert (found.label, found.limit) == (label, limit)
-    jsonschema.validate({"class_test": True, "gate": [rule]}, json_schema())
+    jsonschema.validate({"class_test": True, "gate": [rule]}, Recipe.model_json_schema())
 
 
 WRONG: list[tuple[Any, str]] = [
@@ -101,7 +101,7 @@ def test_a_baseline_is_a_uri_and_needs_a_gate() -> None:
 def test_the_schema_refuses_a_wrong_rule() -> None:
     for wrong in ({**CLEAN, "metric": "nope"}, {**CLEAN, "confidence": 2}, {**CLEAN, "severity": "info"}):
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate({"class_test": True, "gate": [wrong]}, json_schema())
+            jsonschema.validate({"class_test": True, "gate": [wrong]}, Recipe.model_json_schema())
 
 
 def test_yaml_there_and_back(tmp_path: Path) -> None:

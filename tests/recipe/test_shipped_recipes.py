@@ -21,8 +21,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.recipe.reading import load_recipe, shipped_recipes
-from mlflow_sensie.recipe.schema import json_schema
 
 MOST_PREDICTIONS = 150_000  # of a recipe on as many examples as it allows itself
 
@@ -137,7 +137,7 @@ def test_a_shipped_recipe_runs_through_mlflow(name: str, make: Callable[[], Case
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_the_schema_accepts_a_shipped_recipe_and_its_cost_is_bounded(name: str) -> None:
     plain = yaml.safe_load(shipped_recipes()[name].read_text(encoding="utf-8"))
-    jsonschema.validate(plain, json_schema())
+    jsonschema.validate(plain, Recipe.model_json_schema())
     recipe = load_recipe(name)
     assert recipe.max_examples is not None
     magnitudes = sum(len(spec.magnitudes or ()) for spec in recipe.perturbations)
@@ -159,6 +159,6 @@ def test_the_schema_accepts_a_shipped_recipe_and_its_cost_is_bounded(name: str) 
 )
 def test_the_schema_refuses_what_the_recipe_refuses(wrong: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(wrong, json_schema())
+        jsonschema.validate(wrong, Recipe.model_json_schema())
     with pytest.raises(ValueError):
         load_recipe(wrong)
