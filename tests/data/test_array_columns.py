@@ -203,8 +203,8 @@ class Emptied(Broken):
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        (Broken(), "column 'image': it returned 1536 values that are NaN or infinite"),
-        (Turned(), "column 'image': it must keep the shape (256, 5, 6, 1); (256, 6, 5, 1) came"),
+        (Broken(), "column 'image': it returned 384 values that are NaN or infinite"),
+        (Turned(), "column 'image': it must keep the shape (64, 5, 6, 1); (64, 6, 5, 1) came"),
     ],
     ids=["NaN", "turned"],
 )

@@ -75,7 +75,7 @@ def test_a_column_of_images_is_shown_as_images() -> None:
 def test_arrays_are_left_out_of_tables() -> None:
     result = beside_a_table("tabular.noise")
     assert result.galleries["tabular.noise"].columns == ("x01", "level")
-    assert result.galleries["tabular.noise"].touched == (256, 256)
+    assert result.galleries["tabular.noise"].touched == (64, 64)
     text = " ".join(said(result.plot("tabular.noise", kind="gallery")))
     assert "columns of arrays are left out" in text and "columns that change most" not in text and "[[" not in text
 

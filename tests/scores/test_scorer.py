@@ -212,7 +212,7 @@ def test_labels_are_scored_by_correctness(predicted: Any, targets: Any) -> None:
 def test_a_missing_label_is_a_missing_score(missing: Any) -> None:
     predicted = NAMES[classes(3)].copy()
     predicted[5] = missing
-    with pytest.raises(ModelError, match="NaN or infinite for 1 of 200"):
+    with pytest.raises(ModelError, match="NaN or infinite for 1 of 64"):
         clean(predicted, NAMES[classes(3)])
     found = clean(predicted, NAMES[classes(3)], missing="drop")
     assert np.isnan(found[5]) and np.nansum(found) == N - 1
@@ -225,9 +225,9 @@ def test_a_label_that_no_target_has_is_wrong_and_not_refused() -> None:
 
 def test_saturated_probabilities_are_not_taken_for_labels_for_good() -> None:
     hard = (np.arange(600) % 2).astype(float)
-    soft = np.where(np.arange(600) < 300, hard, 0.3)  # the second chunk is no longer hard
+    soft = np.where(np.arange(600) < 300, hard, 0.3)  # from the fourth chunk on no longer hard
     X = pd.DataFrame({"row": np.arange(600), "x": np.random.default_rng(0).normal(size=600)})
-    with pytest.raises(ModelError, match=r"chunk 1 .*taken for labels, and now 0.3; say output: probability"):
+    with pytest.raises(ModelError, match=r"chunk 3 .*taken for labels, and now 0.3; say output: probability"):
         probe(known(soft), X, hard.astype(int), PROPERTY)
     result = probe(known(soft), X, hard.astype(int), {**PROPERTY, "output": "probability"})
     assert result.clean.value == pytest.approx(np.where(hard == 1, soft, 1 - soft).mean())
