@@ -22,7 +22,11 @@ import numpy as np
 from scipy import ndimage
 
 from mlflow_sensie.perturbations.base import Perturbation
-from mlflow_sensie.perturbations.image import Brightness, GaussianBlur, GaussianNoise, Jpeg, Rotate
+from mlflow_sensie.perturbations.blur import GaussianBlur
+from mlflow_sensie.perturbations.compression import Jpeg
+from mlflow_sensie.perturbations.geometry import Rotate
+from mlflow_sensie.perturbations.light import Brightness
+from mlflow_sensie.perturbations.noise import GaussianNoise
 
 try:
     import cv2

@@ -249,7 +249,7 @@ class DistanceToCentre(Property):
         lacking = [c for c in known.columns if c not in inputs.columns or not is_number(inputs[c].dtype)]
         if lacking:
             raise DataError(f"DistanceToCentre needs the numeric columns {lacking}, which the inputs lack.")
-        values = np.stack([to_floats(inputs[column]) for column in known.columns], axis=1) - np.asarray(known.mean)
+        values = to_floats(inputs[list(known.columns)]) - np.asarray(known.mean)
         matrix = np.asarray(known.matrix, dtype=np.float64)
         sd = np.sqrt(np.diag(matrix))
         sd = np.where(sd > 0, sd, np.inf)

@@ -201,7 +201,8 @@ def _library(built_in: Mapping[str, Any], group: str) -> list[tuple[str, Any]]:
 
 
 def _summary(made: Any) -> str:
-    return (made.__doc__ or "").strip().split("\n")[0]
+    described = getattr(made, "function", made)  # what the members of a family differ by
+    return (described.__doc__ or "").strip().split("\n")[0]
 
 
 def _parameters(made: Any) -> str:

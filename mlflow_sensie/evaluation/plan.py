@@ -117,7 +117,9 @@ def _make_perturbation(spec: PerturbationSpec, target: Any, where: str) -> Pertu
     try:
         if isinstance(target, type) and issubclass(target, Perturbation):
             target = target(**spec.params)
-        elif not isinstance(target, Perturbation):
+        elif isinstance(target, Perturbation):
+            target = replace(target, **spec.params)
+        else:
             function = functools.partial(target, **spec.params) if spec.params else target
             return FunctionPerturbation(function, neutral=spec.neutral)
     except (TypeError, ValueError) as error:

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-# metadata of a field that `bind` fills in from the survey: no parameter of the user's
-BOUND = {"bound": True}
+BOUND = {"bound": True}  # metadata of a field that is no parameter of the user's, as what `bind` fills in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +34,17 @@ class Perturbation:
 
     ``monotone`` says that the mean distance of the output from the input does not shrink as the magnitude
     moves away from the neutral within the default magnitudes; ``random`` that a generator is needed.
+
+    Examples:
+        >>> @dataclass(frozen=True, kw_only=True)
+        ... class Offset(Perturbation):
+        ...     kind = "series"
+        ...     default_magnitudes = (0.0, 1.0, 2.0)
+        ...
+        ...     def apply(self, prepared, magnitude, draws):
+        ...         return prepared + magnitude
+        >>> [output.tolist() for output in Offset().along(np.array([1.0, 5.0]), [0, 2])]
+        [[1.0, 5.0], [3.0, 7.0]]
     """
 
     kind: ClassVar[str]
@@ -46,6 +56,11 @@ class Perturbation:
     staircase: ClassVar[bool] = False
     random: ClassVar[bool] = False
     monotone: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return type(self).__name__
 
     def bind(self, survey: Survey) -> Self:
         """A new instance that knows what it needs of the whole data; by default the same one."""
@@ -79,7 +94,7 @@ class Perturbation:
         """
         checked = [self._checked(magnitude) for magnitude in magnitudes]
         if self.random and rng is None:
-            raise ValueError(f"{type(self).__name__} draws at random: pass rng, e.g. numpy.random.default_rng(0).")
+            raise ValueError(f"{self.name} draws at random: pass rng, e.g. numpy.random.default_rng(0).")
         self.check(inputs)
         return self._walk(inputs, checked, rng)
 
@@ -107,26 +122,25 @@ class Perturbation:
         return perturbed
 
     def _walk(self, inputs: Any, magnitudes: list[float], rng: np.random.Generator | None) -> Iterator[Any]:
-        # work that all magnitudes share is put off until one of them needs it
-        prepared = draws = None
-        started = False
+        shared: tuple[Any, Any] | None = None  # by all magnitudes; made when the first of them needs it
         for magnitude in magnitudes:
             if magnitude == self.neutral:
                 yield fresh_copy(inputs)
                 continue
-            if not started:
-                prepared, started = self.prepare(inputs), True
-                draws = self.draw(prepared, rng)
+            if shared is None:
+                prepared = self.prepare(inputs)
+                shared = prepared, self.draw(prepared, rng)
+            prepared, draws = shared
             yield self.restore(self.apply(prepared, magnitude, draws), inputs)
 
     def _checked(self, magnitude: float) -> float:
         value = float(magnitude)
         low, high = self.limits
         if self.log_distance and not value > 0:
-            raise ValueError(f"{type(self).__name__}: magnitude {value:g} given, but a factor must be above 0.")
+            raise ValueError(f"{self.name}: magnitude {value:g} given, but a factor must be above 0.")
         if not (math.isfinite(value) and low <= value <= high):
             raise ValueError(
-                f"{type(self).__name__}: magnitude {value:g} given, but it must be a finite number "
+                f"{self.name}: magnitude {value:g} given, but it must be a finite number "
                 f"from {low:g} to {high:g}{' ' + self.unit if self.unit else ''}."
             )
         return value
@@ -139,6 +153,10 @@ class FunctionPerturbation(Perturbation):
     The generator is passed if the function has a parameter named ``rng`` or a third required one. Each
     magnitude gets its own copy of the inputs and a generator in the same state, so that draws are shared.
     ``neutral`` may be None (unknown); at a known neutral the function is not called.
+
+    Examples:
+        >>> FunctionPerturbation(lambda x, p: x * p, neutral=1.0)(np.array([1.0, 5.0]), 2.0).tolist()
+        [2.0, 10.0]
     """
 
     kind: ClassVar[str] = "any"
@@ -164,7 +182,7 @@ class FunctionPerturbation(Perturbation):
 
     @property
     def name(self) -> str:
-        """The function's own name, for messages."""
+        """The function's own name."""
         function = getattr(self.function, "func", self.function)  # what a functools.partial is of
         return str(getattr(function, "__name__", type(function).__name__))
 
@@ -216,3 +234,17 @@ def generator_parameter(function: Callable[..., Any]) -> str | None:
     if len(positional) > 2 and (positional[2].default is inspect.Parameter.empty or positional[2].name == "rng"):
         return ""
     return None
+
+
+def column_names(owner: str, columns: Sequence[str] | None) -> tuple[str, ...] | None:
+    """A list of columns as it stands in a recipe as a tuple; ValueError for a single string."""
+    if isinstance(columns, str):
+        raise ValueError(f"{owner}: columns must be a list of names; got the string {columns!r}.")
+    return None if columns is None else tuple(columns)
+
+
+def is_missing(cell: object) -> bool:
+    """Whether a cell is None, NaN, NaT or NA; arrays and other containers are not."""
+    import pandas as pd
+
+    return cell is None or cell is pd.NA or cell is pd.NaT or (isinstance(cell, float) and cell != cell)

@@ -2,167 +2,134 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.perturbations.base import Array
-from mlflow_sensie.perturbations.tabular_base import TabularPerturbation, is_number, with_floats
+from mlflow_sensie.perturbations.draws import RATES, replace_hit
+from mlflow_sensie.perturbations.pixels import to_dtype
+from mlflow_sensie.perturbations.tabular_base import TabularPerturbation, is_number, numpy_dtype, with_columns
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
-@dataclass(frozen=True)
-class Cells:
-    """The columns whose cells are replaced at a rate, and the frame they are in."""
-
-    names: tuple[Any, ...]
-    frame: pd.DataFrame
-
-
-@dataclass(frozen=True)
-class Replacements:
-    """Per column: the rate from which on a cell is replaced (rows,), and the column of what it turns into."""
-
-    turns: Mapping[Any, Array]
-    columns: Mapping[Any, Any]
+Column = Any  # an array of a column's dtype: NumPy's, or one of pandas' extension arrays
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellPerturbation(TabularPerturbation):
+class CellReplacement(TabularPerturbation):
     """Base of those that replace a fraction p of the cells of each column, of any dtype."""
 
-    unit: ClassVar[str] = "rate"
-    limits: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    default_magnitudes: ClassVar[tuple[float, ...]] = (0, 0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3)
-    random: ClassVar[bool] = True
+    unit = "rate"
+    limits = (0.0, 1.0)
+    default_magnitudes = RATES
+    random = True
 
-    def replacement(self, series: pd.Series[Any], rng: np.random.Generator) -> pd.Series[Any]:
-        """What each cell of a column turns into, in the column's dtype."""
+    def replacement(self, series: pd.Series[Any], rng: np.random.Generator) -> Column:
+        """What each cell of a column turns into."""
         raise NotImplementedError
 
-    def levels(self, series: pd.Series[Any]) -> tuple[list[Any], Array]:
+    def levels(self, column: Any, dtype: Any) -> tuple[list[Any], Array]:
         """The levels of a column in the whole data, and their frequencies; none for numbers."""
-        found = (self.summaries or {}).get(series.name)  # type: ignore[call-overload]
-        if found is None or found.kind not in ("category", "boolean"):
+        summary = (self.summaries or {}).get(column)
+        if summary is None or summary.kind not in ("category", "boolean"):
             return [], np.empty(0)
-        categories = getattr(series.dtype, "categories", found.levels)
-        pairs = [pair for pair in zip(found.levels, found.frequencies, strict=True) if pair[0] in categories]
-        return [level for level, _ in pairs], np.array([frequency for _, frequency in pairs], dtype=np.float64)
-
-    def prepare(self, inputs: pd.DataFrame) -> Cells:
-        """The chosen columns."""
-        return Cells(self.chosen(inputs), inputs)
-
-    def draw(self, prepared: Cells, rng: np.random.Generator | None) -> Replacements:
-        """When each cell's turn comes, and what it turns into."""
-        assert rng is not None
-        turns, columns = {}, {}
-        for name in prepared.names:
-            turns[name] = rng.random(len(prepared.frame))
-            columns[name] = self.replacement(prepared.frame[name], rng)
-        return Replacements(turns, columns)
-
-    def apply(self, prepared: Cells, magnitude: float, draws: Replacements) -> pd.DataFrame:
-        """The frame with those cells replaced whose turn has come; those of smaller rates are among them."""
-        cells = {
-            name: replaced(prepared.frame[name], draws.turns[name] < magnitude, draws.columns[name])
-            for name in prepared.names
+        known = getattr(dtype, "categories", summary.levels)
+        shares = {
+            level: share for level, share in zip(summary.levels, summary.frequencies, strict=True) if level in known
         }
-        return self.with_columns(prepared.frame, cells)
+        return list(shares), np.array(list(shares.values()), dtype=np.float64)
+
+    def prepare(self, inputs: pd.DataFrame) -> pd.DataFrame:
+        """The frame itself: cells are replaced in whatever holds them."""
+        return inputs
+
+    def draw(self, prepared: pd.DataFrame, rng: np.random.Generator | None) -> dict[Any, tuple[Array, Column]]:
+        """The rate from which on each cell is replaced, and what it turns into, for each chosen column."""
+        assert rng is not None
+        names = self.chosen(prepared)
+        return {name: (rng.random(len(prepared)), self.replacement(prepared[name], rng)) for name in names}
+
+    def apply(self, prepared: pd.DataFrame, magnitude: float, draws: dict[Any, tuple[Array, Column]]) -> pd.DataFrame:
+        """The frame with those cells replaced whose turn has come."""
+        columns = {name: replace_cells(prepared[name], magnitude, *drawn) for name, drawn in draws.items()}
+        return with_columns(prepared, columns)
 
 
-def replaced(series: pd.Series[Any], hit: Array, replacement: pd.Series[Any]) -> pd.Series[Any]:
-    """A copy of a column with the hit cells replaced, in the same dtype."""
-    result: pd.Series[Any] = fresh_copy(series)
-    result.array[hit] = replacement.array[hit]
-    return result
+def replace_cells(series: pd.Series[Any], rate: float, turns: Array, replacement: Column) -> Any:
+    """The cells of a column with those replaced whose turn has come, in the same dtype; new memory."""
+    if isinstance(series.dtype, np.dtype) and series.dtype.kind in "iufb":
+        return replace_hit(series.to_numpy(), rate, turns, replacement)
+    cells, hit = fresh_copy(series), turns < rate
+    cells.array[hit] = replacement[hit]
+    return cells
 
 
 @dataclass(frozen=True, kw_only=True)
-class Missing(CellPerturbation):
+class Missing(CellReplacement):
     """Empties a fraction p of the cells of every column that can hold a missing value and keep its dtype.
 
     Plain integers and booleans cannot (DataError if ``columns`` names one): give such columns as floats or
     as nullable dtypes, in the data and in the model's signature.
+
+    Examples:
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"height": np.ones(1000), "count": np.ones(1000, dtype=int)})
+        >>> Missing()(frame, 0.1, np.random.default_rng(0)).isna().sum().to_dict()
+        {'height': 89, 'count': 0}
     """
 
-    def applies(self, series: pd.Series[Any]) -> bool:
+    def applies(self, column: Any, dtype: Any) -> bool:
         """All but plain integers and booleans."""
-        return not (isinstance(series.dtype, np.dtype) and series.dtype.kind in "iub")
+        return not (isinstance(dtype, np.dtype) and dtype.kind in "iub")
 
     @property
     def makes_missing(self) -> bool:
         """Always."""
         return True
 
-    def replacement(self, series: pd.Series[Any], rng: np.random.Generator) -> pd.Series[Any]:
+    def replacement(self, series: pd.Series[Any], rng: np.random.Generator) -> Column:
         """A column of missing values."""
         import pandas as pd
 
         empty: Any = pd.NaT if series.dtype.kind in "mM" else pd.NA
         if isinstance(series.dtype, np.dtype) and series.dtype.kind not in "mM":
             empty = None if series.dtype == object else np.nan
-        return pd.Series([empty] * len(series), index=series.index, dtype=series.dtype)
+        return as_column(object_array([empty] * len(series)), series.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Swap(CellPerturbation):
+class Swap(CellReplacement):
     """Replaces a fraction p of the categories by another one, drawn by its frequency in the whole data.
 
     Applies to strings, categories and booleans of which the survey knows at least two levels; missing
     cells stay missing.
     """
 
-    needs_survey: ClassVar[bool] = True
+    needs_survey = True
 
-    def applies(self, series: pd.Series[Any]) -> bool:
+    def applies(self, column: Any, dtype: Any) -> bool:
         """Columns that have levels to choose from."""
-        return len(self.levels(series)[0]) > 1
+        return len(self.levels(column, dtype)[0]) > 1
 
-    def replacement(self, series: pd.Series[Any], rng: np.random.Generator) -> pd.Series[Any]:
+    def replacement(self, series: pd.Series[Any], rng: np.random.Generator) -> Column:
         """Another level for each cell."""
-        levels, frequencies = self.levels(series)
-        known = {level: position for position, level in enumerate(levels)}
-        own = np.array([-1 if is_missing(cell) else known.get(cell, -1) for cell in series], dtype=np.int64)
-        drawn = other_levels(frequencies, own, rng.random(len(series)))
-        cells = [cell if is_missing(cell) else levels[i] for cell, i in zip(series, drawn, strict=True)]
-        return as_column(series, cells)
+        import pandas as pd
 
-
-def is_missing(cell: object) -> bool:
-    """Whether a cell is None, NaN, NaT or NA; arrays and other containers are not."""
-    import pandas as pd
-
-    return cell is None or cell is pd.NA or cell is pd.NaT or (isinstance(cell, float) and math.isnan(cell))
-
-
-def as_column(series: pd.Series[Any], cells: list[Any]) -> pd.Series[Any]:
-    """A column of ``cells`` with the index, name and dtype of ``series``."""
-    import pandas as pd
-
-    return pd.Series(cells, index=series.index, name=series.name, dtype=series.dtype)
-
-
-def other_levels(frequencies: Array, own: Array, uniform: Array) -> Array:
-    """Positions of levels drawn by their frequencies among all but the own one (-1: among all)."""
-    ends = np.concatenate([[0.0], np.cumsum(frequencies / frequencies.sum())])
-    mine = np.where(own >= 0, np.diff(ends)[own], 0.0)
-    point = uniform * (1 - mine)
-    # step over the own level's share of the line
-    point = np.where((own >= 0) & (point >= ends[own]), point + mine, point)
-    drawn = np.clip(np.searchsorted(ends, point, side="right") - 1, 0, len(frequencies) - 1)
-    # rounding may end on the own level itself
-    return np.where((drawn == own) & (own >= 0), np.where(own > 0, own - 1, 1), drawn)
+        levels, frequencies = self.levels(series.name, series.dtype)
+        cells = series.to_numpy(dtype=object)
+        known, present = (pd.Index(items, dtype=object, tupleize_cols=False) for items in (levels, cells))
+        own = known.get_indexer(present)
+        others = object_array(levels)[other_levels(frequencies, own, rng.random(len(series)))]
+        return as_column(np.where(series.isna(), cells, others), series.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Permute(CellPerturbation):
+class Permute(CellReplacement):
     """Replaces a fraction p of each column's cells by values of other rows: only its distribution is kept.
 
     Values are drawn from the column's distribution in the whole data where the survey has it (quantiles of
@@ -170,7 +137,7 @@ class Permute(CellPerturbation):
     After permutation importance, Breiman (2001, doi:10.1023/A:1010933404324).
     """
 
-    def applies(self, series: pd.Series[Any]) -> bool:
+    def applies(self, column: Any, dtype: Any) -> bool:
         """Every column."""
         return True
 
@@ -179,16 +146,51 @@ class Permute(CellPerturbation):
         """A missing value of another row may be drawn."""
         return True
 
-    def replacement(self, series: pd.Series[Any], rng: np.random.Generator) -> pd.Series[Any]:
+    def replacement(self, series: pd.Series[Any], rng: np.random.Generator) -> Column:
         """A value of the column for each cell."""
         uniform = rng.random(len(series))
-        levels, frequencies = self.levels(series)
+        levels, frequencies = self.levels(series.name, series.dtype)
         if levels:
             drawn = other_levels(frequencies, np.full(len(series), -1), uniform)
-            return as_column(series, [levels[position] for position in drawn])
+            return as_column(object_array(levels)[drawn], series.dtype)
         summary = (self.summaries or {}).get(series.name)  # type: ignore[call-overload]
         if summary is not None and summary.quantiles and is_number(series.dtype):
             values = np.quantile(np.asarray(summary.quantiles), uniform, method="nearest")
-            cells = with_floats(series, np.full(len(series), math.inf), values)
-            return as_column(series, list(cells))
-        return series.iloc[np.argsort(uniform)]
+            return as_column(to_dtype(values, numpy_dtype(series.dtype)), series.dtype)
+        return cells_of(series.iloc[np.argsort(uniform)])
+
+
+def object_array(cells: Sequence[Any]) -> Array:
+    """Cells of any type, tuples among them, as an array of one axis."""
+    array = np.empty(len(cells), dtype=object)
+    array[:] = cells
+    return array
+
+
+def as_column(cells: Array, dtype: Any) -> Column:
+    """Cells as an array of a column's dtype."""
+    import pandas as pd
+
+    return cells_of(pd.Series(cells, dtype=dtype))
+
+
+def cells_of(series: pd.Series[Any]) -> Column:
+    """What holds a column's cells."""
+    return series.to_numpy() if isinstance(series.dtype, np.dtype) else series.array
+
+
+def other_levels(frequencies: Array, own: Array, uniform: Array) -> Array:
+    """Positions of levels drawn by their frequencies among all but the own one (-1: among all).
+
+    Examples:
+        >>> other_levels(np.array([0.5, 0.3, 0.2]), np.array([0, 0, 2]), np.array([0.1, 0.9, 0.1])).tolist()
+        [1, 2, 0]
+    """
+    ends = np.concatenate([[0.0], np.cumsum(frequencies / frequencies.sum())])
+    mine = np.where(own >= 0, np.diff(ends)[own], 0.0)
+    point = uniform * (1 - mine)
+    # step over the own level's share of the line
+    point = np.where((own >= 0) & (point >= ends[own]), point + mine, point)
+    drawn = np.clip(np.searchsorted(ends, point, side="right") - 1, 0, len(frequencies) - 1)
+    # rounding may end on the own level itself
+    return np.where((drawn == own) & (own >= 0), np.where(own > 0, own - 1, 1), drawn)

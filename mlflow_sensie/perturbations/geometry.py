@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -63,24 +63,15 @@ def affine_operator(
     return build(height, width, matrix, offset, order, dtype)
 
 
-@dataclass(frozen=True)
-class PixelRows:
-    """Blocks of examples with the pixels first, (H·W, examples·C), as the operator takes them."""
+def pixel_rows(pixels: Array) -> list[Array]:
+    """Blocks of examples with the pixels first, (H, W, examples, C), as an operator takes them.
 
-    blocks: list[Array]
-    shape: tuple[int, int, int, int]
-
-    @classmethod
-    def of(cls, pixels: Array) -> PixelRows:
-        """Blocks small enough that a transpose stays in the cache."""
-        n, height, width, channels = pixels.shape
-        size = block_size(height * width * channels, channels)
-        flat = pixels.reshape(n, height * width, channels)
-        blocks = [
-            np.ascontiguousarray(flat[start : start + size].transpose(1, 0, 2)).reshape(height * width, -1)
-            for start in range(0, n, size)
-        ]
-        return cls(blocks, (n, height, width, channels))
+    They are small enough that a transpose stays in the cache.
+    """
+    n, height, width, channels = pixels.shape
+    size = block_size(height * width * channels, channels)
+    starts = range(0, max(n, 1), size)
+    return [np.ascontiguousarray(pixels[start : start + size].transpose(1, 2, 0, 3)) for start in starts]
 
 
 def block_size(values: int, channels: int) -> int:
@@ -104,7 +95,7 @@ class Affine(ImagePerturbation):
     def __post_init__(self) -> None:
         """Refuse what has no operator here."""
         if self.order not in (0, 1):
-            raise ValueError(f"{type(self).__name__}: order must be 0 (nearest) or 1 (bilinear); got {self.order!r}.")
+            raise ValueError(f"{self.name}: order must be 0 (nearest) or 1 (bilinear); got {self.order!r}.")
 
     def matrix(self, magnitude: float) -> Matrix:
         """The input position (row, column) relative to the centre, per output position."""
@@ -123,28 +114,26 @@ class Affine(ImagePerturbation):
         offset = (cy - (a * cy + b * cx) + rows, cx - (c * cy + d * cx) + columns)
         return affine_operator(height, width, matrix, offset, self.order, dtype.name)
 
-    def prepare(self, inputs: Array) -> PixelRows:
+    def prepare(self, inputs: Array) -> list[Array]:
         """The pixels, turned once for all magnitudes."""
-        return PixelRows.of(self.codec(inputs).decode(inputs))
+        return pixel_rows(self.codec(inputs).decode(inputs))
 
-    def apply(self, prepared: PixelRows, magnitude: float, draws: None) -> Array:
+    def apply(self, prepared: list[Array], magnitude: float, draws: None) -> Array:
         """The warped pixels, (N, H, W, C)."""
-        n, height, width, channels = prepared.shape
-        dtype = prepared.blocks[0].dtype if prepared.blocks else np.dtype(np.float32)
+        height, width, _, channels = prepared[0].shape
+        n, dtype = sum(block.shape[2] for block in prepared), prepared[0].dtype
         operator = self.operator(magnitude, height, width, dtype)
         result = np.empty((n, height * width, channels), dtype=dtype)
-        outside = None
-        if self.fill:
-            outside = (self.fill * (1 - operator.sum(axis=1))).astype(dtype)[:, None]
+        outside = (self.fill * (1 - operator.sum(axis=1))).astype(dtype)[:, None] if self.fill else None
         start = 0
-        for block in prepared.blocks:
-            warped = operator @ block
+        for block in prepared:
+            count = block.shape[2]
+            warped = operator @ block.reshape(height * width, -1)
             if outside is not None:
                 warped += outside
-            count = block.shape[1] // channels
             result[start : start + count] = warped.reshape(height * width, count, channels).transpose(1, 0, 2)
             start += count
-        return result.reshape(prepared.shape)
+        return result.reshape(n, height, width, channels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,10 +142,16 @@ class Rotate(Affine):
 
     Agrees with ``scipy.ndimage.rotate(x, p, axes=(2, 1), reshape=False, order=1, mode="grid-constant",
     cval=fill)``.
+
+    Examples:
+        >>> Rotate()(np.array([[[0.0, 0.0, 1.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]]), 90)
+        array([[[1., 0., 0.],
+                [0., 0., 0.],
+                [0., 0., 0.]]])
     """
 
-    unit: ClassVar[str] = "degrees"
-    default_magnitudes: ClassVar[tuple[float, ...]] = (-45, -36, -27, -18, -9, 0, 9, 18, 27, 36, 45)
+    unit = "degrees"
+    default_magnitudes = (-45, -36, -27, -18, -9, 0, 9, 18, 27, 36, 45)
 
     def matrix(self, magnitude: float) -> Matrix:
         """Row down, column right: the inverse of a counter-clockwise turn on the screen."""
@@ -176,28 +171,16 @@ def check_axis(name: str, axis: str) -> None:
 class Translate(Affine):
     """Moves the image by p times its side: to the right (``axis`` "x", the default) or down ("y")."""
 
-    unit: ClassVar[str] = "fraction of side"
-    limits: ClassVar[tuple[float, float]] = (-1.0, 1.0)
-    default_magnitudes: ClassVar[tuple[float, ...]] = (
-        -0.15,
-        -0.12,
-        -0.09,
-        -0.06,
-        -0.03,
-        0,
-        0.03,
-        0.06,
-        0.09,
-        0.12,
-        0.15,
-    )
+    unit = "fraction of side"
+    limits = (-1.0, 1.0)
+    default_magnitudes = (-0.15, -0.12, -0.09, -0.06, -0.03, 0, 0.03, 0.06, 0.09, 0.12, 0.15)
 
     axis: str = "x"
 
     def __post_init__(self) -> None:
         """Refuse unknown axes and orders."""
         super().__post_init__()
-        check_axis(type(self).__name__, self.axis)
+        check_axis(self.name, self.axis)
 
     def shift(self, magnitude: float, height: int, width: int) -> tuple[float, float]:
         """Read from where the image came from."""
@@ -208,11 +191,11 @@ class Translate(Affine):
 class Zoom(Affine):
     """Enlarges by the factor p about the centre; below 1 it shrinks, and the border takes ``fill``."""
 
-    unit: ClassVar[str] = "factor"
-    neutral: ClassVar[float] = 1.0
-    log_distance: ClassVar[bool] = True
-    limits: ClassVar[tuple[float, float]] = (0.0, math.inf)
-    default_magnitudes: ClassVar[tuple[float, ...]] = (0.7, 0.76, 0.83, 0.91, 1.0, 1.09, 1.18, 1.29, 1.4)
+    unit = "factor"
+    neutral = 1.0
+    log_distance = True
+    limits = (0.0, math.inf)
+    default_magnitudes = (0.7, 0.76, 0.83, 0.91, 1.0, 1.09, 1.18, 1.29, 1.4)
 
     def matrix(self, magnitude: float) -> Matrix:
         """Nearer to the centre for a larger factor."""
@@ -223,16 +206,16 @@ class Zoom(Affine):
 class Shear(Affine):
     """Shears by p degrees about the centre: "x" leans the top to the right, "y" lifts the right side."""
 
-    unit: ClassVar[str] = "degrees"
-    limits: ClassVar[tuple[float, float]] = (-85.0, 85.0)
-    default_magnitudes: ClassVar[tuple[float, ...]] = (-25, -20, -15, -10, -5, 0, 5, 10, 15, 20, 25)
+    unit = "degrees"
+    limits = (-85.0, 85.0)
+    default_magnitudes = (-25, -20, -15, -10, -5, 0, 5, 10, 15, 20, 25)
 
     axis: str = "x"
 
     def __post_init__(self) -> None:
         """Refuse unknown axes and orders."""
         super().__post_init__()
-        check_axis(type(self).__name__, self.axis)
+        check_axis(self.name, self.axis)
 
     def matrix(self, magnitude: float) -> Matrix:
         """Rows above the centre read further left, columns right of it further down."""

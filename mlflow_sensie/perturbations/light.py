@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -25,23 +25,16 @@ def luma(pixels: Array) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class Brightness(ImagePerturbation):
-    """Adds p, a fraction of the value range, to every value: above 0 is brighter."""
+    """Adds p, a fraction of the value range, to every value: above 0 is brighter.
 
-    unit: ClassVar[str] = "fraction of range"
-    limits: ClassVar[tuple[float, float]] = (-1.0, 1.0)
-    default_magnitudes: ClassVar[tuple[float, ...]] = (
-        -0.4,
-        -0.3,
-        -0.2,
-        -0.1,
-        -0.05,
-        0,
-        0.05,
-        0.1,
-        0.2,
-        0.3,
-        0.4,
-    )
+    Examples:
+        >>> Brightness()(np.array([[[0, 100, 250]]], dtype=np.uint8), 0.2).tolist()
+        [[[51, 151, 255]]]
+    """
+
+    unit = "fraction of range"
+    limits = (-1.0, 1.0)
+    default_magnitudes = (-0.4, -0.3, -0.2, -0.1, -0.05, 0, 0.05, 0.1, 0.2, 0.3, 0.4)
 
     def apply(self, prepared: Canvas, magnitude: float, draws: None) -> Array:
         """The pixels plus ``magnitude``, clipped."""
@@ -58,11 +51,11 @@ class Contrast(ImagePerturbation):
     As the contrast corruption of Hendrycks & Dietterich (2019, arXiv:1903.12261).
     """
 
-    unit: ClassVar[str] = "factor"
-    neutral: ClassVar[float | None] = 1.0
-    log_distance: ClassVar[bool] = True
-    limits: ClassVar[tuple[float, float]] = (0.0, math.inf)
-    default_magnitudes: ClassVar[tuple[float, ...]] = (0.3, 0.4, 0.55, 0.75, 1.0, 1.2, 1.4, 1.7, 2.0)
+    unit = "factor"
+    neutral = 1.0
+    log_distance = True
+    limits = (0.0, math.inf)
+    default_magnitudes = (0.3, 0.4, 0.55, 0.75, 1.0, 1.2, 1.4, 1.7, 2.0)
 
     def draw(self, prepared: Canvas, rng: np.random.Generator | None) -> Array:
         """The mean of each channel of each image."""
@@ -84,11 +77,11 @@ class Gamma(ImagePerturbation):
     Values outside [0, 1], where a power means nothing, are kept.
     """
 
-    unit: ClassVar[str] = "exponent"
-    neutral: ClassVar[float | None] = 1.0
-    log_distance: ClassVar[bool] = True
-    limits: ClassVar[tuple[float, float]] = (0.0, math.inf)
-    default_magnitudes: ClassVar[tuple[float, ...]] = (0.4, 0.5, 0.65, 0.8, 1.0, 1.25, 1.6, 2.0, 2.5)
+    unit = "exponent"
+    neutral = 1.0
+    log_distance = True
+    limits = (0.0, math.inf)
+    default_magnitudes = (0.4, 0.5, 0.65, 0.8, 1.0, 1.25, 1.6, 2.0, 2.5)
 
     def apply(self, prepared: Canvas, magnitude: float, draws: None) -> Array:
         """The pixels to the power of ``magnitude``."""
@@ -104,11 +97,11 @@ class Gamma(ImagePerturbation):
 class Saturation(ImagePerturbation):
     """Multiplies each RGB colour's distance from its own grey (BT.601) by p: 0 is grey, above 1 vivid."""
 
-    unit: ClassVar[str] = "factor"
-    neutral: ClassVar[float | None] = 1.0
-    limits: ClassVar[tuple[float, float]] = (0.0, math.inf)
-    default_magnitudes: ClassVar[tuple[float, ...]] = (0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 1.75, 2.0)
-    channels: ClassVar[tuple[int, ...]] = (3,)
+    unit = "factor"
+    neutral = 1.0
+    limits = (0.0, math.inf)
+    default_magnitudes = (0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 1.75, 2.0)
+    channels = (3,)
 
     def draw(self, prepared: Canvas, rng: np.random.Generator | None) -> Array:
         """The grey of each pixel, (N, H, W, 1)."""
@@ -127,9 +120,9 @@ class Hue(ImagePerturbation):
     In the HSV space, as the standard library's colorsys.
     """
 
-    unit: ClassVar[str] = "degrees"
-    default_magnitudes: ClassVar[tuple[float, ...]] = (-60, -48, -36, -24, -12, 0, 12, 24, 36, 48, 60)
-    channels: ClassVar[tuple[int, ...]] = (3,)
+    unit = "degrees"
+    default_magnitudes = (-60, -48, -36, -24, -12, 0, 12, 24, 36, 48, 60)
+    channels = (3,)
 
     def draw(self, prepared: Canvas, rng: np.random.Generator | None) -> tuple[Array, Array, Array]:
         """Hue in sixths of the circle, value and chroma of each pixel, (N, H, W) each."""

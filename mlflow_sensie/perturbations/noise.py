@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
 from mlflow_sensie.perturbations.base import Array
-from mlflow_sensie.perturbations.draws import standard_normal
+from mlflow_sensie.perturbations.draws import add_noise, replace_hit, standard_normal
 from mlflow_sensie.perturbations.pixels import Canvas, ImagePerturbation
 
 
 @dataclass(frozen=True, kw_only=True)
 class GaussianNoise(ImagePerturbation):
-    """Adds independent Gaussian noise, x + p·eps, with p its SD as a fraction of the value range."""
+    """Adds independent Gaussian noise, x + p·eps, with p its SD as a fraction of the value range.
 
-    unit: ClassVar[str] = "fraction of range"
-    limits: ClassVar[tuple[float, float]] = (0.0, np.inf)
-    default_magnitudes: ClassVar[tuple[float, ...]] = (0.0, 0.03, 0.06, 0.09, 0.12, 0.15, 0.2, 0.25, 0.3)
-    random: ClassVar[bool] = True
+    Examples:
+        >>> grey = np.full((1, 200, 200), 0.5)
+        >>> weak, strong = GaussianNoise().along(grey, [0.01, 0.1], np.random.default_rng(0))
+        >>> bool(np.allclose(strong - grey, 10 * (weak - grey)))
+        True
+        >>> float(weak.std().round(3))
+        0.01
+    """
+
+    unit = "fraction of range"
+    limits = (0.0, math.inf)
+    default_magnitudes = (0.0, 0.03, 0.06, 0.09, 0.12, 0.15, 0.2, 0.25, 0.3)
+    random = True
 
     def draw(self, prepared: Canvas, rng: np.random.Generator | None) -> Array:
         """Standard normal noise, one number per value."""
@@ -30,9 +39,7 @@ class GaussianNoise(ImagePerturbation):
         """The pixels plus ``magnitude`` times the draws, clipped."""
         result = np.empty_like(draws)
         for part, canvas in prepared.blocks():
-            perturbed = np.multiply(draws[part], draws.dtype.type(magnitude), out=result[part])
-            perturbed += canvas.pixels
-            canvas.clip(perturbed)
+            canvas.clip(add_noise(canvas.pixels, magnitude, draws[part], out=result[part]))
         return result
 
 
@@ -44,26 +51,22 @@ class ShotNoise(GaussianNoise):
     in p.
     """
 
-    def apply(self, prepared: Canvas, magnitude: float, draws: Array) -> Array:
-        """The pixels plus noise in proportion to the root of their light, clipped."""
-        result = np.empty_like(draws)
+    def draw(self, prepared: Canvas, rng: np.random.Generator | None) -> Array:
+        """Normal noise in proportion to the root of the light."""
+        draws = super().draw(prepared, rng)
         for part, canvas in prepared.blocks():
-            perturbed = np.sqrt(np.maximum(canvas.pixels, 0), out=result[part])
-            perturbed *= draws[part]
-            perturbed *= draws.dtype.type(magnitude)
-            perturbed += canvas.pixels
-            canvas.clip(perturbed)
-        return result
+            draws[part] *= np.sqrt(np.maximum(canvas.pixels, 0))
+        return draws
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImpulseNoise(ImagePerturbation):
     """Turns a fraction p of the pixels black or white, all channels together ("salt and pepper")."""
 
-    unit: ClassVar[str] = "fraction of pixels"
-    limits: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    default_magnitudes: ClassVar[tuple[float, ...]] = (0.0, 0.01, 0.02, 0.04, 0.06, 0.08, 0.12, 0.16, 0.2)
-    random: ClassVar[bool] = True
+    unit = "fraction of pixels"
+    limits = (0.0, 1.0)
+    default_magnitudes = (0.0, 0.01, 0.02, 0.04, 0.06, 0.08, 0.12, 0.16, 0.2)
+    random = True
 
     def draw(self, prepared: Canvas, rng: np.random.Generator | None) -> tuple[Array, Array]:
         """The rate from which on a pixel is hit, and what it turns into (0 or 1)."""
@@ -73,6 +76,5 @@ class ImpulseNoise(ImagePerturbation):
         return rng.random(shape, dtype=np.float32), rng.integers(0, 2, shape, dtype=np.uint8).astype(dtype)
 
     def apply(self, prepared: Canvas, magnitude: float, draws: tuple[Array, Array]) -> Array:
-        """The pixels with those replaced whose turn has come; masks of smaller rates are contained in it."""
-        turn, value = draws
-        return np.where(turn < magnitude, value, prepared.pixels)
+        """The pixels with those replaced whose turn has come."""
+        return replace_hit(prepared.pixels, magnitude, *draws)

@@ -1,4 +1,4 @@
-"""LazyRows tensors to pixels in [0, 1] and back, and the base of the image perturbations."""
+"""Stored tensors to pixels in [0, 1] and back, and the base of the image perturbations."""
 
 from __future__ import annotations
 
@@ -53,19 +53,13 @@ class PixelCodec:
         return cls(layout, inputs.dtype, value_range)
 
     @property
-    def working_dtype(self) -> np.dtype[Any]:
-        """The floats computed in: float64 for what float32 cannot hold."""
-        exact = self.dtype.itemsize >= 8 if self.dtype.kind == "f" else self.dtype.itemsize >= 4
-        return np.dtype(np.float64 if exact else np.float32)
-
-    @property
     def is_identity(self) -> bool:
         """Whether stored values are the pixels themselves."""
         return set(self.value_range.scale) == {1.0} and set(self.value_range.offset) == {0.0}
 
     def decode(self, inputs: Array) -> Array:
         """Pixels (N, H, W, C); may be a view of ``inputs``."""
-        pixels = inputs.astype(self.working_dtype, copy=False)
+        pixels = inputs.astype(working_dtype(self.dtype), copy=False)
         if self.layout == "NHW":
             pixels = pixels[..., None]
         elif self.layout == "NCHW":
@@ -77,7 +71,7 @@ class PixelCodec:
         return result
 
     def encode(self, pixels: Array) -> Array:
-        """LazyRows values of the pixels; integers rounded, and clipped to what their dtype holds."""
+        """Stored values of the pixels; integers rounded, and clipped to what their dtype holds."""
         stored = pixels
         if not self.is_identity:
             scale, offset = self._factors()
@@ -89,10 +83,8 @@ class PixelCodec:
         return to_dtype(stored, self.dtype)
 
     def _factors(self) -> tuple[Array, Array]:
-        return (
-            np.asarray(self.value_range.scale, dtype=self.working_dtype),
-            np.asarray(self.value_range.offset, dtype=self.working_dtype),
-        )
+        dtype = working_dtype(self.dtype)
+        return np.asarray(self.value_range.scale, dtype=dtype), np.asarray(self.value_range.offset, dtype=dtype)
 
 
 def whole_range(dtype: np.dtype[Any]) -> ValueRange:
@@ -102,8 +94,19 @@ def whole_range(dtype: np.dtype[Any]) -> ValueRange:
     return ValueRange(scale=(1 / 65535 if dtype == np.uint16 else 1 / 255,))
 
 
+def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The floats computed in: float64 for what float32 cannot hold."""
+    wide = dtype.itemsize >= (8 if dtype.kind == "f" else 4)
+    return np.dtype(np.float64 if wide else np.float32)
+
+
 def to_dtype(values: Array, dtype: npt.DTypeLike) -> Array:
-    """Floats as ``dtype``: integers rounded, and clipped to what they can hold; may be a view."""
+    """Floats as ``dtype``: integers rounded, and clipped to what they can hold; may be a view.
+
+    Examples:
+        >>> to_dtype(np.array([-3.0, 1.6, 300.0]), np.uint8).tolist()
+        [0, 2, 255]
+    """
     dtype = np.dtype(dtype)
     if dtype.kind == "b":
         return np.asarray(values >= 0.5)
@@ -139,16 +142,20 @@ class Canvas:
         """Canvases of a few examples each, small enough for the cache, and which examples they are."""
         n = len(self.pixels)
         step = max(1, CACHED * n // max(self.pixels.size, 1))
-        for start in range(0, n, step):
-            part = slice(start, start + step)
-            low = self.low if isinstance(self.low, float) else self.low[part]
-            high = self.high if isinstance(self.high, float) else self.high[part]
+        for part in (slice(start, start + step) for start in range(0, n, step)):
+            low, high = (bound if isinstance(bound, float) else bound[part] for bound in (self.low, self.high))
             yield part, Canvas(self.pixels[part], low, high)
 
     def clip(self, perturbed: Array) -> Array:
         """``perturbed``, clipped in place."""
         result: Array = np.clip(perturbed, self.low, self.high, out=perturbed)
         return result
+
+    def covered(self, opacity: Array, colour: float) -> Array:
+        """The pixels under a layer of one brightness, opaque from 0 to 1 at each of them."""
+        perturbed: Array = self.pixels * (1 - opacity)
+        perturbed += opacity * self.pixels.dtype.type(colour)
+        return perturbed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +166,7 @@ class ImagePerturbation(Perturbation):
     dtype. Without `bind`, three axes are NHW, four NHWC, floats lie in [0, 1], uint8 in [0, 255].
     """
 
-    kind: ClassVar[str] = "tensor"
+    kind = "tensor"
     channels: ClassVar[tuple[int, ...]] = ()  # numbers of channels that it works on; empty for all
 
     layout: str | None = field(default=None, repr=False, metadata=BOUND)
@@ -179,7 +186,7 @@ class ImagePerturbation(Perturbation):
         channels = 1 if layout == "NHW" else inputs.shape[layout.index("C")]
         if self.channels and channels not in self.channels:
             allowed = " or ".join(str(number) for number in self.channels)
-            raise DataError(f"{type(self).__name__} needs images with {allowed} channels; these have {channels}.")
+            raise DataError(f"{self.name} needs images with {allowed} channels; these have {channels}.")
 
     def prepare(self, inputs: Array) -> Any:
         """The batch as a canvas of pixels."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlflow_sensie.data.survey import Survey
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.perturbations.base import BOUND, Array, Perturbation
-from mlflow_sensie.perturbations.draws import standard_normal
-from mlflow_sensie.perturbations.pixels import to_dtype
+from mlflow_sensie.perturbations.draws import RATES, add_noise, replace_hit, standard_normal
+from mlflow_sensie.perturbations.pixels import to_dtype, working_dtype
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -29,7 +29,7 @@ def check_series(inputs: Any) -> None:
 class SeriesPerturbation(Perturbation):
     """Base of the perturbations of series, (N, T) or (N, T, C); the dtype is kept, integers rounded."""
 
-    kind: ClassVar[str] = "series"
+    kind = "series"
 
     def check(self, inputs: Any) -> None:
         """Raise DataError for what is no numeric array of two or three axes."""
@@ -37,8 +37,7 @@ class SeriesPerturbation(Perturbation):
 
     def prepare(self, inputs: Array) -> Array:
         """The series as floats (N, T, C): float32, or float64 where the dtype needs it."""
-        wide = inputs.dtype.itemsize >= (8 if inputs.dtype.kind == "f" else 4)
-        floats = inputs.astype(np.float64 if wide else np.float32, copy=False)
+        floats = inputs.astype(working_dtype(inputs.dtype), copy=False)
         return floats[..., None] if inputs.ndim == 2 else floats
 
     def restore(self, perturbed: Array, inputs: Array) -> Array:
@@ -53,10 +52,10 @@ class Noise(SeriesPerturbation):
     It knows that from `bind`.
     """
 
-    unit: ClassVar[str] = "SDs"
-    limits: ClassVar[tuple[float, float]] = (0.0, math.inf)
-    default_magnitudes: ClassVar[tuple[float, ...]] = (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
-    random: ClassVar[bool] = True
+    unit = "SDs"
+    limits = (0.0, math.inf)
+    default_magnitudes = (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
+    random = True
 
     sds: tuple[float, ...] | None = field(default=None, repr=False, metadata=BOUND)
 
@@ -82,20 +81,23 @@ class Noise(SeriesPerturbation):
 
     def apply(self, prepared: Array, magnitude: float, draws: Array) -> Array:
         """The series plus ``magnitude`` times the draws."""
-        perturbed: Array = draws * prepared.dtype.type(magnitude)
-        perturbed += prepared
-        return perturbed
+        return add_noise(prepared, magnitude, draws)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scale(SeriesPerturbation):
-    """Multiplies every value by p: a wrong gain."""
+    """Multiplies every value by p: a wrong gain.
 
-    unit: ClassVar[str] = "factor"
-    neutral: ClassVar[float | None] = 1.0
-    log_distance: ClassVar[bool] = True
-    limits: ClassVar[tuple[float, float]] = (0.0, math.inf)
-    default_magnitudes: ClassVar[tuple[float, ...]] = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0)
+    Examples:
+        >>> Scale()(np.array([[1, 2, 5]], dtype=np.int16), 1.5).tolist()
+        [[2, 3, 8]]
+    """
+
+    unit = "factor"
+    neutral = 1.0
+    log_distance = True
+    limits = (0.0, math.inf)
+    default_magnitudes = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0)
 
     def apply(self, prepared: Array, magnitude: float, draws: None) -> Array:
         """The series times ``magnitude``."""
@@ -107,10 +109,10 @@ class Scale(SeriesPerturbation):
 class Dropout(SeriesPerturbation):
     """Sets a fraction p of the time steps to ``fill`` (0), all channels together: a sensor that drops out."""
 
-    unit: ClassVar[str] = "rate"
-    limits: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    default_magnitudes: ClassVar[tuple[float, ...]] = (0, 0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3)
-    random: ClassVar[bool] = True
+    unit = "rate"
+    limits = (0.0, 1.0)
+    default_magnitudes = RATES
+    random = True
 
     fill: float = 0.0
 
@@ -125,30 +127,18 @@ class Dropout(SeriesPerturbation):
         return rng.random((*prepared.shape[:2], 1))
 
     def apply(self, prepared: Array, magnitude: float, draws: Array) -> Array:
-        """The series without the time steps whose turn has come; those of smaller rates are among them."""
-        return np.where(draws < magnitude, prepared.dtype.type(self.fill), prepared)
+        """The series without the time steps whose turn has come."""
+        return replace_hit(prepared, magnitude, draws, np.asarray(self.fill, dtype=prepared.dtype))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shift(SeriesPerturbation):
     """Delays the series by p times its length (above 0 is later), interpolated, the end value repeated."""
 
-    unit: ClassVar[str] = "fraction of length"
-    limits: ClassVar[tuple[float, float]] = (-1.0, 1.0)
-    default_magnitudes: ClassVar[tuple[float, ...]] = (
-        -0.1,
-        -0.08,
-        -0.06,
-        -0.04,
-        -0.02,
-        0,
-        0.02,
-        0.04,
-        0.06,
-        0.08,
-        0.1,
-    )
-    monotone: ClassVar[bool] = False  # a periodic series comes back to itself
+    unit = "fraction of length"
+    limits = (-1.0, 1.0)
+    default_magnitudes = (-0.1, -0.08, -0.06, -0.04, -0.02, 0, 0.02, 0.04, 0.06, 0.08, 0.1)
+    monotone = False  # a periodic series comes back to itself
 
     def apply(self, prepared: Array, magnitude: float, draws: None) -> Array:
         """The series read from ``magnitude`` times its length earlier."""
@@ -157,8 +147,6 @@ class Shift(SeriesPerturbation):
         before = np.floor(position).astype(np.int64)
         after = np.minimum(before + 1, length - 1)
         share = (position - before).astype(prepared.dtype)[None, :, None]
+        earlier = prepared[:, before]
         # a missing value next to a step that is met exactly must not spread
-        blended = np.where(
-            share > 0, prepared[:, before] * (1 - share) + prepared[:, after] * share, prepared[:, before]
-        )
-        return np.asarray(blended)
+        return np.where(share > 0, earlier * (1 - share) + prepared[:, after] * share, earlier)

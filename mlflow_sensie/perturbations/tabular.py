@@ -1,116 +1,121 @@
-"""Perturbations of a frame's numbers, in units of each column's SD; and the shop window of all of frames."""
+"""Perturbations of a frame's numbers, in units of each column's SD."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
 from mlflow_sensie.perturbations.base import Array
-from mlflow_sensie.perturbations.cell_replacement import Missing, Permute, Swap
-from mlflow_sensie.perturbations.tabular_base import Numbers, Numeric, TabularPerturbation
-
-__all__ = [
-    "Missing",
-    "Noise",
-    "Outliers",
-    "Permute",
-    "Round",
-    "Scale",
-    "Shift",
-    "Swap",
-    "TabularPerturbation",
-]
+from mlflow_sensie.perturbations.draws import RATES, add_noise, replace_hit, standard_normal
+from mlflow_sensie.perturbations.tabular_base import Numbers, NumericPerturbation
 
 
 @dataclass(frozen=True, kw_only=True)
-class Noise(Numeric):
+class Noise(NumericPerturbation):
     """Adds Gaussian noise with SD p times the column's own SD to every number."""
 
-    unit: ClassVar[str] = "feature SDs"
-    limits: ClassVar[tuple[float, float]] = (0.0, math.inf)
-    default_magnitudes: ClassVar[tuple[float, ...]] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
-    random: ClassVar[bool] = True
-    needs_survey: ClassVar[bool] = True
+    unit = "feature SDs"
+    limits = (0.0, math.inf)
+    default_magnitudes = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+    random = True
+    needs_survey = True
 
     def draw(self, prepared: Numbers, rng: np.random.Generator | None) -> Array:
         """Standard normal noise times each column's SD."""
         assert rng is not None
-        noise: Array = rng.standard_normal(prepared.values.shape) * self.sds(prepared.names)
-        return noise
+        noise = standard_normal(prepared.values.shape, np.float64, rng)
+        return np.multiply(noise, self.sds(prepared.names), order="F")
 
-    def apply(self, prepared: Numbers, magnitude: float, draws: Array) -> Numbers:
+    def change(self, values: Array, magnitude: float, draws: Array) -> Array:
         """The numbers plus ``magnitude`` times the draws."""
-        return prepared.to(prepared.values + magnitude * draws)
+        return add_noise(values, magnitude, draws)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shift(Numeric):
+class Shift(NumericPerturbation):
     """Adds p times the column's own SD to every number: a drift of all features at once."""
 
-    unit: ClassVar[str] = "feature SDs"
-    default_magnitudes: ClassVar[tuple[float, ...]] = (-1, -0.8, -0.6, -0.4, -0.2, 0, 0.2, 0.4, 0.6, 0.8, 1)
-    needs_survey: ClassVar[bool] = True
+    unit = "feature SDs"
+    default_magnitudes = (-1, -0.8, -0.6, -0.4, -0.2, 0, 0.2, 0.4, 0.6, 0.8, 1)
+    needs_survey = True
 
-    def apply(self, prepared: Numbers, magnitude: float, draws: None) -> Numbers:
+    def draw(self, prepared: Numbers, rng: np.random.Generator | None) -> Array:
+        """The SD of each column."""
+        return self.sds(prepared.names)
+
+    def change(self, values: Array, magnitude: float, draws: Array) -> Array:
         """The numbers plus ``magnitude`` SDs."""
-        return prepared.to(prepared.values + magnitude * self.sds(prepared.names))
+        return np.asarray(values + magnitude * draws)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scale(Numeric):
-    """Multiplies every number by p: a wrong unit or gain."""
+class Scale(NumericPerturbation):
+    """Multiplies every number by p: a wrong unit or gain.
 
-    unit: ClassVar[str] = "factor"
-    neutral: ClassVar[float | None] = 1.0
-    log_distance: ClassVar[bool] = True
-    limits: ClassVar[tuple[float, float]] = (0.0, math.inf)
-    default_magnitudes: ClassVar[tuple[float, ...]] = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0)
+    Examples:
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"price": [1.5, np.nan], "count": [2, 3], "town": ["Ulm", "Bonn"]})
+        >>> Scale()(frame, 1.2)
+           price  count  town
+        0    1.8      2   Ulm
+        1    NaN      4  Bonn
+    """
 
-    def apply(self, prepared: Numbers, magnitude: float, draws: None) -> Numbers:
+    unit = "factor"
+    neutral = 1.0
+    log_distance = True
+    limits = (0.0, math.inf)
+    default_magnitudes = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0)
+
+    def change(self, values: Array, magnitude: float, draws: None) -> Array:
         """The numbers times ``magnitude``."""
-        return prepared.to(prepared.values * magnitude)
+        return values * magnitude
 
 
 @dataclass(frozen=True, kw_only=True)
-class Round(Numeric):
+class Round(NumericPerturbation):
     """Rounds every number to a multiple of p times the column's own SD: a coarser instrument."""
 
-    unit: ClassVar[str] = "feature SDs"
-    limits: ClassVar[tuple[float, float]] = (0.0, math.inf)
-    default_magnitudes: ClassVar[tuple[float, ...]] = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1)
-    needs_survey: ClassVar[bool] = True
-    monotone: ClassVar[bool] = False  # a value may lie on a coarse grid and between the points of a finer one
+    unit = "feature SDs"
+    limits = (0.0, math.inf)
+    default_magnitudes = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1)
+    needs_survey = True
+    monotone = False  # a value may lie on a coarse grid and between the points of a finer one
 
-    def apply(self, prepared: Numbers, magnitude: float, draws: None) -> Numbers:
+    def draw(self, prepared: Numbers, rng: np.random.Generator | None) -> Array:
+        """The SD of each column."""
+        return self.sds(prepared.names)
+
+    def change(self, values: Array, magnitude: float, draws: Array) -> Array:
         """The numbers on the grid; constant columns are kept."""
-        step = magnitude * self.sds(prepared.names)
+        step = magnitude * draws
         safe = np.where(step > 0, step, 1)
-        return prepared.to(np.where(step > 0, np.rint(prepared.values / safe) * safe + 0.0, prepared.values))
+        return np.where(step > 0, np.rint(values / safe) * safe + 0.0, values)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outliers(Numeric):
+class Outliers(NumericPerturbation):
     """Replaces a fraction p of the numbers by outliers, ``size`` (5) SDs above or below the column's mean."""
 
-    unit: ClassVar[str] = "rate"
-    limits: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    default_magnitudes: ClassVar[tuple[float, ...]] = (0, 0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3)
-    random: ClassVar[bool] = True
-    needs_survey: ClassVar[bool] = True
+    unit = "rate"
+    limits = (0.0, 1.0)
+    default_magnitudes = RATES
+    random = True
+    needs_survey = True
 
     size: float = 5.0
 
     def draw(self, prepared: Numbers, rng: np.random.Generator | None) -> tuple[Array, Array]:
         """The rate from which on a cell is hit, and its outlier."""
         assert rng is not None
-        turn = rng.random(prepared.values.shape)
-        side = rng.integers(0, 2, prepared.values.shape) * 2 - 1
-        return turn, self.means(prepared.names) + side * self.size * self.sds(prepared.names)
+        turns = rng.random(prepared.values.shape)
+        sides = rng.integers(0, 2, prepared.values.shape) * 2 - 1
+        means = np.array([self.summary(name).mean or 0.0 for name in prepared.names])
+        outliers = means + sides * self.size * self.sds(prepared.names)
+        return np.asfortranarray(turns), np.asfortranarray(outliers)
 
-    def apply(self, prepared: Numbers, magnitude: float, draws: tuple[Array, Array]) -> Numbers:
-        """The numbers with those replaced whose turn has come; missing ones stay missing."""
-        turn, outlier = draws
-        return prepared.to(np.where(turn < magnitude, outlier, prepared.values))
+    def change(self, values: Array, magnitude: float, draws: tuple[Array, Array]) -> Array:
+        """The numbers with those replaced whose turn has come."""
+        return replace_hit(values, magnitude, *draws)

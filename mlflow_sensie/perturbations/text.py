@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from mlflow_sensie.perturbations.text_edits import TextEdit, TextPerturbation
+from mlflow_sensie.perturbations.text_edits import EditFunction, TextEdit, TextPerturbation
 
 KEY_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 # fmt: off
@@ -29,7 +29,7 @@ GAPS = re.compile(r"\s+")
 @lru_cache(maxsize=1)
 def neighbours() -> dict[str, str]:
     """Lower-case letters to those beside, above and below them on a QWERTY keyboard."""
-    found = {}
+    near_keys = {}
     for row, keys in enumerate(KEY_ROWS):
         for column, key in enumerate(keys):
             near = [keys[c] for c in (column - 1, column + 1) if 0 <= c < len(keys)]
@@ -37,34 +37,30 @@ def neighbours() -> dict[str, str]:
             for other, columns in ((row - 1, (column, column + 1)), (row + 1, (column - 1, column))):
                 if 0 <= other < len(KEY_ROWS):
                     near += [KEY_ROWS[other][c] for c in columns if 0 <= c < len(KEY_ROWS[other])]
-            found[key] = "".join(near)
-    return found
+            near_keys[key] = "".join(near)
+    return near_keys
 
 
-def words(text: str) -> list[re.Match[str]]:
-    """The runs of characters that are no whitespace."""
-    return list(WORDS.finditer(text))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Typos(TextPerturbation):
+def typos(text: str, rng: np.random.Generator) -> list[TextEdit]:
     """Mistypes a fraction p of the letters: the key beside it, left out, doubled, or swapped with the next.
 
-    Keys are those of QWERTY; letters of other scripts are left out, doubled or swapped. Case is kept.
-    """
+    Keys are those of QWERTY; letters of other scripts are left out, doubled or swapped. Case is kept. One edit
+    per letter.
 
-    def strikes(self, text: str, rng: np.random.Generator) -> list[TextEdit]:
-        """One strike per letter."""
-        turns, kinds, picks = rng.random(len(text)), rng.integers(0, 4, len(text)), rng.random(len(text))
-        return [
-            mistyped(text, index, int(kinds[index]), float(picks[index]), float(turns[index]))
-            for index in range(len(text))
-            if text[index].isalpha()
-        ]
+    Examples:
+        >>> TYPOS(np.array(["one keystroke too many"]), 0.3, np.random.default_rng(0)).tolist()
+        ['onnee keystroek tooo mmayn']
+    """
+    turns, kinds, picks = rng.random(len(text)), rng.integers(0, 4, len(text)), rng.random(len(text))
+    return [
+        mistyped(text, index, int(kinds[index]), float(picks[index]), float(turns[index]))
+        for index in range(len(text))
+        if text[index].isalpha()
+    ]
 
 
 def mistyped(text: str, index: int, kind: int, pick: float, turn: float) -> TextEdit:
-    """The strike on one letter: kind 0 another key, 1 left out, 2 doubled, 3 swapped with the next letter."""
+    """The edit of one letter: kind 0 another key, 1 left out, 2 doubled, 3 swapped with the next letter."""
     letter = text[index]
     keys = neighbours().get(letter.lower(), "")
     if kind == 0 and keys:
@@ -77,85 +73,71 @@ def mistyped(text: str, index: int, kind: int, pick: float, turn: float) -> Text
     return TextEdit(index, index + 1, letter * 2, turn)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ocr(TextPerturbation):
+def ocr(text: str, rng: np.random.Generator) -> list[TextEdit]:
     """Misreads a fraction p of the characters that have a lookalike: o as 0, l as 1, m as rn; others stay."""
-
-    def strikes(self, text: str, rng: np.random.Generator) -> list[TextEdit]:
-        """One strike per character that has a lookalike."""
-        turns = rng.random(len(text))
-        return [
-            TextEdit(index, index + 1, LOOKALIKES[character], float(turns[index]))
-            for index, character in enumerate(text)
-            if character in LOOKALIKES
-        ]
+    turns = rng.random(len(text))
+    return [
+        TextEdit(index, index + 1, LOOKALIKES[character], float(turns[index]))
+        for index, character in enumerate(text)
+        if character in LOOKALIKES
+    ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case(TextPerturbation):
+def case(text: str, rng: np.random.Generator) -> list[TextEdit]:
     """Flips a fraction p of the letters between upper and lower case; scripts without case stay."""
-
-    def strikes(self, text: str, rng: np.random.Generator) -> list[TextEdit]:
-        """One strike per letter that has another case."""
-        turns = rng.random(len(text))
-        return [
-            TextEdit(index, index + 1, character.swapcase(), float(turns[index]))
-            for index, character in enumerate(text)
-            if character.swapcase() != character
-        ]
+    turns = rng.random(len(text))
+    return [
+        TextEdit(index, index + 1, character.swapcase(), float(turns[index]))
+        for index, character in enumerate(text)
+        if character.swapcase() != character
+    ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Whitespace(TextPerturbation):
+def whitespace(text: str, rng: np.random.Generator) -> list[TextEdit]:
     """Disturbs a fraction p of the gaps and words: a gap is lost or doubled, a word split in two."""
-
-    def strikes(self, text: str, rng: np.random.Generator) -> list[TextEdit]:
-        """One strike per gap and per word that can be split."""
-        found = []
-        for gap in GAPS.finditer(text):
-            lost = rng.random() < 0.5
-            found.append(TextEdit(gap.start(), gap.end(), "" if lost else gap.group() * 2, rng.random()))
-        for word in SPLITTABLE.finditer(text):
-            place = word.start() + 1 + int(rng.random() * (len(word.group()) - 1))
-            found.append(TextEdit(place, place, " ", rng.random()))
-        return sorted(found, key=lambda strike: strike.start)
+    edits = []
+    for gap in GAPS.finditer(text):
+        lost = rng.random() < 0.5
+        edits.append(TextEdit(gap.start(), gap.end(), "" if lost else gap.group() * 2, rng.random()))
+    for word in SPLITTABLE.finditer(text):
+        place = word.start() + 1 + int(rng.random() * (len(word.group()) - 1))
+        edits.append(TextEdit(place, place, " ", rng.random()))
+    return sorted(edits, key=lambda edit: edit.start)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Punctuation(TextPerturbation):
+def punctuation(text: str, rng: np.random.Generator) -> list[TextEdit]:
     """Disturbs a fraction p of the marks (,.;:!?) and words: a mark is lost or another, a word gets one."""
-
-    def strikes(self, text: str, rng: np.random.Generator) -> list[TextEdit]:
-        """One strike per mark, and per word that does not end in one."""
-        found = []
-        for index, character in enumerate(text):
-            mark, lost, turn = MARKS[int(rng.integers(len(MARKS)))], rng.random() < 0.5, rng.random()
-            last = index + 1 == len(text) or text[index + 1].isspace()
-            if character in MARKS:
-                other = mark if mark != character else MARKS[(MARKS.index(mark) + 1) % len(MARKS)]
-                found.append(TextEdit(index, index + 1, "" if lost else other, turn))
-            elif last and character.isalnum():
-                found.append(TextEdit(index + 1, index + 1, mark, turn))
-        return found
+    edits = []
+    for index, character in enumerate(text):
+        mark, lost, turn = MARKS[int(rng.integers(len(MARKS)))], rng.random() < 0.5, rng.random()
+        last = index + 1 == len(text) or text[index + 1].isspace()
+        if character in MARKS:
+            other = mark if mark != character else MARKS[(MARKS.index(mark) + 1) % len(MARKS)]
+            edits.append(TextEdit(index, index + 1, "" if lost else other, turn))
+        elif last and character.isalnum():
+            edits.append(TextEdit(index + 1, index + 1, mark, turn))
+    return edits
 
 
-@dataclass(frozen=True, kw_only=True)
-class DropWords(TextPerturbation):
+def drop_words(text: str, rng: np.random.Generator) -> list[TextEdit]:
     """Leaves out a fraction p of the words, with the gap after them; one word always stays."""
+    words = list(WORDS.finditer(text))
+    turns = rng.random(len(words))
+    ends = [*(word.start() for word in words[1:]), words[-1].end()] if words else []
+    last = int(turns.argmax()) if words else -1  # the one whose turn would come last
+    return [
+        TextEdit(word.start(), end, "", float(turn))
+        for index, (word, end, turn) in enumerate(zip(words, ends, turns, strict=True))
+        if index != last
+    ]
 
-    def strikes(self, text: str, rng: np.random.Generator) -> list[TextEdit]:
-        """One strike per word, but for the one whose turn would come last."""
-        found = words(text)
-        turns = rng.random(len(found))
-        kept = int(turns.argmax()) if found else -1
-        result = []
-        for index, word in enumerate(found):
-            if index == kept:
-                continue
-            last = index + 1 == len(found)
-            stop = word.end() if last else found[index + 1].start()
-            result.append(TextEdit(word.start(), stop, "", float(turns[index])))
-        return result
+
+TYPOS = EditFunction(typos)
+OCR = EditFunction(ocr)
+CASE = EditFunction(case)
+WHITESPACE = EditFunction(whitespace)
+PUNCTUATION = EditFunction(punctuation)
+DROP_WORDS = EditFunction(drop_words)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,15 +157,15 @@ class Synonyms(TextPerturbation):
         plain = {word.lower(): (to,) if isinstance(to, str) else tuple(to) for word, to in self.mapping.items() if to}
         object.__setattr__(self, "mapping", plain)
 
-    def strikes(self, text: str, rng: np.random.Generator) -> list[TextEdit]:
-        """One strike per word that has a synonym."""
-        found = []
+    def edits(self, text: str, rng: np.random.Generator) -> list[TextEdit]:
+        """One edit per word that has a synonym."""
+        edits = []
         for word in re.finditer(r"\w+", text):
             choices = self.mapping.get(word.group().lower())
             if choices:
                 choice = choices[int(rng.random() * len(choices))]
-                found.append(TextEdit(word.start(), word.end(), in_case_of(word.group(), choice), rng.random()))
-        return found
+                edits.append(TextEdit(word.start(), word.end(), in_case_of(word.group(), choice), rng.random()))
+        return edits
 
 
 def in_case_of(word: str, synonym: str) -> str:

@@ -1,37 +1,42 @@
-"""The base of the perturbations of text: places that can be hit, each with the rate from which on it is."""
+"""The base of the perturbations of text: places that can be edited, each with the rate from which on it is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.errors import DataError
-from mlflow_sensie.perturbations.base import Perturbation
+from mlflow_sensie.perturbations.base import BOUND, Perturbation, column_names, is_missing
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 class TextEdit(NamedTuple):
-    """A place in a text that can be hit: the characters ``start`` to ``stop`` turn into ``becomes``."""
+    """A place in a text that can be edited: the characters ``start`` to ``stop`` turn into ``becomes``."""
 
     start: int
     stop: int
     becomes: str
-    turn: float  # the rate from which on it is hit
+    turn: float  # the rate from which on it is
 
 
-def struck(text: str, strikes: list[TextEdit], rate: float) -> str:
-    """``text`` with every strike whose turn has come, given in order; of overlapping ones the first."""
+def edited(text: str, edits: list[TextEdit], rate: float) -> str:
+    """``text`` with every edit whose turn has come, given in order; of overlapping ones the first.
+
+    Examples:
+        >>> edited("good film", [TextEdit(0, 4, "bad", 0.1), TextEdit(5, 9, "book", 0.7)], 0.2)
+        'bad film'
+    """
     pieces, position = [], 0
-    for strike in strikes:
-        if strike.turn < rate and strike.start >= position:
-            pieces += [text[position : strike.start], strike.becomes]
-            position = strike.stop
+    for edit in edits:
+        if edit.turn < rate and edit.start >= position:
+            pieces += [text[position : edit.start], edit.becomes]
+            position = edit.stop
     return "".join([*pieces, text[position:]])
 
 
@@ -43,25 +48,20 @@ class TextPerturbation(Perturbation):
     columns (default: all of strings). Missing values pass. Outputs have the type that came in.
     """
 
-    kind: ClassVar[str] = "text"
-    unit: ClassVar[str] = "rate"
-    limits: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    default_magnitudes: ClassVar[tuple[float, ...]] = (0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.16, 0.2)
-    random: ClassVar[bool] = True
+    kind = "text"
+    unit = "rate"
+    limits = (0.0, 1.0)
+    default_magnitudes = (0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.16, 0.2)
+    random = True
 
     columns: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         """Take a list of columns as it stands in a recipe, but no single string."""
-        if isinstance(self.columns, str):
-            raise ValueError(
-                f"{type(self).__name__}: columns must be a list of names; got the string {self.columns!r}."
-            )
-        if self.columns is not None:
-            object.__setattr__(self, "columns", tuple(self.columns))
+        object.__setattr__(self, "columns", column_names(self.name, self.columns))
 
-    def strikes(self, text: str, rng: np.random.Generator) -> list[TextEdit]:
-        """The places of a text that can be hit, in order, each with its turn and what it turns into."""
+    def edits(self, text: str, rng: np.random.Generator) -> list[TextEdit]:
+        """The places of a text that can be edited, in order, each with its turn and what it turns into."""
         raise NotImplementedError
 
     def check(self, inputs: Any) -> None:
@@ -69,40 +69,54 @@ class TextPerturbation(Perturbation):
         for texts in text_columns(inputs, self.columns).values():
             for text in texts:
                 if not isinstance(text, str) and not is_missing(text):
-                    raise DataError(
-                        f"{type(self).__name__} works on strings; got a {type(text).__name__}: {text!r:.80}."
-                    )
+                    raise DataError(f"{self.name} works on strings; got a {type(text).__name__}: {text!r:.80}.")
 
     def prepare(self, inputs: Any) -> tuple[Any, dict[Any, list[Any]]]:
         """The inputs, and the cells of each text column."""
         return inputs, text_columns(inputs, self.columns)
 
     def draw(self, prepared: tuple[Any, dict[Any, list[Any]]], rng: np.random.Generator | None) -> dict[Any, list[Any]]:
-        """The strikes of every text; None for missing ones."""
+        """The edits of every text; none for missing ones."""
         assert rng is not None
         return {
-            name: [self.strikes(text, rng) if isinstance(text, str) else None for text in texts]
+            name: [self.edits(text, rng) if isinstance(text, str) else [] for text in texts]
             for name, texts in prepared[1].items()
         }
 
     def apply(self, prepared: tuple[Any, dict[Any, list[Any]]], magnitude: float, draws: dict[Any, list[Any]]) -> Any:
-        """The texts with every strike whose turn has come."""
+        """The texts with every edit whose turn has come."""
         inputs, columns = prepared
         texts = {
             name: [
-                text if strikes is None else struck(str(text), strikes, magnitude)
-                for text, strikes in zip(columns[name], draws[name], strict=True)
+                edited(str(text), edits, magnitude) if edits else text
+                for text, edits in zip(columns[name], draws[name], strict=True)
             ]
             for name in columns
         }
         return with_texts(inputs, texts)
 
 
-def is_missing(cell: object) -> bool:
-    """Whether a cell is None, NaN or NA."""
-    import pandas as pd
+@dataclass(frozen=True, kw_only=True)
+class EditFunction(TextPerturbation):
+    """A function (text, rng) → edits, as `TextPerturbation.edits` describes it, as a perturbation of text.
 
-    return cell is None or cell is pd.NA or cell is pd.NaT or (isinstance(cell, float) and cell != cell)
+    Examples:
+        >>> def shout(text, rng):
+        ...     return [TextEdit(i, i + 1, "!", rng.random()) for i, mark in enumerate(text) if mark == "."]
+        >>> EditFunction(shout)(np.array(["No. Never."]), 1.0, np.random.default_rng(0)).tolist()
+        ['No! Never!']
+    """
+
+    function: Callable[[str, np.random.Generator], list[TextEdit]] = field(kw_only=False, metadata=BOUND)
+
+    @property
+    def name(self) -> str:
+        """The function's own name."""
+        return self.function.__name__
+
+    def edits(self, text: str, rng: np.random.Generator) -> list[TextEdit]:
+        """What the function says."""
+        return self.function(text, rng)
 
 
 def text_columns(inputs: Any, columns: tuple[str, ...] | None) -> dict[Any, list[Any]]:

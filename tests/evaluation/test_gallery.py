@@ -35,7 +35,7 @@ from mlflow_sensie.evaluation.gallery_changes import differing
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.models.outputs import Predictions
 from mlflow_sensie.perturbations import BUILT_IN
-from mlflow_sensie.perturbations.base import FunctionPerturbation
+from mlflow_sensie.perturbations.base import FunctionPerturbation, Perturbation
 from mlflow_sensie.plugins import load_target
 from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.recipe.reading import capped_log_examples, load_recipe
@@ -123,7 +123,8 @@ def test_the_recipe_key_is_checked_and_changes_no_number() -> None:
 
 def directly(apply: str, name: str, seed: int, inputs: Any, p: float, bound: Any = None) -> Any:
     """One call of the perturbation with the sweep's seed for the first chunk; written out once more."""
-    made = bound or load_target(BUILT_IN[apply])()
+    target = bound or load_target(BUILT_IN[apply])
+    made = target if isinstance(target, Perturbation) else target()
     state = np.random.SeedSequence([seed, zlib.crc32(name.encode()), 0])
     return made(inputs[:64], p, np.random.default_rng(state))
 

@@ -16,7 +16,7 @@ from mlflow_sensie.data.examples import make_examples
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.evaluation.plan import Plan, align_by_key, make_plan, read_property_table
 from mlflow_sensie.evaluation.stopping import stratified_sample
-from mlflow_sensie.perturbations.image import Rotate
+from mlflow_sensie.perturbations.geometry import Rotate
 from mlflow_sensie.perturbations.tabular import Noise
 from mlflow_sensie.recipe.reading import load_recipe
 from mlflow_sensie.scores.table import ID
@@ -292,7 +292,7 @@ def test_every_source_of_a_perturbation() -> None:
     two = {"magnitudes": [10, 20]}
     asked = [
         {"name": "by name", "apply": "image.rotate", **two},
-        {"name": "by class", "apply": "mlflow_sensie.perturbations.image:Rotate", **two},
+        {"name": "by class", "apply": "mlflow_sensie.perturbations.geometry:Rotate", **two},
         {"name": "an instance", "apply": Rotate(), **two},
         {"name": "with params", "apply": "image.rotate", "params": {"order": 0}, **two},
         {"name": "an instance with params", "apply": Rotate(order=0), **two},

@@ -11,7 +11,8 @@ import pytest
 from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.perturbations.base import FunctionPerturbation, Perturbation
-from mlflow_sensie.perturbations.image import GaussianNoise, Rotate
+from mlflow_sensie.perturbations.geometry import Rotate
+from mlflow_sensie.perturbations.noise import GaussianNoise
 from mlflow_sensie.testing import check_perturbation
 
 

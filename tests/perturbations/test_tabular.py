@@ -8,8 +8,8 @@ from mlflow_sensie.data.examples import make_examples
 from mlflow_sensie.data.survey import ColumnSummary, Survey, take_survey
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.perturbations import BUILT_IN
-from mlflow_sensie.perturbations.cell_replacement import other_levels
-from mlflow_sensie.perturbations.tabular import Missing, Noise, Outliers, Permute, Round, Scale, Shift, Swap
+from mlflow_sensie.perturbations.cell_replacement import Missing, Permute, Swap, other_levels
+from mlflow_sensie.perturbations.tabular import Noise, Outliers, Round, Scale, Shift
 from mlflow_sensie.plugins import load_target
 from mlflow_sensie.testing import check_perturbation, sample_frame, survey_of
 

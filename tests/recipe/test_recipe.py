@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from mlflow_sensie import probe
 from mlflow_sensie.errors import RecipeError
-from mlflow_sensie.perturbations.image import Rotate
+from mlflow_sensie.perturbations.geometry import Rotate
 from mlflow_sensie.plugins import find, load_target, source_of, takes
 from mlflow_sensie.recipe.model import Recipe, slug
 from mlflow_sensie.recipe.reading import load_recipe, shipped_recipes
