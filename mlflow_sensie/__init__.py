@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from mlflow_sensie.doors.datasets import from_parquet as from_parquet
     from mlflow_sensie.doors.datasets import from_tensors as from_tensors
     from mlflow_sensie.doors.loading import load_dataset as load_dataset
+    from mlflow_sensie.doors.probe import probe as probe
     from mlflow_sensie.doors.spark import probe_on_spark as probe_on_spark
-    from mlflow_sensie.evaluation.probe import probe as probe
     from mlflow_sensie.gate import judge as judge
     from mlflow_sensie.models.serving import Endpoint as Endpoint
     from mlflow_sensie.recipe.model import Recipe as Recipe
@@ -41,7 +41,7 @@ _WHERE = {
     "judge": "mlflow_sensie.gate",
     "load_recipe": "mlflow_sensie.recipe.reading",
     "log_folder": "mlflow_sensie.tracking.runs",
-    "probe": "mlflow_sensie.evaluation.probe",
+    "probe": "mlflow_sensie.doors.probe",
     "probe_on_spark": "mlflow_sensie.doors.spark",
 }
 __all__ = [

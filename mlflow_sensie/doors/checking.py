@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version as version_of_package
@@ -15,18 +16,20 @@ from mlflow.data.dataset import Dataset
 from mlflow.data.pandas_dataset import from_pandas
 from mlflow.exceptions import MlflowException
 
+from mlflow_sensie.data.sources import Data, as_data
 from mlflow_sensie.doors.loading import load
+from mlflow_sensie.doors.probe import evaluate_and_judge, prepare_both
 from mlflow_sensie.errors import ComparisonError, DataError, ModelError, RecipeError, RegistryError, did_you_mean
-from mlflow_sensie.evaluation.probe import Prepared, run
+from mlflow_sensie.evaluation.conductor import Prepared, evaluate
+from mlflow_sensie.evaluation.inputs import EvaluationRequest
 from mlflow_sensie.gate import Power, power
-from mlflow_sensie.gate.evaluating import judged, prepare_both
-from mlflow_sensie.gate.outcome import FROM_WORST, Check
+from mlflow_sensie.gate.formats import FROM_WORST, Check
 from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.recipe.reading import load_recipe
 from mlflow_sensie.result import Result
-from mlflow_sensie.result.verdict import Verdict
+from mlflow_sensie.result.verdict import Promotion, Verdict
 from mlflow_sensie.tracking import runs as tracking
-from mlflow_sensie.tracking.registry import ModelVersion, Promotion, alias_of, move_alias, tag_version, version_of
+from mlflow_sensie.tracking.registry import ModelVersion, alias_of, move_alias, tag_version, version_of
 
 MOST_RUNS = 20  # that are looked through for a past evaluation
 
@@ -59,159 +62,124 @@ def check(
         SensieError, MlflowException: nothing could be judged, and no alias was moved. Where it is the model that
             cannot be evaluated, the tag ``sensie_verdict`` of run and model version says ``error``.
     """
-    asked = CheckRequest.of(
-        model, baseline, data=data, targets=targets, dataset_run=dataset_run, dataset=dataset, recipe=recipe,
-        promote=promote, model_type=model_type, name=name, allow_code=allow_code,
-    )  # fmt: skip
-    return conclude([evaluate(asked, reuse)])[0]
+    request = CheckRequest(
+        model, baseline, data, targets, dataset_run, dataset, recipe, promote, model_type, name, reuse, allow_code
+    )
+    return run_check(request)
 
 
-def dry_run(
-    model: Any,
-    baseline: Any = None,
-    *,
-    data: Any = None,
-    targets: Any = None,
-    dataset_run: str | None = None,
-    dataset: str | None = None,
-    recipe: Any = "promotion",
-    model_type: str | None = None,
-    reuse: bool = True,
-    allow_code: bool = False,
-) -> Power:
+@dataclass(frozen=True)
+class CheckRequest:
+    """What is to be checked, as it came; see ``check``."""
+
+    model: Any
+    baseline: Any = None
+    data: Any = None
+    targets: Any = None
+    dataset_run: str | None = None
+    dataset: str | None = None
+    recipe: Any = "promotion"
+    promote: str | None = None
+    model_type: str | None = None
+    name: str | None = None
+    reuse: bool = True
+    allow_code: bool = False
+
+
+def run_check(request: CheckRequest) -> Check:
+    """Evaluate, judge, log and promote; see ``check``."""
+    return finalise([evaluate_check(resolve(request))])[0]
+
+
+def dry_run(request: CheckRequest) -> Power:
     """Tell how often the gate would pass two equally good models on this data; see ``check``.
 
     Past evaluations of the two are used where there are both. Else the baseline alone (without one, the model) is
     evaluated, and a twin of it supposed. Nothing is logged, tagged or moved.
     """
-    asked = CheckRequest.of(
-        model,
-        baseline,
-        data=data,
-        targets=targets,
-        dataset_run=dataset_run,
-        dataset=dataset,
-        recipe=recipe,
-        model_type=model_type,
-        allow_code=allow_code,
-    )
-    ours, theirs = asked.prepare()
-    past = _Past(reuse)
-    known, other = past.find(ours), past.find(theirs) if theirs else None
-    if known is not None and other is not None:
-        return power(known, ours.recipe.gate or (), other)
-    return power(past.or_run(theirs or ours), ours.recipe.gate or ())
+    check = resolve(request)
+    candidate, baseline = prepare_both(check.evaluation)
+    gate, past = candidate.recipe.gate or (), _Past(check.reuse)
+    results = past.find(candidate), past.find(baseline) if baseline else None
+    if results[0] is not None and results[1] is not None:
+        return power(results[0], gate, results[1])
+    return power(past.or_evaluate(baseline or candidate), gate)
+
+
+# --- what is checked ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Judged:
+class ResolvedCheck:
+    """A check with aliases as the versions that they name now, data read, and recipe loaded.
+
+    ``version`` is the registered version that the model is, if any; ``before`` the one that ``alias``, to be moved,
+    names. ``dataset`` is the data as MLflow shows it, where it has a Dataset for it.
+    """
+
+    name: str
+    evaluation: EvaluationRequest
+    dataset: Dataset | None
+    version: ModelVersion | None
+    alias: str | None
+    before: str | None
+    reuse: bool
+
+    @property
+    def model(self) -> str:
+        """The model's URI, or what it looks like in Python."""
+        return str(self.evaluation.model)
+
+    @property
+    def baseline(self) -> str | None:
+        """The baseline's URI, or its type."""
+        baseline = self.evaluation.recipe.baseline
+        return baseline if baseline is None or isinstance(baseline, str) else type(baseline).__name__
+
+    def without_data(self) -> ResolvedCheck:
+        """The same without its data, once it is evaluated."""
+        return replace(self, evaluation=replace(self.evaluation, data=Data(None)), dataset=None)
+
+
+@dataclass(frozen=True)
+class JudgedCheck:
     """A check whose verdict is on its run, but not yet on the model version; ``tags`` are the run's."""
 
-    asked: CheckRequest
+    check: ResolvedCheck
     verdict: Verdict
     run_id: str
     tags: Mapping[str, str]
     reused: tuple[str, ...]
 
 
-def evaluate(asked: CheckRequest, reuse: bool) -> Judged:
-    """Evaluate and judge a model, and log what came out."""
-    asked.refuse_without_baseline()
-    with _run_for(asked) as run_id:
-        ours, theirs = asked.prepare()
-        past = _Past(reuse)
-        result = judged(ours, theirs, past.or_run, lambda prepared: _evaluate_baseline(prepared, asked, past))
-        where = _destination(ours, run_id, _log_input(asked))
-        tracking.log_result(result, where)
-    assert result.verdict is not None
-    tags = tracking.tags(result, where)
-    return Judged(replace(asked, X=None, y=None), result.verdict, run_id, tags, tuple(dict.fromkeys(past.runs)))
+def resolve(request: CheckRequest) -> ResolvedCheck:
+    """Resolve what a check needs; no model is opened, and nothing evaluated or logged yet.
 
-
-# --- what was asked ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class CheckRequest:
-    """A check whose arguments are settled: aliases as the versions that they name now, data read, recipe loaded.
-
-    ``version`` is the registered version that the model is, if any; ``before`` the one that the alias to move names.
+    Raises:
+        SensieError: the recipe has no gate, there is no such data, version or alias.
     """
-
-    name: str
-    model: Any
-    baseline: Any
-    version: ModelVersion | None
-    alias: str | None
-    before: str | None
-    recipe: Recipe
-    X: Any
-    y: Any
-    model_type: str | None
-
-    @classmethod
-    def of(
-        cls,
-        model: Any,
-        baseline: Any = None,
-        *,
-        data: Any = None,
-        targets: Any = None,
-        dataset_run: str | None = None,
-        dataset: str | None = None,
-        recipe: Any = "promotion",
-        promote: str | None = None,
-        model_type: str | None = None,
-        name: str | None = None,
-        allow_code: bool = False,
-    ) -> CheckRequest:
-        """Settle the arguments of ``check``; nothing is opened, evaluated or logged yet."""
-        client = mlflow.MlflowClient()
-        wanted = load_recipe(recipe, allow_code=allow_code)
-        if wanted.gate is None:
-            raise RecipeError("the recipe has no gate, so there is nothing to judge by; see the recipe 'promotion'")
-        X, y = _read(data, targets, dataset_run, dataset)
-        version = version_of(model, client) if isinstance(model, str) else None
-        if promote is not None and version is None:
-            raise RegistryError(
-                f"promote: only a registered version can get an alias, as models:/name/7; {model!r} came"
-            )
-        before = alias_of(version.name, promote, client) if version and promote else None
-        against = wanted.baseline if baseline is None else baseline
-        pinned = version_of(against, client) if isinstance(against, str) else None
-        return cls(
-            name=name or (model if isinstance(model, str) else type(model).__name__),
-            model=version.uri if version else model,
-            baseline=pinned.uri if pinned else against,
-            version=version,
-            alias=promote,
-            before=before,
-            recipe=wanted.model_copy(update={"baseline": pinned.uri if pinned else against}),
-            X=X,
-            y=y,
-            model_type=model_type,
-        )
-
-    def prepare(self) -> tuple[Prepared, Prepared | None]:
-        """Open both models and settle all that comes before the sweep."""
-        return prepare_both(self.model, self.X, self.y, self.recipe, baseline=self.baseline, task=self.model_type)
-
-    def refuse_without_baseline(self) -> None:
-        """Raise RecipeError if rules compare with a baseline and there is none: that says nothing of the model."""
-        rules = self.recipe.gate or ()
-        comparing = sum(rule.versus is not None for rule in rules)
-        if comparing and self.baseline is None:
-            raise RecipeError(
-                f"{comparing} of {len(rules)} rules compare with a baseline, and none was given: --baseline on the "
-                "command line, baseline= in Python, or baseline in the recipe"
-            )
-
-    def concluded(self, **found: Any) -> Check:
-        """The check with what was found."""
-        baseline = (
-            self.baseline if self.baseline is None or isinstance(self.baseline, str) else type(self.baseline).__name__
-        )
-        return Check(name=self.name, model=str(self.model), baseline=baseline, **found)
+    client, model = mlflow.MlflowClient(), request.model
+    recipe = load_recipe(request.recipe, allow_code=request.allow_code)
+    if recipe.gate is None:
+        raise RecipeError("the recipe has no gate, so there is nothing to judge by; see the recipe 'promotion'")
+    X, y = _read(request.data, request.targets, request.dataset_run, request.dataset)
+    version = version_of(model, client) if isinstance(model, str) else None
+    if request.promote is not None and version is None:
+        raise RegistryError(f"promote: only a registered version can get an alias, as models:/name/7; {model!r} came")
+    before = alias_of(version.name, request.promote, client) if version and request.promote else None
+    baseline = recipe.baseline if request.baseline is None else request.baseline
+    pinned = version_of(baseline, client) if isinstance(baseline, str) else None
+    recipe = recipe.model_copy(update={"baseline": pinned.uri if pinned else baseline})
+    dataset = from_pandas(X) if isinstance(X, pd.DataFrame) else X
+    return ResolvedCheck(
+        name=request.name or (model if isinstance(model, str) else type(model).__name__),
+        evaluation=EvaluationRequest(version.uri if version else model, as_data(X, y), recipe, request.model_type),
+        dataset=dataset if isinstance(dataset, Dataset) else None,
+        version=version,
+        alias=request.promote,
+        before=before,
+        reuse=request.reuse,
+    )
 
 
 def _read(data: Any, targets: Any, dataset_run: str | None, dataset: str | None) -> tuple[Any, Any]:
@@ -230,6 +198,32 @@ def _read(data: Any, targets: Any, dataset_run: str | None, dataset: str | None)
 # --- evaluations, past and present -------------------------------------------------------------------------
 
 
+def evaluate_check(check: ResolvedCheck) -> JudgedCheck:
+    """Evaluate and judge a model, and log what came out."""
+    _refuse_without_baseline(check.evaluation.recipe)
+    with _run_for(check) as run_id:
+        candidate, baseline = prepare_both(check.evaluation)
+        past = _Past(check.reuse)
+        evaluate_baseline = functools.partial(_evaluate_baseline, check=check, past=past)
+        result = evaluate_and_judge(candidate, baseline, past.or_evaluate, evaluate_baseline)
+        where = _log_input(candidate, run_id, check.dataset)
+        tracking.log_result(result, where)
+    assert result.verdict is not None
+    reused = tuple(dict.fromkeys(past.runs))
+    return JudgedCheck(check.without_data(), result.verdict, run_id, tracking.tags(result, where), reused)
+
+
+def _refuse_without_baseline(recipe: Recipe) -> None:
+    """Raise RecipeError if rules compare with a baseline and there is none: that says nothing of the model."""
+    rules = recipe.gate or ()
+    comparing = sum(rule.versus is not None for rule in rules)
+    if comparing and recipe.baseline is None:
+        raise RecipeError(
+            f"{comparing} of {len(rules)} rules compare with a baseline, and none was given: --baseline on the "
+            "command line, baseline= in Python, or baseline in the recipe"
+        )
+
+
 class _Past:
     """Past evaluations, taken over where model, data and recipe are the same; ``runs`` are theirs."""
 
@@ -237,124 +231,114 @@ class _Past:
         self.runs: list[str] = []
         self._reuse = reuse
 
-    def or_run(self, prepared: Prepared) -> Result:
+    def or_evaluate(self, prepared: Prepared) -> Result:
         """The past evaluation, or else a new one."""
-        return self.find(prepared) or run(prepared)
+        return self.find(prepared) or evaluate(prepared)
 
     def find(self, prepared: Prepared) -> Result | None:
         """The latest evaluation in the active experiment, by this version of the package."""
-        if not self._reuse or prepared.settled.model.model_uuid is None:
+        if not self._reuse or prepared.model.model_uuid is None:
             return None
-        wanted = {
+        tags = {
             "sensie_data_sha256": prepared.data_sha256,
             "sensie_recipe_sha256": prepared.recipe.digest(), "sensie_status": "done",
             "sensie_version": version_of_package("mlflow-sensie"),
         }  # fmt: skip
-        said = " and ".join(f"tags.{key} = '{value}'" for key, value in wanted.items())
-        for found in mlflow.search_runs(filter_string=said, max_results=MOST_RUNS, output_format="list"):
+        condition = " and ".join(f"tags.{key} = '{value}'" for key, value in tags.items())
+        for run in mlflow.search_runs(filter_string=condition, max_results=MOST_RUNS, output_format="list"):
             with contextlib.suppress(ComparisonError):  # its files are gone, or it holds several results
-                result = _as_prepared(tracking.read_result(found.info.run_id), prepared)
+                result = _as_prepared(tracking.read_result(run.info.run_id), prepared)
                 if result is not None:
-                    self.runs.append(found.info.run_id)
+                    self.runs.append(run.info.run_id)
                     return result
         return None
 
 
 def _as_prepared(result: Result, prepared: Prepared) -> Result | None:
     """A past result as a new evaluation would have it; None where it is not the same, or without its score table."""
-    recipe, model = prepared.recipe, prepared.settled.model
-    wanted = (model.model_uuid, prepared.data_sha256, recipe.digest())
-    if (result.model_uuid, result.data_sha256, result.recipe_sha256) != wanted or result.score_table is None:
+    recipe, model = prepared.recipe, prepared.model
+    identity = (model.model_uuid, prepared.data_sha256, recipe.digest())
+    if (result.model_uuid, result.data_sha256, result.recipe_sha256) != identity or result.score_table is None:
         return None
     new = {"recipe": recipe.to_plain(), "recipe_yaml": recipe.to_yaml(), "prefix": recipe.prefix, "verdict": None}
     return result.model_copy(update={**new, "model_name": model.name})
 
 
-def _evaluate_baseline(prepared: Prepared, asked: CheckRequest, past: _Past) -> Result:
+def _evaluate_baseline(prepared: Prepared, check: ResolvedCheck, past: _Past) -> Result:
     """Evaluate the baseline, and log what is new to a run of its own, for the next check to take over."""
-    if (found := past.find(prepared)) is not None:
-        return found
-    result = run(prepared)
-    with mlflow.start_run(run_name=f"baseline of {asked.name}", nested=True) as active:
-        tracking.log_result(result, _destination(prepared, active.info.run_id, _log_input(asked)))
+    if (result := past.find(prepared)) is not None:
+        return result
+    result = evaluate(prepared)
+    with mlflow.start_run(run_name=f"baseline of {check.name}", nested=True) as active:
+        tracking.log_result(result, _log_input(prepared, active.info.run_id, check.dataset))
     return result
 
 
-def _destination(prepared: Prepared, run_id: str, data: Dataset | None) -> tracking.Destination:
-    model = prepared.settled.model
-    return tracking.Destination(run_id, model.model_id, *tracking.dataset_of(data))
-
-
 @contextlib.contextmanager
-def _run_for(asked: CheckRequest) -> Iterator[str]:
+def _run_for(check: ResolvedCheck) -> Iterator[str]:
     """A run for the check, inside the active one if there is one; on an error it says so and has failed."""
-    run_id = mlflow.start_run(run_name=f"check {asked.name}", nested=True).info.run_id
+    run_id = mlflow.start_run(run_name=f"check {check.name}", nested=True).info.run_id
     status = "FAILED"
     try:
         yield run_id
         status = "FINISHED"
     except Exception as error:
-        _tell_of(error, asked, run_id)
+        _tag_error(error, check.version, run_id)
         raise
     finally:
         with contextlib.suppress(MlflowException):  # the server is gone; the error on its way says more
             mlflow.end_run(status)
 
 
-def _log_input(asked: CheckRequest) -> Dataset | None:
-    """Show the data among the active run's inputs, where MLflow has a dataset for it."""
-    data = from_pandas(asked.X) if isinstance(asked.X, pd.DataFrame) else asked.X
-    if not isinstance(data, Dataset):
-        return None
-    mlflow.log_input(data, context="check")
-    return data
+def _log_input(prepared: Prepared, run_id: str, dataset: Dataset | None) -> tracking.Destination:
+    """Show the data among the active run's inputs, where MLflow has a dataset for it; say where the result goes."""
+    if dataset is not None:
+        mlflow.log_input(dataset, context="check")
+    return tracking.Destination(run_id, prepared.model.model_id, *tracking.dataset_of(dataset))
 
 
-def _tell_of(error: Exception, asked: CheckRequest, run_id: str) -> None:
+def _tag_error(error: Exception, version: ModelVersion | None, run_id: str) -> None:
     """Tag the run, and the model version where it is the model that failed, as well as that can be done now."""
     client = mlflow.MlflowClient()
     tags = {"sensie_status": "error", "sensie_verdict": "error", "sensie_run_id": run_id}
     with contextlib.suppress(MlflowException):
         for key, value in {**tags, "mlflow.note.content": str(error)}.items():
             client.set_tag(run_id, key, value[: tracking.LONGEST_TAG])
-    if asked.version is not None and isinstance(error, ModelError):
-        tag_version(asked.version, tags, client)
+    if version is not None and isinstance(error, ModelError):
+        tag_version(version, tags, client)
 
 
 # --- tags and alias ----------------------------------------------------------------------------------------
 
 
-def conclude(group: Sequence[Judged], *, complete: bool = True) -> list[Check]:
-    """Tag the model version that all of a group's checks are of, and move aliases if all of them passed.
+def finalise(checks: Sequence[JudgedCheck], *, complete: bool = True) -> list[Check]:
+    """Tag the model version that all of these checks are of, and move aliases if all of them passed.
 
     Of several verdicts the worst is written last. ``complete``: no other check of this version has failed to judge.
     """
     client = mlflow.MlflowClient()
-    from_best = sorted(group, key=lambda each: -FROM_WORST.index(each.verdict.outcome))
-    version = group[0].asked.version
-    failures = [tag_version(version, each.tags, client) for each in from_best] if version else []
+    from_best = sorted(checks, key=lambda judged: -FROM_WORST.index(judged.verdict.outcome))
+    version = checks[0].check.version
+    failures = [tag_version(version, judged.tags, client) for judged in from_best] if version else []
     untagged = next((failure for failure in failures if failure), None)
-    passed = complete and all(each.verdict.passed for each in group)
-    aliases = {each.asked.alias: each.asked.before for each in group if each.asked.alias} if passed and version else {}
-    moved = {
-        alias: _promotion(version, alias, before, untagged, client) for alias, before in aliases.items() if version
-    }
-    return [_concluded(each, moved.get(each.asked.alias or ""), untagged) for each in group]
+    promotions: dict[str, Promotion] = {}
+    if version and complete and all(judged.verdict.passed for judged in checks):
+        aliases = {judged.check.alias: judged.check.before for judged in checks if judged.check.alias}
+        promotions = {alias: _promote(version, alias, before, untagged) for alias, before in aliases.items()}
+    return [_finished(judged, promotions.get(judged.check.alias or ""), untagged) for judged in checks]
 
 
-def _promotion(
-    version: ModelVersion, alias: str, before: str | None, untagged: str | None, client: mlflow.MlflowClient
-) -> Promotion:
+def _promote(version: ModelVersion, alias: str, before: str | None, untagged: str | None) -> Promotion:
     if untagged is not None:
         return Promotion(alias, "failed", before, before, f"the alias {alias!r} was not moved, for {untagged}")
-    return move_alias(version, alias, before, client)
+    return move_alias(version, alias, before, mlflow.MlflowClient())
 
 
-def _concluded(judged: Judged, promotion: Promotion | None, untagged: str | None) -> Check:
-    failed = promotion is not None and not promotion.done
-    said = tuple(text for text in (untagged, promotion and promotion.warning) if text)
-    return judged.asked.concluded(
+def _finished(judged: JudgedCheck, promotion: Promotion | None, untagged: str | None) -> Check:
+    check, failed = judged.check, promotion is not None and not promotion.done
+    return Check(
+        check.name, check.model, check.baseline,
         outcome="error" if failed else judged.verdict.outcome, error=promotion.reason if promotion and failed else None,
         verdict=judged.verdict, run_id=judged.run_id, reused=judged.reused, promotion=promotion,
-        warnings=said,
+        warnings=tuple(text for text in (untagged, promotion and promotion.warning) if text),
     )  # fmt: skip

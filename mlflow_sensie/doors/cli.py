@@ -113,17 +113,17 @@ def init(model_uri: str, named: Named, recipe: str, model_type: str | None, allo
     """
     from mlflow_sensie.doors.loading import load
     from mlflow_sensie.errors import SensieError
-    from mlflow_sensie.evaluation.inputs import settle
+    from mlflow_sensie.evaluation.inputs import EvaluationRequest, resolve
     from mlflow_sensie.recipe.reading import load_recipe
 
     try:
         wanted = load_recipe(recipe, allow_code=allow_code)
-        settled = settle(model_uri, load(**named), None, wanted, task=model_type)
+        inputs = resolve(EvaluationRequest(model_uri, load(**named).sensie_data, wanted, model_type))
     except SensieError as error:
         raise click.ClickException(str(error)) from error
-    for reason in settled.choices:
+    for reason in inputs.choices:
         click.echo(f"# {reason}")
-    click.echo(settled.recipe.to_yaml(), nl=False)
+    click.echo(inputs.recipe.to_yaml(), nl=False)
 
 
 @main.command()

@@ -12,7 +12,8 @@ import click
 from mlflow_sensie.doors.cli_run import Named, data_options
 
 if TYPE_CHECKING:
-    from mlflow_sensie.gate.outcome import Check
+    from mlflow_sensie.doors.checking import CheckRequest
+    from mlflow_sensie.gate.formats import Check
 
 QUIET = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 OnInconclusive = Literal["pass", "fail"] | None
@@ -53,25 +54,28 @@ def check(
     Exits with 0 for a pass, 1 for a fail, 2 where nothing could be evaluated (or an alias not moved), and 3 where
     the data do not tell.
     """
-    given: dict[str, Any] = {
-        "baseline": baseline, "recipe": recipe, "model_type": model_type, "reuse": not no_reuse,
-        "allow_code": allow_code,
-    }  # fmt: skip
     os.environ.update({**QUIET, **os.environ})
-    if dry_run:
-        _tell_power(model_uri, named, given)
-        return
-    from mlflow_sensie.doors.checking import check as run
-    from mlflow_sensie.gate.outcome import Check
+    from mlflow_sensie.doors.checking import CheckRequest, run_check
+    from mlflow_sensie.gate.formats import Check
 
     try:
-        done = run(model_uri, promote=promote, **_as_checked(named), **given)
+        request = CheckRequest(
+            model_uri, baseline, recipe=recipe, promote=promote, model_type=model_type, reuse=not no_reuse,
+            allow_code=allow_code, **_data_arguments(named),
+        )  # fmt: skip
+        if dry_run:
+            _tell_power(request)
+            return
+        done = run_check(request)
     except Exception as error:
-        done = Check(model_uri, model_uri, baseline, "error", error=f"{type(error).__name__}: {error}")
+        text = f"{type(error).__name__}: {error}"
+        if dry_run:
+            raise _NotEvaluated(text) from error
+        done = Check(model_uri, model_uri, baseline, "error", error=text)
     _report([done], json_file, junit, markdown, on_inconclusive)
 
 
-def _as_checked(named: Named) -> dict[str, Any]:
+def _data_arguments(named: Named) -> dict[str, Any]:
     """The options that name data as ``check`` takes them: images that are resized as the Dataset that they are then."""
     from mlflow_sensie.doors.loading import load
 
@@ -80,13 +84,10 @@ def _as_checked(named: Named) -> dict[str, Any]:
     return {name: named[name] for name in ("data", "targets", "dataset_run", "dataset")}
 
 
-def _tell_power(model_uri: str, named: Named, given: dict[str, Any]) -> None:
+def _tell_power(request: CheckRequest) -> None:
     from mlflow_sensie.doors.checking import dry_run
 
-    try:
-        power = dry_run(model_uri, **_as_checked(named), **given)
-    except Exception as error:
-        raise _NotEvaluated(f"{type(error).__name__}: {error}") from error
+    power = dry_run(request)
     click.echo(power.summary().fillna({"test": ""}).to_string(index=False, na_rep="", float_format="{:.2f}".format))
     click.echo(power.to_text())
 
@@ -121,11 +122,10 @@ def _report(
     on_inconclusive: OnInconclusive,
 ) -> None:  # fmt: skip
     from mlflow_sensie.gate import formats
-    from mlflow_sensie.gate.outcome import exit_code
 
     click.echo(formats.to_text(done))
     texts = {json_file: formats.to_json(done, on_inconclusive), markdown: formats.to_markdown(done)}
     for path, text in {**texts, junit: formats.to_junit(done, on_inconclusive)}.items():
         if path is not None:
             path.write_text(text, encoding="utf-8")
-    raise click.exceptions.Exit(exit_code(done, on_inconclusive))
+    raise click.exceptions.Exit(formats.exit_code(done, on_inconclusive))

@@ -84,13 +84,15 @@ def run(
 
 def _tell_cost(model_uri: str, named: Named, wanted: Recipe, model_type: str | None) -> None:
     from mlflow_sensie.doors.loading import load
+    from mlflow_sensie.doors.probe import prepare_both
     from mlflow_sensie.evaluation.estimate import estimate, sentence
-    from mlflow_sensie.gate.evaluating import prepare_both
+    from mlflow_sensie.evaluation.inputs import EvaluationRequest
 
-    ours, theirs = prepare_both(model_uri, load(**named), None, wanted, task=model_type)
-    click.echo(sentence(estimate(ours)))
-    if theirs is not None:
-        click.echo(f"and the baseline {wanted.baseline}: {sentence(estimate(theirs))}")
+    request = EvaluationRequest(model_uri, load(**named).sensie_data, wanted, model_type)
+    candidate, baseline = prepare_both(request)
+    click.echo(sentence(estimate(candidate)))
+    if baseline is not None:
+        click.echo(f"and the baseline {wanted.baseline}: {sentence(estimate(baseline))}")
 
 
 def _run(
@@ -98,14 +100,14 @@ def _run(
     spark: bool,
 ) -> None:  # fmt: skip
     from mlflow_sensie.doors.loading import load
+    from mlflow_sensie.doors.probe import failure_text
     from mlflow_sensie.doors.running import evaluate_and_log
-    from mlflow_sensie.doors.spark import run_on_spark
-    from mlflow_sensie.evaluation.probe import failure_text
-    from mlflow_sensie.evaluation.probe import run as run_here
+    from mlflow_sensie.doors.spark import evaluate_on_spark
+    from mlflow_sensie.evaluation.conductor import evaluate
 
     result, logged = evaluate_and_log(
         model_uri, load(**named), wanted, task=model_type, run_id=run_id, experiment=experiment,
-        run=run_on_spark if spark else run_here,
+        evaluate=evaluate_on_spark if spark else evaluate,
     )  # fmt: skip
     for text in result.warnings:
         click.echo(f"warning: {text}", err=True)

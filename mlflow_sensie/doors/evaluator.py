@@ -23,7 +23,7 @@ TELLING_KEYS = frozenset(
 
 
 def asked_for(config: dict[str, Any] | None, caller: str) -> bool:
-    """Whether the user asked for this evaluator, judged by the config and by which MLflow function asks.
+    """Whether the user asked for this evaluator, evaluate_and_judge by the config and by which MLflow function asks.
 
     With ``evaluators=None`` MLflow asks every installed evaluator from ``resolve_evaluators_and_configs``; yes
     is the answer there only to a config of ours. Before evaluating it asks once more, from ``_evaluate``: who
@@ -62,7 +62,7 @@ class SensieEvaluator(ModelEvaluator):
         """
         from mlflow.models.evaluation.base import EvaluationResult
 
-        from mlflow_sensie.evaluation.probe import complete
+        from mlflow_sensie.doors.probe import complete
         from mlflow_sensie.tracking import runs as tracking
 
         result = _run(model, model_type, dataset, evaluator_config or {}, predictions)
@@ -75,9 +75,10 @@ class SensieEvaluator(ModelEvaluator):
 
 
 def _run(model: Any, model_type: str | None, dataset: Any, config: dict[str, Any], predictions: str | None) -> Result:
-    from mlflow_sensie.data.sources import Data
+    from mlflow_sensie.data.sources import Data, as_data
+    from mlflow_sensie.doors.probe import evaluate_and_judge, prepare_both
     from mlflow_sensie.errors import DataError, RecipeError
-    from mlflow_sensie.evaluation.probe import evaluate
+    from mlflow_sensie.evaluation.inputs import EvaluationRequest
     from mlflow_sensie.recipe.reading import load_recipe
 
     recipe = load_recipe({key: value for key, value in config.items() if key != "allow_code"},
@@ -91,11 +92,12 @@ def _run(model: Any, model_type: str | None, dataset: Any, config: dict[str, Any
     if not dataset.has_targets:
         raise DataError("no targets came; sensitivity is measured on the correct answer: pass targets=…")
     if hasattr(dataset, "sensie_data"):  # one of ours, which may hold what no frame can
-        return evaluate(model, dataset.sensie_data, None, recipe, task=model_type)
-    columns = tuple(map(str, dataset.feature_names))
-    recorded = dataset.predictions_data if model is None and dataset.has_predictions else None
-    data = Data(dataset.features_data, dataset.labels_data, predictions=recorded)
-    return evaluate(model, data, None, recipe, task=model_type, columns=columns)
+        data, columns = as_data(dataset), None
+    else:
+        columns = tuple(map(str, dataset.feature_names))
+        recorded = dataset.predictions_data if model is None and dataset.has_predictions else None
+        data = Data(dataset.features_data, dataset.labels_data, predictions=recorded)
+    return evaluate_and_judge(*prepare_both(EvaluationRequest(model, data, recipe, model_type, columns)))
 
 
 def _artifacts(uris: dict[str, str]) -> dict[str, EvaluationArtifact]:

@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from mlflow_sensie.doors.checking import CheckRequest, Judged, conclude, evaluate
+from mlflow_sensie.doors.checking import CheckRequest, JudgedCheck, evaluate_check, finalise, resolve
 from mlflow_sensie.errors import RecipeError
-from mlflow_sensie.gate.outcome import Check
+from mlflow_sensie.gate.formats import Check
 from mlflow_sensie.recipe.reading import shipped_recipes
 
 Multiplicity = tuple[str, ...]
@@ -46,16 +46,16 @@ class CheckSpec(_Frozen):
             raise ValueError("at least one is needed; an empty list came")
         return value
 
-    def each(self, folder: Path) -> Iterator[dict[str, Any]]:
-        """Yield the arguments of ``check``; paths are relative to the folder."""
+    def requests(self, folder: Path, **options: Any) -> Iterator[CheckRequest]:
+        """Yield a request per model, data and recipe; paths are relative to the folder."""
         common = self.model_dump(include={"targets", "baseline", "promote", "model_type"})
         for model, data, recipe in itertools.product(self.model, self.data, self.recipe):
             parts = [self.name or model, *([Path(data).stem] if len(self.data) > 1 else [])]
             parts += [model] if self.name and len(self.model) > 1 else []
             parts += [Path(recipe).stem] if len(self.recipe) > 1 else []
             shipped = recipe == "auto" or recipe in shipped_recipes()
-            where = {"data": str(folder / data), "recipe": recipe if shipped else str(folder / recipe)}
-            yield {**common, **where, "model": model, "name": " ".join(parts)}
+            path = recipe if shipped else str(folder / recipe)
+            yield CheckRequest(model, data=str(folder / data), recipe=path, name=" ".join(parts), **common, **options)
 
 
 class Fleet(_Frozen):
@@ -76,8 +76,8 @@ class Fleet(_Frozen):
         }
 
 
-def load_fleet(path: str | Path) -> tuple[dict[str, Any], ...]:
-    """Return the arguments of every check that a YAML file lists.
+def load_fleet(path: str | Path, **options: Any) -> tuple[CheckRequest, ...]:
+    """Return every check that a YAML file lists; ``options`` are ``reuse`` and ``allow_code``, for all of them.
 
     Raises:
         RecipeError: there is no such file, or it is not understood; the message says where and why.
@@ -92,7 +92,7 @@ def load_fleet(path: str | Path) -> tuple[dict[str, Any], ...]:
         raise RecipeError(
             f"{file}: {'; '.join(said)}. A check has the keys {', '.join(CheckSpec.model_fields)}"
         ) from error
-    return tuple(each for spec in fleet.checks for each in spec.each(file.parent))
+    return tuple(request for spec in fleet.checks for request in spec.requests(file.parent, **options))
 
 
 def check_fleet(path: str | Path, *, reuse: bool = True, allow_code: bool = False) -> tuple[Check, ...]:
@@ -104,23 +104,25 @@ def check_fleet(path: str | Path, *, reuse: bool = True, allow_code: bool = Fals
     Raises:
         RecipeError: the file is not understood.
     """
-    found: list[Judged | Check] = [_judge(each, reuse, allow_code) for each in load_fleet(path)]
+    requests = load_fleet(path, reuse=reuse, allow_code=allow_code)
+    outcomes = [_judge(request) for request in requests]
     groups: dict[str, list[int]] = {}
-    for index, each in enumerate(found):
-        groups.setdefault(str(each.asked.model) if isinstance(each, Judged) else each.model, []).append(index)
-    checks: dict[int, Check] = {index: each for index, each in enumerate(found) if isinstance(each, Check)}
+    for index, outcome in enumerate(outcomes):
+        model = outcome.check.model if isinstance(outcome, JudgedCheck) else outcome.model
+        groups.setdefault(model, []).append(index)
+    checks = {index: outcome for index, outcome in enumerate(outcomes) if isinstance(outcome, Check)}
     for members in groups.values():
-        judged = {index: each for index in members if isinstance(each := found[index], Judged)}
+        judged = {index: outcome for index in members if isinstance(outcome := outcomes[index], JudgedCheck)}
         if judged:
-            checks |= zip(judged, conclude(list(judged.values()), complete=len(judged) == len(members)), strict=True)
-    return tuple(checks[index] for index in range(len(found)))
+            checks |= zip(judged, finalise(list(judged.values()), complete=len(judged) == len(members)), strict=True)
+    return tuple(checks[index] for index in range(len(outcomes)))
 
 
-def _judge(given: Mapping[str, Any], reuse: bool, allow_code: bool) -> Judged | Check:
-    asked = None
+def _judge(request: CheckRequest) -> JudgedCheck | Check:
+    check = None
     try:
-        asked = CheckRequest.of(**given, allow_code=allow_code)
-        return evaluate(asked, reuse)
+        check = resolve(request)
+        return evaluate_check(check)
     except Exception as error:
-        model = str(asked.model) if asked else given["model"]
-        return Check(given["name"], model, given["baseline"], "error", error=f"{type(error).__name__}: {error}")
+        model, text = check.model if check else request.model, f"{type(error).__name__}: {error}"
+        return Check(str(request.name), model, request.baseline, "error", error=text)

@@ -8,8 +8,9 @@ import mlflow
 from mlflow.entities import Metric
 
 from mlflow_sensie.doors.datasets import SensieDataset
-from mlflow_sensie.evaluation.probe import run
-from mlflow_sensie.gate.evaluating import Evaluate, judged, prepare_both
+from mlflow_sensie.doors.probe import Evaluate, evaluate_and_judge, prepare_both
+from mlflow_sensie.evaluation.conductor import evaluate
+from mlflow_sensie.evaluation.inputs import EvaluationRequest
 from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.result import Result
 from mlflow_sensie.tracking import runs as tracking
@@ -23,24 +24,24 @@ def evaluate_and_log(
     task: str | None = None,
     run_id: str | None = None,
     experiment: str | None = None,
-    run: Evaluate = run,
+    evaluate: Evaluate = evaluate,
 ) -> tuple[Result, str]:
     """Evaluate, log the dataset as input and the result, and return the result and the run's id.
 
     ``run_id``: an existing run; without it a new one, in ``experiment`` by name or else the active one. A run whose
-    evaluation raises is marked as failed; what is wrong from the start makes no run. ``run`` is how the sweep is made.
+    evaluation raises is marked as failed; what is wrong from the start makes no run. ``evaluate`` makes the sweep.
 
     Raises:
         SensieError: what came cannot be evaluated.
         mlflow.exceptions.MlflowException: there is no such run, or the tracking server failed.
     """
-    ours, theirs = prepare_both(model_uri, dataset, None, recipe, task=task)
-    model_id = ours.settled.model.model_id
+    candidate, baseline = prepare_both(EvaluationRequest(model_uri, dataset.sensie_data, recipe, task))
+    model_id = candidate.model.model_id
     if experiment is not None:
         mlflow.set_experiment(experiment)
     with mlflow.start_run(run_id=run_id) as active:
         mlflow.log_input(dataset, context="evaluation", **_linked(model_id))
-        result = judged(ours, theirs, run, run)
+        result = evaluate_and_judge(candidate, baseline, evaluate)
         where = tracking.Destination(active.info.run_id, model_id, dataset.name, dataset.digest)
         tracking.log_result(result, where)
     return result, str(active.info.run_id)

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from mlflow_sensie.data.sources import as_data
+from mlflow_sensie.doors.probe import complete, evaluate_and_judge, prepare_both
 from mlflow_sensie.errors import DataError, MissingDependencyError, ModelError, RecipeError, SensieError
 from mlflow_sensie.evaluation.checkpoint import Checkpoint
-from mlflow_sensie.evaluation.probe import Prepared, complete, run, sweep_of
+from mlflow_sensie.evaluation.conductor import Prepared, evaluate, sweep_of
+from mlflow_sensie.evaluation.inputs import EvaluationRequest
 from mlflow_sensie.evaluation.sweep import Sweep
-from mlflow_sensie.gate.evaluating import judged, prepare_both
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.recipe.reading import load_recipe
 from mlflow_sensie.result import Result
@@ -50,22 +51,20 @@ def probe_on_spark(
         DataError: what the executors kept is not in the folder that the driver sees.
         EvaluationIncomplete: as for ``probe``.
     """
-    wanted = load_recipe(recipe, allow_code=allow_code)
-    ours, theirs = prepare_both(model, as_data(X, y, metadata), None, wanted, task=task)
-    on_spark = partial(run_on_spark, spark=spark)
-    return complete(judged(ours, theirs, on_spark, on_spark))
+    request = EvaluationRequest(model, as_data(X, y, metadata), load_recipe(recipe, allow_code=allow_code), task)
+    return complete(evaluate_and_judge(*prepare_both(request), partial(evaluate_on_spark, spark=spark)))
 
 
-def run_on_spark(prepared: Prepared, spark: SparkSession | None = None) -> Result:
+def evaluate_on_spark(prepared: Prepared, spark: SparkSession | None = None) -> Result:
     """Fill the checkpoint of an evaluation on Spark, and infer here what the score table tells."""
     _check(prepared)
     sweep = sweep_of(prepared)
     assert sweep.checkpoint is not None
     missing = [number for number in range(len(sweep.chunks)) if number not in sweep.checkpoint]
     if missing:
-        _fill(sweep, prepared.settled.reopen, missing, _session(spark))
+        _fill(sweep, prepared.inputs.reopen, missing, _session(spark))
         _check_shared(Checkpoint(sweep.checkpoint.folder), missing)
-    return run(prepared)
+    return evaluate(prepared)
 
 
 def _check(prepared: Prepared) -> None:
@@ -75,7 +74,7 @@ def _check(prepared: Prepared) -> None:
     early = [key for key in ("precision", "time_budget") if getattr(recipe, key) is not None]
     if early:
         raise RecipeError(f"{early[0]} stops a sweep early, and on Spark all parts of it run at once; leave it out")
-    if prepared.settled.asked is not prepared.settled.examples:
+    if prepared.inputs.recorded:
         raise RecipeError("predictions are recorded, so there is nothing to ask on Spark; use probe")
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from mlflow_sensie.data.examples import row_bytes
 from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.evaluation.chunks import largest_chunk, parts, perturbed
+from mlflow_sensie.evaluation.conductor import Prepared
 from mlflow_sensie.evaluation.predict_calls import predict_in_calls
-from mlflow_sensie.evaluation.probe import Prepared
 
 SCORE_BYTES = 8
 MOST_ROWS = 1024  # tried out
@@ -37,11 +37,11 @@ def estimate(prepared: Prepared) -> Estimate:
     Raises:
         DataError, ValueError: a perturbation cannot work on the inputs.
     """
-    settled, recipe = prepared.settled, prepared.recipe
-    examples, tests = settled.asked, settled.plan.tests
+    inputs, recipe = prepared.inputs, prepared.recipe
+    examples, tests = inputs.model_examples, inputs.plan.tests
     chunk = examples.take(slice(0, min(largest_chunk(examples), MOST_ROWS)))
     started = time.monotonic()
-    predict_in_calls(settled.model, fresh_copy(chunk.inputs), recipe.batch_size)
+    predict_in_calls(inputs.model, fresh_copy(chunk.inputs), recipe.batch_size)
     predicted = time.monotonic() - started  # `prepare` predicted the same, so nothing is set up here any more
     started = time.monotonic()
     for test in tests:

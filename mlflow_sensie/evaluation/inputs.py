@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mlflow_sensie.data.examples import CHUNK, Examples, make_examples
 from mlflow_sensie.data.lazy_rows import LazyRows
-from mlflow_sensie.data.sources import Data, as_data
+from mlflow_sensie.data.sources import Data
 from mlflow_sensie.errors import DataError, RecipeError
 from mlflow_sensie.evaluation.auto import MOST_EXAMPLES, choose
 from mlflow_sensie.evaluation.engines import check_engine
@@ -28,11 +28,26 @@ TEXT_WORDS = 3  # words per cell, on average, from which strings are texts rathe
 
 
 @dataclass(frozen=True)
-class ResolvedInputs:
-    """What loose input comes to: a model, examples, a recipe with every choice written out, and its plan.
+class EvaluationRequest:
+    """What a door asks for: a model on data, by a recipe.
 
-    ``asked`` are the examples as the model is given them: others than ``examples`` where predictions are recorded.
-    ``reopen`` opens the model once more, in another process say.
+    ``model`` is whatever predicts, ``None`` where ``data`` holds recorded predictions. ``task`` is ``classifier`` or
+    ``regressor``, where it cannot be told; ``columns`` names the features of an array.
+    """
+
+    model: Any
+    data: Data
+    recipe: Recipe
+    task: str | None = None
+    columns: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class ResolvedInputs:
+    """What a request comes to: a model, examples, a recipe with every choice written out, and its plan.
+
+    ``model_examples`` are the examples as the model is given them: others than ``examples`` where predictions are
+    recorded. ``reopen`` opens the model once more, in another process say.
     """
 
     model: Model
@@ -40,37 +55,34 @@ class ResolvedInputs:
     recipe: Recipe
     plan: Plan
     choices: tuple[str, ...]
-    asked: Examples
+    model_examples: Examples
     reopen: Callable[[], Model]
 
+    @property
+    def recorded(self) -> bool:
+        """Whether predictions are there already, so that no model is asked."""
+        return self.model_examples is not self.examples
 
-def settle(
-    model: Any,
-    X: Any,
-    y: Any,
-    recipe: Recipe,
-    *,
-    task: str | None = None,
-    metadata: pd.DataFrame | None = None,
-    columns: tuple[str, ...] | None = None,
-) -> ResolvedInputs:
+
+def resolve(request: EvaluationRequest) -> ResolvedInputs:
     """Open the model, make the examples, choose what the recipe leaves open, and plan every test.
 
-    ``X`` is ``Data``, an MLflow Dataset, or inputs with ``y`` and ``metadata`` beside them.
+    Raises:
+        RecipeError, DataError, ModelError: the parts do not fit together; the message says what to change.
     """
+    model, recipe, task = request.model, request.recipe, request.task
     check_engine(recipe)
     if task not in (None, "classifier", "regressor"):
         raise RecipeError(f"task: 'classifier' or 'regressor', or None where it can be told; {task!r} came")
-    data = as_data(X, y, metadata)
     if model is None:
-        return _settle_recorded(take_out(data, recipe), recipe, task, columns)
-    if data.predictions is not None or isinstance(recipe.predictions, tuple):
+        return _resolve_recorded(replace(request, data=take_out(request.data, recipe)))
+    if request.data.predictions is not None or isinstance(recipe.predictions, tuple):
         raise RecipeError("recorded predictions came, and a model as well; pass one of them (model=None)")
     if recipe.output == "score":
         raise RecipeError("output: score is for recorded predictions (model=None); give a model a score function")
-    opened = _open(model, recipe, task)
     reopen = functools.partial(_open, model, recipe, task)
-    recipe, examples, _ = _prepare(opened, data, recipe, columns)
+    opened = reopen()
+    recipe, examples, _ = _examples_of(opened, request)
     return _planned(opened, reopen, recipe, examples, examples)
 
 
@@ -83,23 +95,23 @@ def _open(model: Any, recipe: Recipe, task: str | None) -> Model:
     return replace(opened, preprocess=_function(recipe.preprocess), pick=recipe.predictions, usual=usual)
 
 
-def _settle_recorded(data: Data, recipe: Recipe, task: str | None, columns: tuple[str, ...] | None) -> ResolvedInputs:
-    """Settle what can be said of predictions that are there already."""
-    opened = as_model(data.predictions, task)
-    recipe, examples, chosen = _prepare(opened, data, recipe, columns)
-    return _planned(opened, lambda: opened, recipe, examples, as_asked(examples, chosen))
+def _resolve_recorded(request: EvaluationRequest) -> ResolvedInputs:
+    """Resolve what can be said of predictions that are there already."""
+    model = as_model(request.data.predictions, request.task)
+    recipe, examples, positions = _examples_of(model, request)
+    return _planned(model, lambda: model, recipe, examples, as_asked(examples, positions))
 
 
 def _planned(
-    opened: Model, reopen: Callable[[], Model], recipe: Recipe, examples: Examples, asked: Examples
+    model: Model, reopen: Callable[[], Model], recipe: Recipe, examples: Examples, model_examples: Examples
 ) -> ResolvedInputs:
     choices: tuple[str, ...] = ()
     if recipe.recipe == "auto" and not {"properties", "perturbations"} <= recipe.model_fields_set:
-        recipe, choices = choose(recipe, examples, opened if asked is examples else None)
+        recipe, choices = choose(recipe, examples, model if model_examples is examples else None)
     if not recipe.n_tests:
         raise RecipeError("the recipe has no tests; name properties, perturbations or class_test")
     plan = make_plan(recipe, examples)
-    return ResolvedInputs(opened, examples, _with_magnitudes(recipe, plan), plan, choices, asked, reopen)
+    return ResolvedInputs(model, examples, _with_magnitudes(recipe, plan), plan, choices, model_examples, reopen)
 
 
 def _with_magnitudes(recipe: Recipe, plan: Plan) -> Recipe:
@@ -112,38 +124,43 @@ def _with_magnitudes(recipe: Recipe, plan: Plan) -> Recipe:
     return recipe.model_copy(update={"perturbations": written})
 
 
-def _prepare(
-    model: Model, data: Data, recipe: Recipe, columns: tuple[str, ...] | None
-) -> tuple[Recipe, Examples, NDArray[np.intp]]:
+def _examples_of(model: Model, request: EvaluationRequest) -> tuple[Recipe, Examples, NDArray[np.intp]]:
     """Turn data into examples, with the property table beside them, sampled where the recipe says so.
 
-    Also return their positions in the data.
+    Also return the recipe with the sample's size, and the examples' positions (n,) in the data.
     """
+    data, recipe = request.data, request.recipe
     table, key = (None, None) if recipe.property_table is None else read_property_table(recipe.property_table)
-    said, signed = recipe.input_shape, model.schema.shape
-    # With `preprocess` the signature is of what that makes of the data.
-    if said and signed and len(signed) > 1 and said != signed and recipe.preprocess is None:
-        raise DataError(f"input_shape {said} came, but the model's signature says {signed}")
+    signed = model.schema.shape
     examples = make_examples(
         data.inputs, data.targets,
         metadata=[more for more in (data.properties, table if key is None else None) if more is not None],
         ids=data.ids,
         kind=recipe.kind or ("text" if model.schema.texts else None),
-        input_shape=said or (signed if signed and len(signed) > 1 else None),
+        input_shape=_input_shape(recipe, signed),
         layout=recipe.layout,
         features=_features(model, data.inputs),
         wants_array=model.wants_array,
         flat=signed is not None and len(signed) == 1,
-        names=columns,
+        names=request.columns,
     )  # fmt: skip
     if key is not None and table is not None:
         examples = examples.with_metadata(align_by_key(table, key, examples.column(key)))
     size = recipe.max_examples or (MOST_EXAMPLES if recipe.recipe == "auto" else None)
-    chosen = np.arange(len(examples))
+    positions = np.arange(len(examples))
     if size is not None and size < len(examples):
-        chosen = stratified_sample(examples.targets, size, recipe.seed)
-        examples = examples.select(chosen)
-    return recipe.model_copy(update={"max_examples": size}), examples, chosen
+        positions = stratified_sample(examples.targets, size, recipe.seed)
+        examples = examples.select(positions)
+    return recipe.model_copy(update={"max_examples": size}), examples, positions
+
+
+def _input_shape(recipe: Recipe, signed: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """The shape of one example, by the recipe or else by the model's signature."""
+    shape = recipe.input_shape
+    # With `preprocess` the signature is of what that makes of the data.
+    if shape and signed and len(signed) > 1 and shape != signed and recipe.preprocess is None:
+        raise DataError(f"input_shape {shape} came, but the model's signature says {signed}")
+    return shape or (signed if signed and len(signed) > 1 else None)
 
 
 def _features(model: Model, X: Any) -> tuple[str, ...] | None:
@@ -158,25 +175,25 @@ def _features(model: Model, X: Any) -> tuple[str, ...] | None:
     if model.schema.texts and X.shape[1] > 1:
         strings = [str(name) for name in X.columns if pd.api.types.is_string_dtype(X[name])]
         words = {name: np.mean([len(str(cell).split()) for cell in X[name]]) for name in strings}
-        found = strings if len(strings) == 1 else [name for name in strings if words[name] >= TEXT_WORDS]
-        return _just(found, 1, "column of texts", X)
+        texts = strings if len(strings) == 1 else [name for name in strings if words[name] >= TEXT_WORDS]
+        return _exactly(texts, 1, "column of texts", X)
     shape = model.schema.shape
     if model.wants_array and shape is not None and len(shape) == 1 < X.shape[1] > shape[0]:
         numbers = [str(name) for name in X.columns if pd.api.types.is_numeric_dtype(X[name])]
-        return _just(numbers, shape[0], "columns of numbers", X)
+        return _exactly(numbers, shape[0], "columns of numbers", X)
     return None
 
 
-def _just(found: list[str], wanted: int, what: str, X: pd.DataFrame) -> tuple[str, ...]:
-    if len(found) != wanted:
+def _exactly(names: list[str], wanted: int, what: str, X: pd.DataFrame) -> tuple[str, ...]:
+    if len(names) != wanted:
         came = ", ".join(map(str, X.columns[:20]))
         raise DataError(
-            f"the model takes {wanted} {what}, and the data has {len(found)} among its columns {came}; pass the inputs "
+            f"the model takes {wanted} {what}, and the data has {len(names)} among its columns {came}; pass the inputs "
             "alone and the others in property_table, or log the model with a signature that names its columns"
         )
-    return tuple(found)
+    return tuple(names)
 
 
 def _function(target: Any) -> Callable[[Any], Any] | None:
-    found: Callable[[Any], Any] | None = load_target(target) if isinstance(target, str) else target
-    return found
+    function: Callable[[Any], Any] | None = load_target(target) if isinstance(target, str) else target
+    return function

@@ -1,8 +1,9 @@
-"""A gate's answer: what every rule came to, and whether the model may pass."""
+"""A gate's answer: what every rule came to, whether the model may pass, and what became of its alias."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import pandas as pd
@@ -100,6 +101,26 @@ class Verdict(_Frozen):
             pydantic.ValidationError: the text is no such verdict.
         """
         return cls.model_validate_json(text)
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What became of an alias: the versions it named before and afterwards, None for none or not known.
+
+    ``lost race``: somebody else moved it meanwhile. ``warning``: what else went wrong.
+    """
+
+    alias: str
+    outcome: Literal["moved", "already there", "lost race", "failed"]
+    before: str | None
+    after: str | None
+    reason: str
+    warning: str | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether the alias names the model now."""
+        return self.outcome in ("moved", "already there")
 
 
 def overall(judgements: Sequence[Judgement]) -> Outcome:

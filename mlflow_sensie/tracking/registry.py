@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from mlflow_sensie.errors import RegistryError
+from mlflow_sensie.result.verdict import Promotion
 
 PROMOTION_TAG = "sensie_promotion"
 _URI = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>\d+)|@(?P<alias>[^/@]+))")
@@ -71,26 +71,6 @@ def tag_version(version: ModelVersion, tags: Mapping[str, str], client: MlflowCl
     except MlflowException as error:
         return f"the tags of {version.uri} could not be written: {error}"
     return None
-
-
-@dataclass(frozen=True)
-class Promotion:
-    """What became of an alias: the versions it named before and afterwards, None for none or not known.
-
-    ``lost race``: somebody else moved it meanwhile. ``warning``: what else went wrong.
-    """
-
-    alias: str
-    outcome: Literal["moved", "already there", "lost race", "failed"]
-    before: str | None
-    after: str | None
-    reason: str
-    warning: str | None = None
-
-    @property
-    def done(self) -> bool:
-        """Whether the alias names the model now."""
-        return self.outcome in ("moved", "already there")
 
 
 def move_alias(version: ModelVersion, alias: str, before: str | None, client: MlflowClient) -> Promotion:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 import mlflow_sensie
 from mlflow_sensie.comparison import Comparison, compare
+from mlflow_sensie.doors.probe import probe
 from mlflow_sensie.errors import ComparisonError
-from mlflow_sensie.evaluation.probe import probe
 from mlflow_sensie.result import Result
 from mlflow_sensie.scores.table import ScoreTable
 

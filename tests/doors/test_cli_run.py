@@ -18,9 +18,11 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 import mlflow_sensie
+from mlflow_sensie.data.sources import Data
 from mlflow_sensie.doors.cli import main
 from mlflow_sensie.evaluation import estimate as estimating
-from mlflow_sensie.evaluation.probe import prepare
+from mlflow_sensie.evaluation.conductor import prepare
+from mlflow_sensie.evaluation.inputs import EvaluationRequest
 from mlflow_sensie.recipe.reading import load_recipe
 from mlflow_sensie.result import Result
 
@@ -263,7 +265,7 @@ def test_an_estimate_counts_what_an_evaluation_predicts(frame: pd.DataFrame) -> 
     shift = {"name": "x", "apply": "tabular.shift", "magnitudes": [0.5, 1]}
     recipe = load_recipe({"properties": ["a"], "perturbations": ["tabular.noise", shift]})
     counts: list[int] = []
-    prepared = prepare(counting(counts), X, y, recipe)
+    prepared = prepare(EvaluationRequest(counting(counts), Data(X, y), recipe))
     found = estimating.estimate(prepared)
     assert counts == [256, N]  # to see what comes out, and how long it takes
     evaluated = mlflow_sensie.probe(counting([]), X, y, recipe)
@@ -275,7 +277,7 @@ def test_an_estimate_counts_what_an_evaluation_predicts(frame: pd.DataFrame) -> 
 def test_the_time_is_that_of_the_model(frame: pd.DataFrame) -> None:
     X, y = frame[["a", "b"]], (frame["y"] == "yes").astype(int)
     recipe = load_recipe({"perturbations": [{"name": "x", "apply": "tabular.shift", "magnitudes": [0.5, 1]}]})
-    found = estimating.estimate(prepare(counting([], seconds=0.0005), X, y, recipe))
+    found = estimating.estimate(prepare(EvaluationRequest(counting([], seconds=0.0005), Data(X, y), recipe)))
     assert 0.45 <= found.seconds < 1.5  # 900 rows of half a millisecond
 
 

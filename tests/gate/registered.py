@@ -13,7 +13,7 @@ from mlflow.models import infer_signature
 from sklearn.linear_model import LogisticRegression
 
 import mlflow_sensie
-from mlflow_sensie.gate.outcome import Check
+from mlflow_sensie.gate.formats import Check
 
 FEATURES = ["a", "b", "c"]
 RECIPE: dict[str, Any] = {

@@ -17,9 +17,9 @@ from sklearn.linear_model import LogisticRegression
 import mlflow_sensie
 from gate.registered import FEATURES, RECIPE, Models, alias, data, tags
 from mlflow_sensie.doors import checking
-from mlflow_sensie.doors.checking import dry_run
+from mlflow_sensie.doors.checking import CheckRequest, dry_run
 from mlflow_sensie.errors import BaselineError, DataError, ModelError, RecipeError, RegistryError
-from mlflow_sensie.gate.outcome import Check
+from mlflow_sensie.gate.formats import Check
 from mlflow_sensie.result.verdict import Verdict
 from mlflow_sensie.tracking import registry
 from mlflow_sensie.tracking import runs as tracking
@@ -125,13 +125,13 @@ class Counted:
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
-    found, run = Counted(), checking.run
+    found, evaluate = Counted(), checking.evaluate
 
     def count(prepared: Any) -> Any:
         found.sweeps += 1
-        return run(prepared)
+        return evaluate(prepared)
 
-    monkeypatch.setattr(checking, "run", count)
+    monkeypatch.setattr(checking, "evaluate", count)
     return found
 
 
@@ -201,17 +201,17 @@ def test_a_run_whose_scores_are_gone_is_not(models: Models, counted: Counted, tm
 
 
 def test_a_dry_run_leaves_no_trace(models: Models, counted: Counted) -> None:
-    given: dict[str, Any] = {"data": models.data, "targets": "y", "recipe": RECIPE}
     uris = f"models:/{models.name}/2", f"models:/{models.name}@champion"
+    request = CheckRequest(*uris, data=models.data, targets="y", recipe=RECIPE)
     before = len(mlflow.search_runs(output_format="list"))
-    told = dry_run(*uris, **given)
+    told = dry_run(request)
     assert counted.sweeps == 1  # the baseline's
     assert 0 < told.chance < 1 and told.n == 600
     assert "correlation 0.88 supposed" in told.summary()["source"][0]
     assert len(mlflow.search_runs(output_format="list")) == before
     assert tags(models.name, "2") == {} and alias(models.name) == "1"
     models.check(2, promote=None)
-    assert "measured on two models" in dry_run(*uris, **given).summary()["source"][0]
+    assert "measured on two models" in dry_run(request).summary()["source"][0]
     assert counted.sweeps == 3
 
 
@@ -316,12 +316,12 @@ def test_a_server_that_fails_on_the_way_moves_nothing(
     assert tags(models.name, "2").get("sensie_verdict") != "pass"
 
 
-@pytest.mark.parametrize("method", ["load_model", "read_result", "judged"])
+@pytest.mark.parametrize("method", ["load_model", "read_result", "evaluate_and_judge"])
 def test_any_other_failure_moves_nothing(models: Models, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*given: Any, **options: Any) -> Any:
         raise RuntimeError("no")
 
-    where: Any = {"load_model": mlflow.pyfunc, "read_result": tracking, "judged": checking}[method]
+    where: Any = {"load_model": mlflow.pyfunc, "read_result": tracking, "evaluate_and_judge": checking}[method]
     models.check(2, promote=None)
     monkeypatch.setattr(where, method, fails)
     with pytest.raises((RuntimeError, BaselineError)):

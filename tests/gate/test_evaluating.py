@@ -18,7 +18,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlflow_sensie import Result, probe
-from mlflow_sensie.gate.evaluating import prepare_both
+from mlflow_sensie.data.sources import Data
+from mlflow_sensie.doors.probe import prepare_both
+from mlflow_sensie.evaluation.inputs import EvaluationRequest
 from mlflow_sensie.recipe.reading import load_recipe
 from mlflow_sensie.result.verdict import Verdict
 
@@ -132,9 +134,9 @@ def test_auto_chooses_for_the_baseline(tmp_path: Path) -> None:
         pip_requirements=["scikit-learn"],
         serialization_format="cloudpickle",
     )
-    alone = [prepare_both(model, X, y, load_recipe("auto"))[0].recipe for model in models]
+    alone = [prepare_both(EvaluationRequest(model, Data(X, y), load_recipe("auto")))[0].recipe for model in models]
     recipe = load_recipe({"gate": [CLEAN], "baseline": uri})
-    ours, theirs = prepare_both(models[1], X, y, recipe)
+    ours, theirs = prepare_both(EvaluationRequest(models[1], Data(X, y), recipe))
     assert alone[0].properties != alone[1].properties
     assert theirs is not None
     assert ours.recipe.properties == theirs.recipe.properties == alone[0].properties

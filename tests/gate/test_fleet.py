@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from gate.registered import RECIPE, Models, alias, data, tags
+from mlflow_sensie.doors.checking import CheckRequest
 from mlflow_sensie.doors.fleet import check_fleet, load_fleet
 from mlflow_sensie.errors import RecipeError
 
@@ -28,17 +29,17 @@ def test_lists_are_multiplied_and_named(tmp_path: Path) -> None:
         defaults={"targets": "y", "baseline": "models:/a@champion"},
     )
     found = load_fleet(path)
-    assert [each["name"] for each in found] == [
+    assert [request.name for request in found] == [
         "models:/a/1 eu promotion", "models:/a/1 eu strict", "models:/a/1 us promotion", "models:/a/1 us strict",
         "models:/b/2 eu promotion", "models:/b/2 eu strict", "models:/b/2 us promotion", "models:/b/2 us strict",
         "just c",
     ]  # fmt: skip
-    assert found[1] == {
-        "model": "models:/a/1", "baseline": "models:/a@champion", "data": str(tmp_path / "eu.csv"), "targets": "y",
-        "recipe": str(tmp_path / "strict.yaml"), "promote": None, "model_type": None, "name": "models:/a/1 eu strict",
-    }  # fmt: skip
-    assert (found[0]["recipe"], found[-1]["data"], found[-1]["promote"]) == ("promotion", "/abs/us.csv", "champion")
-    assert found[-1]["targets"] == "z"
+    assert found[1] == CheckRequest(
+        model="models:/a/1", baseline="models:/a@champion", data=str(tmp_path / "eu.csv"), targets="y",
+        recipe=str(tmp_path / "strict.yaml"), promote=None, model_type=None, name="models:/a/1 eu strict",
+    )  # fmt: skip
+    assert (found[0].recipe, found[-1].data, found[-1].promote) == ("promotion", "/abs/us.csv", "champion")
+    assert found[-1].targets == "z"
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from mlflow_sensie.gate.formats import to_json, to_junit, to_markdown, to_text
-from mlflow_sensie.gate.outcome import Check, exit_code
+from mlflow_sensie.gate.formats import Check, exit_code, to_json, to_junit, to_markdown, to_text
 from mlflow_sensie.result.verdict import Judgement, Verdict, overall
 from mlflow_sensie.tracking.registry import Promotion
 
