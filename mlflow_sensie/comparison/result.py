@@ -136,9 +136,9 @@ class Comparison:
             ComparisonError: there is no such test.
             ValueError: the test has no curve.
         """
-        from mlflow_sensie.plots.differences import draw_pair, forest
+        from mlflow_sensie.plots import draw_differences, draw_pair
 
-        return forest(self) if test is None else draw_pair(self, self._test(test))
+        return draw_differences(self) if test is None else draw_pair(self, self._test(test))
 
     def html(self) -> str:
         """Return all of it as one self-contained page of HTML."""

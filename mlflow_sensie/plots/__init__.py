@@ -1,4 +1,4 @@
-"""Figures of a finished result: one per test, and one of all of them.
+"""Figures of a finished result or comparison: one per test, and one of all of them.
 
 Everything is drawn with matplotlib's object interface and explicit properties: `matplotlib.pyplot` is never
 imported and no rcParams are changed, so a notebook's style and backend neither matter nor suffer. ArviZ's forest
@@ -7,13 +7,16 @@ plot of the posterior alone, under engine `pymc`, is as ArviZ draws it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeVar
 
+from mlflow_sensie.plots import canvas, fonts, ticks
+from mlflow_sensie.plots.canvas import to_array, to_png, to_svg
 from mlflow_sensie.plots.curves import draw_curve
-from mlflow_sensie.plots.failed import draw_failed
-from mlflow_sensie.plots.files import to_array, to_png, to_svg
-from mlflow_sensie.plots.forest import overview
+from mlflow_sensie.plots.forest import draw_differences, overview
+from mlflow_sensie.plots.gallery import draw_gallery
 from mlflow_sensie.plots.levels import draw_levels
+from mlflow_sensie.plots.pair import draw_pair
 from mlflow_sensie.plots.posterior import draw_posterior
 from mlflow_sensie.plots.slices import draw_slices
 from mlflow_sensie.plots.tile import draw_tile
@@ -23,11 +26,93 @@ if TYPE_CHECKING:
 
     from mlflow_sensie.result import Result, TestResult
 
-__all__ = ["draw", "draw_posterior", "draw_slices", "draw_tile", "overview", "to_array", "to_png", "to_svg"]
+__all__ = [
+    "KINDS",
+    "draw",
+    "draw_differences",
+    "draw_gallery",
+    "draw_pair",
+    "draw_posterior",
+    "draw_slices",
+    "draw_tile",
+    "overview",
+    "to_array",
+    "to_png",
+    "to_svg",
+]
+
+T = TypeVar("T")
 
 
 def draw(result: Result, test: TestResult) -> Figure:
     """Draw one test, 6.4 × 4.2 inches: a curve, a category's levels, or the error of a failed test."""
     if not test.ok:
-        return draw_failed(test)
+        return _draw_failed(test)
     return draw_levels(result, test) if test.kind in ("category", "class") else draw_curve(result, test)
+
+
+def _draw_failed(test: TestResult) -> Figure:
+    """Say that a test failed, and why."""
+    figure, top = canvas.sheet(fonts.name_of(test), [f"This {test.kind} test failed: it has no result."])
+    ax = canvas.add_axes(figure, canvas.MARGIN, canvas.MARGIN, canvas.WIDTH - canvas.MARGIN, top)
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    for axis in (ax.xaxis, ax.yaxis):
+        ticks.set_ticks(axis, [], [])
+    for spine in ax.spines.values():
+        spine.set(visible=False)
+    ax.set_facecolor("#f6f6f6")
+    ax.axvline(0, color=canvas.VERMILION, linewidth=6)
+    most = int((top - canvas.MARGIN - 0.3) / canvas.LINE)
+    lines = fonts.wrap(test.error or "No error was recorded.", canvas.WIDTH - 0.9, canvas.SUBTITLE, most)
+    for k, line in enumerate(lines):
+        canvas.put(figure, 0.4, top - 0.15 - k * canvas.LINE, line, canvas.SUBTITLE, label="error")
+    return canvas.finish(figure)
+
+
+# --- the kinds of `Result.plot` --------------------------------------------------------------------
+
+
+def _named(items: Mapping[str, T], name: str | None, kind: str) -> T:
+    if name is None or name not in items:
+        there = f"there are: {', '.join(items)}" if items else "there are none"
+        raise ValueError(f"kind={kind!r} needs a name; {there}; {name!r} came")
+    return items[name]
+
+
+def _draw_auto(result: Result, name: str | None) -> Figure:
+    return overview(result) if name is None else draw(result, _named(result.tests, name, "auto"))
+
+
+def _draw_curve(result: Result, name: str | None) -> Figure:
+    tests = {key: test for key, test in result.tests.items() if test.kind in ("property", "perturbation")}
+    return draw(result, _named(tests, name, "curve"))
+
+
+def _draw_categories(result: Result, name: str | None) -> Figure:
+    tests = {key: test for key, test in result.tests.items() if test.kind in ("category", "class")}
+    return draw(result, _named(tests, name, "categories"))
+
+
+def _draw_slices(result: Result, name: str | None) -> Figure:
+    return draw_slices(result, _named({column.column: column for column in result.slices}, name, "slices"))
+
+
+def _draw_gallery(result: Result, name: str | None) -> Figure:
+    galleries = result.galleries
+    if not galleries:
+        raise ValueError("there are no galleries: they hold examples, and are made under log_examples: full alone")
+    if name is None or name not in galleries:
+        lack = "kind='gallery' needs the name of a test" if name is None else f"there is no gallery of {name!r}"
+        raise ValueError(f"{lack}; there are galleries of: {', '.join(galleries)}")
+    return draw_gallery(result, galleries[name])
+
+
+# What `Result.plot` draws by its ``kind``; its ``name`` is a test's, or that of a column of slices.
+KINDS: dict[str, Callable[[Result, str | None], Figure]] = {
+    "auto": _draw_auto,
+    "overview": lambda result, name: overview(result),
+    "curve": _draw_curve,
+    "categories": _draw_categories,
+    "slices": _draw_slices,
+    "gallery": _draw_gallery,
+}

@@ -1,14 +1,19 @@
-"""The paper: sheets with a title, axes measured in inches, labels, and the legend below."""
+"""The paper: sheets with a title, axes measured in inches, labels, the legend below; and paper as files."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mlflow_sensie.plots import fonts, ticks
+from mlflow_sensie.plots import fonts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,15 +89,14 @@ def name_axes(ax: Axes, x: str, y: str) -> None:
     """Label both axes; y's label takes two lines where the axes are low, or is smaller where its ticks are wide."""
     ax.set_xlabel(x, fontsize=LABEL, color=INK, labelpad=3)
     (wide, high), size = size_of(ax), LABEL
-    y = fonts.legible(y)
-    taken = 0.11 + max((fonts.width(text.get_text(), TICK) for text in ax.get_yticklabels()), default=0.0)
+    outward = 0.11 + max((fonts.width(text.get_text(), TICK) for text in ax.get_yticklabels()), default=0.0)
     lines = _balanced(y, high)
-    if len(lines) > 1 and taken + len(lines) * LINE > LEFT - MARGIN:
+    if len(lines) > 1 and outward + len(lines) * LINE > LEFT - MARGIN:
         size = max(SMALLEST, min(LABEL, LABEL * high / fonts.width(y, LABEL)))
         lines = [fonts.shorten(y, high, size)]
     ax.set_ylabel("\n".join(lines), fontsize=size, color=INK, labelpad=0, linespacing=1.15)
     # At a place of its own, so that labels stand alike in all figures and never leave the paper.
-    place = min(LEFT - 0.03, max(LEFT - MARGIN, taken + len(lines) * LINE))
+    place = min(LEFT - 0.03, max(LEFT - MARGIN, outward + len(lines) * LINE))
     ax.yaxis.set_label_coords(-place / wide, 0.5)
     ax.yaxis.label.set_verticalalignment("top")
 
@@ -103,38 +107,6 @@ def _balanced(text: str, inches: float) -> list[str]:
     narrow = (fonts.wrap(text, share, LABEL, 3) for share in np.linspace(least, max(inches, least), 20))
     whole = fonts.wrap(text, inches, LABEL, 2)
     return whole if len(whole) < 2 else next((lines for lines in narrow if len(lines) <= 2), whole)
-
-
-def set_ticks(axis: Any, places: Sequence[float], labels: Sequence[str]) -> None:
-    """Fix an axis's ticks, so that they hang on no formatter of somebody else's settings."""
-    from matplotlib.ticker import FixedFormatter, FixedLocator
-
-    axis.set_major_locator(FixedLocator(list(places)))
-    axis.set_major_formatter(FixedFormatter(list(labels)))
-
-
-def set_log(ax: Axes) -> None:
-    """Make x logarithmic, without the small ticks that come with it."""
-    from matplotlib.ticker import NullLocator
-
-    ax.set_xscale("log")
-    ax.xaxis.set_minor_locator(NullLocator())
-
-
-def roomy(ax: Axes, points: Sequence[float], labels: Sequence[str]) -> list[float]:
-    """Leave out the points whose labels would touch, from the largest down."""
-    inches = size_of(ax)[0]
-    low, high = ax.get_xlim()
-    scale = np.log if ax.get_xscale() == "log" else np.asarray
-    places = (scale(np.asarray(points)) - scale(low)) / (scale(high) - scale(low)) * inches
-    kept: list[float] = []
-    edge = math.inf
-    for p, place, label in sorted(zip(points, places, labels, strict=True), reverse=True):
-        half = fonts.width(label, TICK) / 2
-        if place + half + 0.06 <= edge:
-            kept.append(p)
-            edge = place - half
-    return kept[::-1]
 
 
 def margin_notes(ax: Axes, notes: Sequence[tuple[float, str, str]]) -> None:
@@ -148,16 +120,6 @@ def margin_notes(ax: Axes, notes: Sequence[tuple[float, str, str]]) -> None:
         text = fonts.shorten(text, RIGHT - 0.1, KEY)
         style: dict[str, Any] = {"fontsize": KEY, "color": color, "va": "center", "ha": "left"}
         ax.text(1.012, place - over, text, transform=ax.transAxes, label="note", **style)
-
-
-def set_score_axis(ax: Axes, low: float, high: float) -> None:
-    """Set range and ticks of y."""
-    ax.set_ylim(low, high)
-    places = ticks.nice_ticks(low, high, most=6)
-    labels, note = ticks.tick_labels(places)
-    set_ticks(ax.yaxis, places, labels)
-    if note:
-        ax.text(0, 1.01, note, transform=ax.transAxes, fontsize=KEY, color=INK, va="bottom", ha="left")
 
 
 def legend(figure: Figure, handles: Handles) -> None:
@@ -208,3 +170,57 @@ def finish(figure: Figure) -> Figure:
         text.set_fontweight("bold" if text.get_label() in BOLD else "normal")
         text.set_fontstyle("normal")
     return figure
+
+
+# --- files -----------------------------------------------------------------------------------------
+
+
+def to_png(figure: Figure, dpi: float = 150) -> bytes:
+    """Render a figure as PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    file = io.BytesIO()
+    agg: Any = FigureCanvasAgg(figure)
+    with _resolution(figure, dpi):
+        agg.print_png(file)
+    return file.getvalue()
+
+
+def to_array(figure: Figure, dpi: float = 150) -> NDArray[np.uint8]:
+    """Render a figure as pixels (height, width, 3)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    agg: Any = FigureCanvasAgg(figure)
+    with _resolution(figure, dpi):
+        agg.draw()
+        return np.asarray(agg.buffer_rgba(), np.uint8)[:, :, :3].copy()
+
+
+def to_svg(figure: Figure) -> str:
+    """Render a figure as SVG text, the same every time; its ids meet no other figure's on the same page."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    file = io.BytesIO()
+    svg: Any = FigureCanvasSVG(figure)
+    with _resolution(figure, 72):
+        svg.print_svg(file, metadata={"Date": None})
+    FigureCanvasAgg(figure)
+    text = file.getvalue().decode()
+    # matplotlib salts some ids at random unless an rcParam says otherwise: all are numbered instead.
+    order = {name: str(k) for k, name in enumerate(dict.fromkeys(re.findall(r'\bid="([^"]+)"', text)))}
+    pattern = re.compile(r'(\bid="|"#|url\(#)([^")]+)')
+    numbered = pattern.sub(lambda m: m[1] + order.get(m[2], m[2]), text)
+    salt = hashlib.sha256(numbered.encode()).hexdigest()[:8]
+    return pattern.sub(lambda m: f"{m[1]}s{salt}-{order[m[2]]}" if m[2] in order else m[0], text)
+
+
+@contextmanager
+def _resolution(figure: Figure, dpi: float) -> Iterator[None]:
+    """Lend a figure another resolution: savefig would draw it twice, and heed rcParams."""
+    before = figure.dpi
+    figure.dpi = dpi
+    try:
+        yield
+    finally:
+        figure.dpi = before

@@ -1,4 +1,4 @@
-"""The figure of all tests: what each found, with its intervals, in one column per kind."""
+"""Forests: what all tests of a result found, or how two models differ in all of them, with intervals."""
 
 from __future__ import annotations
 
@@ -6,37 +6,54 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mlflow_sensie.comparison.difference import BETTER, UNDECIDED, WORSE, conclusion
 from mlflow_sensie.inference import Interval
-from mlflow_sensie.plots import canvas, fonts
-from mlflow_sensie.plots import ticks as tick
+from mlflow_sensie.plots import canvas, fonts, ticks
 from mlflow_sensie.plots.canvas import BLUE, GREEN, GREY, INK, PALE, VERMILION
+from mlflow_sensie.plots.points import handle, patch
 from mlflow_sensie.text import words
+from mlflow_sensie.text.comparison_sentences import holding_ends
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from mlflow_sensie.comparison import Comparison, Difference
     from mlflow_sensie.result import Result, TestResult
 
 MOST_ROWS = 60
 ROW = 0.25
+KINDS = (("perturbation",), ("property",), ("category", "class"))
 HEADINGS = (
-    (("perturbation",), "perturbations: mean drop over the sweep"),
-    (("property",), "properties: effect, the change over the property's range"),
-    (("category", "class"), "categories: spread, the SD between levels"),
+    "perturbations: mean drop over the sweep",
+    "properties: effect, the change over the property's range",
+    "categories: spread, the SD between levels",
 )
-COLORS = {"sensitive": VERMILION, "undecided": BLUE, "negligible": GREEN}
+DIFFERENCES = (
+    "perturbations: larger mean drop",
+    "properties: larger effect, either way",
+    "categories: larger spread between levels",
+)
+# Colour and marker of what an interval says, of one model or of two.
+DECISIONS = {"sensitive": (VERMILION, "o"), "undecided": (BLUE, "s"), "negligible": (GREEN, "D")}
+CONCLUSIONS: dict[str, tuple[str, str]] = {BETTER: (GREEN, "D"), WORSE: (VERMILION, "o"), UNDECIDED: (BLUE, "s")}
+SIGNS: dict[str, tuple[str, str]] = {**DECISIONS, **CONCLUSIONS}
 ROPE: dict[str, Any] = {"color": PALE, "alpha": 0.6, "linewidth": 0}
-MARKERS = {"sensitive": "o", "undecided": "s", "negligible": "D"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the forest: a heading, a test with its interval, or a failed test with its error."""
+    """One line of a forest: a heading, an interval with what it says and its numbers, or a failed test's error."""
 
     text: str
-    test: TestResult | None = None
     interval: Interval | None = None
+    says: str = ""
+    numbers: str = ""
+    rope: float | None = None
+    error: str = ""
+
+
+# --- one model -------------------------------------------------------------------------------------
 
 
 def overview(result: Result) -> Figure:
@@ -45,49 +62,49 @@ def overview(result: Result) -> Figure:
     Within a kind the largest comes first; failed tests stand at the bottom with their errors. Of more than 60
     rows the first 60 are drawn, and the subtitle says so.
     """
-    rows = forest_rows(result)
-    left_out = sum(row.test is not None for row in rows[MOST_ROWS:])
+    rows = result_rows(result)
+    left_out = sum(row.interval is not None or row.error != "" for row in rows[MOST_ROWS:])
     rows = rows[:MOST_ROWS]
-    names, numbers = _columns(rows)
-    found = [row for row in rows if row.interval is not None]
-    decisions = [row.test.fit.decision for row in found if row.test is not None]
-    texts = [word for word in COLORS if word in decisions]
-    keys = [*texts, _rope_words(found)] if texts else []
-    below = canvas.legend_height(keys) + 0.5
-    said = _phrases(result, left_out)
-    above = 0.45 + canvas.LINE * len(fonts.pack(said, canvas.WIDTH - 2 * canvas.MARGIN, canvas.SUBTITLE))
+    keys = _keys(DECISIONS, rows)
+    keys += [(patch(**ROPE), _rope_text(rows))] if keys else []
+    below = canvas.legend_height([text for _, text in keys]) + 0.5
+    phrases = _result_phrases(result, left_out)
+    above = 0.45 + canvas.LINE * len(fonts.pack(phrases, canvas.WIDTH - 2 * canvas.MARGIN, canvas.SUBTITLE))
     height = max(2.2, above + below + ROW * (len(rows) + 0.5))
-    title = f"Sensitivity of {fonts.legible(result.title) or 'a model'}"
-    figure, top = canvas.sheet(title, said, height)
+    figure, top = canvas.sheet(f"Sensitivity of {fonts.legible(result.title) or 'a model'}", phrases, height)
+    names, numbers = _margins(rows)
     ax = canvas.add_axes(figure, names, below, canvas.WIDTH - numbers, top)
     ax.set_ylim(len(rows) - 0.25, -0.75)
-    ax.set_xlim(*_reach(found, result))
-    _axis(ax, result, bool(texts))
-    for y, row in enumerate(rows):
-        _draw_row(ax, y, row, names)
+    ax.set_xlim(*_result_span(rows, result))
+    score = fonts.legible(words.score_label(result.score))
+    _draw_rows(ax, rows, names, f"in units of the score ({score})", most=5)
     if keys:
-        canvas.legend(figure, list(zip(_keys(texts), keys, strict=True)))
+        canvas.legend(figure, keys)
     return canvas.finish(figure)
 
 
-def forest_rows(result: Result) -> list[Row]:
+def result_rows(result: Result) -> list[Row]:
     """Give headings and tests in the order they are drawn."""
     rows: list[Row] = []
-    for kinds, heading in HEADINGS:
+    for kinds, heading in zip(KINDS, HEADINGS, strict=True):
         tests = [test for test in result.tests.values() if test.kind in kinds and test.ok]
         # A drop below zero is an improvement: it comes last, however large.
         signed = kinds == ("perturbation",)
         tests.sort(key=lambda test: -test.headline.value if signed else -abs(test.headline.value))
-        rows += [Row(heading)] if tests else []
-        rows += [Row(fonts.name_of(test), test, test.headline) for test in tests]
+        rows += [Row(heading), *map(_result_row, tests)] if tests else []
     failed = [test for test in result.tests.values() if not test.ok]
     rows += [Row("failed: no result")] if failed else []
-    return [*rows, *(Row(fonts.name_of(test), test) for test in failed)]
+    return [*rows, *(Row(fonts.name_of(test), error=test.error or "no error was recorded") for test in failed)]
 
 
-def _phrases(result: Result, left_out: int) -> list[str]:
+def _result_row(test: TestResult) -> Row:
+    numbers = fonts.shorten(_numbers(test.headline), 2.4, canvas.KEY)
+    return Row(fonts.name_of(test), test.headline, test.fit.decision, numbers, test.fit.rope)
+
+
+def _result_phrases(result: Result, left_out: int) -> list[str]:
     decisions = [test.fit.decision for test in result.tests.values() if test.ok]
-    counts = [f"{decisions.count(word)} {word}" for word in COLORS if word in decisions]
+    counts = [f"{decisions.count(word)} {word}" for word in DECISIONS if word in decisions]
     counts += [f"{len(result.failed)} failed"] if result.failed else []
     tests = f"{len(result.tests)} {'test' if len(result.tests) == 1 else 'tests'}"
     return [
@@ -99,72 +116,190 @@ def _phrases(result: Result, left_out: int) -> list[str]:
     ]
 
 
-def _rope_words(rows: Sequence[Row]) -> str:
-    ropes = {row.test.fit.rope for row in rows if row.test is not None}
+def _rope_text(rows: Sequence[Row]) -> str:
+    ropes = {row.rope for row in rows if row.rope is not None}
     where = f"within ±{words.number(ropes.pop())}" if len(ropes) == 1 else "rope"
     return f"{where}: too small to matter"
 
 
-def _reach(rows: Sequence[Row], result: Result) -> tuple[float, float]:
+def _result_span(rows: Sequence[Row], result: Result) -> tuple[float, float]:
     """Choose the range: all values, the rope, and the intervals, save those so wide that they say nothing."""
-    if not rows:
+    intervals = [row.interval for row in rows if row.interval is not None]
+    if not intervals:
         return -1.0, 1.0
-    found = [row.interval for row in rows if row.interval is not None]
-    ropes = [row.test.fit.rope for row in rows if row.test is not None]
-    most = 3 * max(*(abs(one.value) for one in found), *ropes)
+    ropes = [row.rope for row in rows if row.rope is not None]
+    most = 3 * max(*(abs(interval.value) for interval in intervals), *ropes)
     if result.score.lower is not None and result.score.upper is not None:
         most = min(most, result.score.upper - result.score.lower)
-    low = min(*(max(one.lo95, min(one.value, -most)) for one in found), *(-1.5 * rope for rope in ropes))
-    high = max(*(min(one.hi95, max(one.value, most)) for one in found), *(1.5 * rope for rope in ropes))
+    low, high = _ends(intervals, most)
+    low, high = min(low, *(-1.5 * rope for rope in ropes)), max(high, *(1.5 * rope for rope in ropes))
     return low - 0.03 * (high - low), high + 0.03 * (high - low)
 
 
-def _axis(ax: Axes, result: Result, any_result: bool) -> None:
-    canvas.set_ticks(ax.yaxis, [], [])
-    ax.spines["left"].set_visible(False)
-    if not any_result:
-        canvas.set_ticks(ax.xaxis, [], [])
-        ax.spines["bottom"].set_visible(False)
-        return
-    ticks = tick.nice_ticks(*ax.get_xlim(), most=5)
-    labels, note = tick.tick_labels(ticks)
-    canvas.set_ticks(ax.xaxis, ticks, labels)
-    label = f"in units of the score ({fonts.legible(words.score_label(result.score))}) {note}".rstrip()
-    # Centred on the paper, for it may be wider than the axes.
-    box, label = ax.get_position(), fonts.shorten(label, canvas.WIDTH - 0.3, canvas.LABEL)
-    ax.set_xlabel(label, fontsize=canvas.LABEL, color=INK, labelpad=3)
-    ax.xaxis.label.set_x((0.5 - box.x0) / box.width)
+# --- two models ------------------------------------------------------------------------------------
 
 
-def _columns(rows: Sequence[Row]) -> tuple[float, float]:
-    """Give the inches left and right of the axes that names and numbers need."""
-    tests = [row for row in rows if row.test is not None]
-    shown = [fonts.shorten(row.text, 2.0, canvas.TICK) for row in tests]
-    names = max((fonts.width(text, canvas.TICK) for text in shown), default=0.0)
-    said = [_numbers(row.interval) for row in tests if row.interval is not None]
-    numbers = max((fonts.width(text, canvas.KEY) for text in said), default=1.0)
-    return canvas.MARGIN + 0.3 + max(0.8, names), canvas.MARGIN + 0.1 + numbers
+def draw_differences(comparison: Comparison) -> Figure:
+    """Draw by how much B is worse, everywhere: B's losses stand right of zero, its gains left.
+
+    Clean score, mean drops, sizes of effects and spreads share an axis in the score's unit; below, how much shorter
+    B holds, as a share of the longer of the two distances. Of more than 60 rows the first 60 are drawn.
+    """
+    upper, lower = difference_rows(comparison), holding_rows(comparison)
+    left_out = max(0, len(upper) - MOST_ROWS)
+    upper, lower = upper[:MOST_ROWS], lower[: MOST_ROWS // 2]
+    keys = _keys(CONCLUSIONS, [*upper, *lower])
+    phrases = [*_comparison_phrases(comparison), f"{left_out} more rows are not drawn" if left_out else ""]
+    below = canvas.legend_height([text for _, text in keys]) + 0.55
+    lines = fonts.pack(phrases, canvas.WIDTH - 2 * canvas.MARGIN, canvas.SUBTITLE)
+    upper_height, lower_height = ROW * (len(upper) + 0.6), ROW * (len(lower) + 0.6)
+    height = 0.5 + canvas.LINE * len(lines) + (upper_height + (lower_height + 0.5 if lower else 0.0)) + below
+    figure, top = canvas.sheet("B compared with A", phrases, height)
+    names, numbers = _margins([*upper, *lower])
+    right = canvas.WIDTH - numbers
+    score = fonts.legible(words.score_name(comparison.score, comparison.score_unit))
+    label = f"B worse by, in units of the score ({score})"
+    _draw_differences(canvas.add_axes(figure, names, top - upper_height, right, top), upper, names, label)
+    if lower:
+        ax = canvas.add_axes(figure, names, below, right, below + (lower_height + 0.5) - 0.5)
+        _draw_differences(ax, lower, names, "B holds shorter by, as a share of the longer distance")
+    canvas.legend(figure, keys)
+    return canvas.finish(figure)
+
+
+def difference_rows(comparison: Comparison) -> list[Row]:
+    """Give headings and differences in the score's unit, the largest loss first within a kind."""
+    rows = [Row("clean score"), _difference_row("all examples", comparison.clean)]
+    for kinds, heading in zip(KINDS, DIFFERENCES, strict=True):
+        tests = [test for test in comparison.tests.values() if test.kind in kinds]
+        tests.sort(key=lambda test: -test.headline.worse_by.value)
+        rows += [Row(heading)] if tests else []
+        rows += [_difference_row(fonts.name_of(test), test.headline) for test in tests]
+    return rows
+
+
+def _difference_row(name: str, difference: Difference) -> Row:
+    worse_by = difference.worse_by
+    return Row(name, worse_by, conclusion(worse_by), fonts.shorten(_numbers(worse_by), 2.4, canvas.KEY))
+
+
+def holding_rows(comparison: Comparison) -> list[Row]:
+    """Give how much shorter B holds, test by test, as a share of the longer distance."""
+    tests = [test for test in comparison.tests.values() if "holds_until" in test.differences]
+    rows = [Row("perturbations: how far the score holds")] if tests else []
+    for test in tests:
+        difference = test.differences["holds_until"]
+        longer = max(difference.a, difference.b)
+        share = difference.worse_by.scaled(1 / longer if longer > 0 else 0.0)
+        ends = " → ".join(holding_ends(difference, test.curve)) if test.curve else ""
+        rows.append(Row(fonts.name_of(test), share, conclusion(share), fonts.shorten(ends, 2.0, canvas.KEY)))
+    return rows
+
+
+def _comparison_phrases(comparison: Comparison) -> list[str]:
+    inside = canvas.WIDTH / 2 - 2 * canvas.MARGIN
+    models = [
+        fonts.shorten(fonts.legible(f"{side}: {name}"), inside, canvas.SUBTITLE)
+        for side, name in (("A", comparison.a), ("B", comparison.b))
+    ]
+    how = "the same" if comparison.paired else "not the same: unpaired,"
+    conclusions = comparison.conclusions
+    counts = ", ".join(f"{word} in {conclusions.count(word)}" for word in CONCLUSIONS if word in conclusions)
+    counts = "every score is the same: no difference" if comparison.identical else f"{len(conclusions)} tests: {counts}"
+    return [
+        *models,
+        f"{how} examples, n = {comparison.n:,}",
+        counts,
+        f"{len(comparison.not_compared)} tests not compared" if comparison.not_compared else "",
+    ]
+
+
+def _draw_differences(ax: Axes, rows: Sequence[Row], names: float, label: str) -> None:
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.set_xlim(*_difference_span([row.interval for row in rows if row.interval is not None]))
+    _draw_rows(ax, rows, names, label, most=4)
+
+
+def _difference_span(intervals: Sequence[Interval]) -> tuple[float, float]:
+    """Choose the range: zero, all values and intervals, save those so wide that they say nothing."""
+    narrowest = min(interval.hi95 - interval.lo95 for interval in intervals)
+    low, high = _ends(intervals, 4 * max(max(abs(interval.value) for interval in intervals), narrowest))
+    low, high = min(0.0, low), max(0.0, high)
+    if not high > low:
+        return -1.0, 1.0
+    return low - 0.05 * (high - low), high + 0.05 * (high - low)
+
+
+# --- both ------------------------------------------------------------------------------------------
+
+
+def _keys(signs: dict[Any, tuple[str, str]], rows: Sequence[Row]) -> list[tuple[Any, str]]:
+    """Give the legend of what the intervals say, as far as any does."""
+    there = {row.says for row in rows}
+    return [(handle(**_sign(word)), word) for word in signs if word in there]
+
+
+def _sign(word: str) -> dict[str, Any]:
+    color, marker = SIGNS[word]
+    edge: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.8}
+    return {"marker": marker, "color": color, "markersize": 5.8, "linestyle": "none", **edge}
 
 
 def _numbers(interval: Interval) -> str:
     value, low, high = words.between(interval)
-    return fonts.shorten(f"{value} [{low}, {high}]", 2.4, canvas.KEY)
+    return f"{value} [{low}, {high}]"
+
+
+def _ends(intervals: Sequence[Interval], most: float) -> tuple[float, float]:
+    """Give what intervals reach over, none farther than `most` from zero unless its value is."""
+    low = min(max(interval.lo95, min(interval.value, -most)) for interval in intervals)
+    return low, max(min(interval.hi95, max(interval.value, most)) for interval in intervals)
+
+
+def _margins(rows: Sequence[Row]) -> tuple[float, float]:
+    """Give the inches left and right of the axes that names and numbers need."""
+    names = [fonts.shorten(row.text, 2.0, canvas.TICK) for row in rows if row.interval is not None or row.error]
+    left = max((fonts.width(name, canvas.TICK) for name in names), default=0.0)
+    numbers = [fonts.width(row.numbers, canvas.KEY) for row in rows if row.interval is not None]
+    return canvas.MARGIN + 0.3 + max(0.8, left), canvas.MARGIN + 0.1 + max(numbers, default=1.0)
+
+
+def _draw_rows(ax: Axes, rows: Sequence[Row], names: float, label: str, most: int) -> None:
+    """Draw the rows once the ranges are set; `names` inches left of the axes have room for names."""
+    ticks.set_ticks(ax.yaxis, [], [])
+    ax.spines["left"].set_visible(False)
+    if any(row.interval for row in rows):
+        _label_axis(ax, label, most)
+    else:
+        ticks.set_ticks(ax.xaxis, [], [])
+        ax.spines["bottom"].set_visible(False)
+    for y, row in enumerate(rows):
+        _draw_row(ax, y, row, names)
+
+
+def _label_axis(ax: Axes, label: str, most: int) -> None:
+    places = ticks.nice_ticks(*ax.get_xlim(), most=most)
+    labels, note = ticks.tick_labels(places)
+    ticks.set_ticks(ax.xaxis, places, labels)
+    # Centred on the paper, for it may be wider than the axes.
+    box, label = ax.get_position(), fonts.shorten(f"{label} {note}".rstrip(), canvas.WIDTH - 0.3, canvas.LABEL)
+    ax.set_xlabel(label, fontsize=canvas.LABEL, color=INK, labelpad=3)
+    ax.xaxis.label.set_x((0.5 - box.x0) / box.width)
 
 
 def _draw_row(ax: Axes, y: int, row: Row, names: float) -> None:
     edge = canvas.MARGIN - names
-    if row.test is None:
+    if row.interval is None and not row.error:
         _write(ax, y, edge, row.text, label="heading")
         return
-    name = fonts.shorten(row.text, names - canvas.MARGIN - 0.2, canvas.TICK)
-    _write(ax, y, edge + 0.1, name, label="name")
+    _write(ax, y, edge + 0.1, fonts.shorten(row.text, names - canvas.MARGIN - 0.2, canvas.TICK), label="name")
     if row.interval is None:
-        error = fonts.legible(row.test.error or "no error was recorded")
-        error = fonts.shorten(error, canvas.WIDTH - names - canvas.MARGIN, canvas.KEY, tail=False)
+        room = canvas.WIDTH - names - canvas.MARGIN
+        error = fonts.shorten(fonts.legible(row.error), room, canvas.KEY, tail=False)
         _write(ax, y, 0, error, color=VERMILION, size=canvas.KEY, label="error")
         return
-    _interval(ax, y, row.interval, row.test.fit.decision, row.test.fit.rope)
-    _write(ax, y, canvas.size_of(ax)[0] + 0.1, _numbers(row.interval), size=canvas.KEY, label="numbers")
+    _draw_interval(ax, y, row.interval, row)
+    _write(ax, y, canvas.size_of(ax)[0] + 0.1, row.numbers, size=canvas.KEY, label="numbers")
 
 
 def _write(ax: Axes, y: int, inches: float, text: str, **style: Any) -> None:
@@ -173,35 +308,18 @@ def _write(ax: Axes, y: int, inches: float, text: str, **style: Any) -> None:
     ax.text(inches / canvas.size_of(ax)[0], y, text, transform=ax.get_yaxis_transform(), **style)
 
 
-def _interval(ax: Axes, y: int, found: Interval, decision: str, rope: float) -> None:
+def _draw_interval(ax: Axes, y: int, interval: Interval, row: Row) -> None:
     low, high = ax.get_xlim()
-    color = COLORS[decision]
+    color = SIGNS[row.says][0]
     ax.plot([0, 0], [y - 0.5, y + 0.5], color=GREY, linewidth=0.8, linestyle="-", zorder=1, label="zero")
-    ax.fill_between([-rope, rope], y - 0.5, y + 0.5, **ROPE, zorder=0, label="rope")
-    for start, stop, thick in ((found.lo95, found.hi95, 1.5), (found.lo50, found.hi50, 4.2)):
+    if row.rope is not None:
+        ax.fill_between([-row.rope, row.rope], y - 0.5, y + 0.5, **ROPE, zorder=0, label="rope")
+    for start, stop, thick in ((interval.lo95, interval.hi95, 1.5), (interval.lo50, interval.hi50, 4.2)):
         ends = [min(max(x, low), high) for x in (start, stop)]
         bar: dict[str, Any] = {"color": color, "linewidth": thick, "linestyle": "-", "solid_capstyle": "butt"}
         ax.plot(ends, [y, y], **bar, zorder=3, label="interval")
-    for beyond, at, marker in ((found.lo95 < low, low, "<"), (found.hi95 > high, high, ">")):
-        if beyond:
+    for is_beyond, edge, marker in ((interval.lo95 < low, low, "<"), (interval.hi95 > high, high, ">")):
+        if is_beyond:
             arrow: dict[str, Any] = {"marker": marker, "color": color, "markersize": 5, "linestyle": "none"}
-            ax.plot([at], [y], **arrow, clip_on=False, zorder=3, label="beyond")
-    ax.plot([found.value], [y], zorder=4, label="value", **_sign(decision))
-
-
-def _sign(decision: str) -> dict[str, Any]:
-    return {
-        "marker": MARKERS[decision],
-        "color": COLORS[decision],
-        "markersize": 5.8,
-        "markeredgecolor": "white",
-        "markeredgewidth": 0.8,
-        "linestyle": "none",
-    }
-
-
-def _keys(texts: Sequence[str]) -> list[Any]:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    return [*(Line2D([], [], **_sign(word)) for word in texts), Patch(**ROPE)]
+            ax.plot([edge], [y], **arrow, clip_on=False, zorder=3, label="beyond")
+    ax.plot([interval.value], [y], zorder=4, label="value", **_sign(row.says))

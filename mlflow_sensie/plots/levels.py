@@ -6,10 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mlflow_sensie.inference import CategoryFit
-from mlflow_sensie.plots import canvas, fonts
-from mlflow_sensie.plots.canvas import BLUE, GREY, PALE, SKY
-from mlflow_sensie.plots.points import DOT, Point, draw_points
-from mlflow_sensie.plots.ticks import window
+from mlflow_sensie.plots import canvas, fonts, points, ticks
+from mlflow_sensie.plots.canvas import GREY, PALE, SKY
 from mlflow_sensie.text import words
 
 if TYPE_CHECKING:
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from mlflow_sensie.result import Result, ScoreInfo, TestResult
 
 MOST_LEVELS, MOST_LEVEL = 40, 24
-KEYS = ("shrunken mean, 95 % interval", "raw mean", "little evidence")
+RAW: dict[str, Any] = {"color": SKY, "marker": "_", "linestyle": "none", "markeredgewidth": 1.8}
 
 
 @dataclass(frozen=True)
@@ -38,45 +36,45 @@ class Level:
 def draw_levels(result: Result, test: TestResult) -> Figure:
     """Draw the levels' shrunken means in ascending order; of many levels the 20 lowest and the 20 highest."""
     fit: CategoryFit = test.fit
-    levels = ordered(fit)
-    shown, hidden = chosen(levels)
+    every = ordered(fit)
+    shown, hidden = chosen(every)
     missing = _missing(fit, shown)
-    drawn = [*shown, *missing]
-    texts = KEYS if any(level.few for level in drawn) else KEYS[:-1]
-    labels, style, deep = _labels(drawn, drawn[-1].place + 1)
+    levels = [*shown, *missing]
+    keys = _keys(levels)
+    labels, style, deep = _labels(levels, levels[-1].place + 1)
     # Long labels lengthen the paper instead of flattening the plot.
     height = canvas.HEIGHT + max(0.0, deep - 0.5)
-    figure, top = canvas.sheet(fonts.name_of(test), phrases(fit, levels, hidden), height)
-    bottom = canvas.legend_height(texts) + 0.33 + deep
+    figure, top = canvas.sheet(fonts.name_of(test), _phrases(fit, every, hidden), height)
+    bottom = canvas.legend_height([text for _, text in keys]) + 0.33 + deep
     ax = canvas.add_axes(figure, canvas.LEFT, bottom, canvas.WIDTH - canvas.RIGHT, top)
-    ax.set_xlim(-0.6, drawn[-1].place + 0.6)
-    average = overall(fit)
-    canvas.set_score_axis(ax, *score_range(result.score, drawn, average))
-    _marks(ax, drawn)
+    ax.set_xlim(-0.6, levels[-1].place + 0.6)
+    average = mean_score(fit)
+    ticks.set_score_axis(ax, *score_range(result.score, levels, average))
+    _draw_means(ax, levels)
     if missing:
         ax.axvline((shown[-1].place + missing[0].place) / 2, color=PALE, linewidth=0.8, zorder=0)
     if hidden:
         _gap(ax, shown, hidden)
-    ax.axhline(average, color=GREY, linewidth=1, linestyle=(0, (5, 3)), zorder=1, label="average")
+    ax.axhline(average, color=GREY, linewidth=1, linestyle=points.DASHED, zorder=1, label="average")
     canvas.margin_notes(ax, [(average, f"all {words.number(average, zeros=True)}", GREY)])
-    canvas.set_ticks(ax.xaxis, [level.place for level in drawn], labels)
+    ticks.set_ticks(ax.xaxis, [level.place for level in levels], labels)
     ax.tick_params(axis="x", labelsize=style.pop("size"))
     for label in ax.get_xticklabels():
         label.set(**style)
     name = fonts.axis_name(test, canvas.size_of(ax)[0], canvas.LABEL, "the lowest mean first")
     canvas.name_axes(ax, name, words.score_label(result.score))
-    canvas.legend(figure, list(zip(_keys(), texts, strict=False)))
+    canvas.legend(figure, keys)
     return canvas.finish(figure)
 
 
 def ordered(fit: CategoryFit) -> list[Level]:
     """Give the levels that have a score, the lowest shrunken mean first."""
-    found, curve = fit.levels_spread, fit.curve
-    rows = zip(fit.levels, found.means, found.lo95, found.hi95, curve.score, curve.hatched, strict=True)
-    having = sorted((row for row in rows if row[1] is not None), key=lambda row: float(row[1] or 0))
+    spread, curve = fit.levels_spread, fit.curve
+    rows = zip(fit.levels, spread.means, spread.lo95, spread.hi95, curve.score, curve.hatched, strict=True)
+    scored = sorted((row for row in rows if row[1] is not None), key=lambda row: float(row[1] or 0))
     return [
         Level(float(k), fonts.legible(label), float(mean or 0), low, high, raw, few)
-        for k, (label, mean, low, high, raw, few) in enumerate(having)
+        for k, (label, mean, low, high, raw, few) in enumerate(scored)
     ]
 
 
@@ -86,12 +84,8 @@ def chosen(levels: list[Level]) -> tuple[list[Level], int]:
     if hidden <= 0:
         return levels, 0
     half = MOST_LEVELS // 2
-    high = [_moved(level, half + 2.0 + k) for k, level in enumerate(levels[-half:])]
+    high = [replace(level, place=half + 2.0 + k) for k, level in enumerate(levels[-half:])]
     return [*levels[:half], *high], hidden
-
-
-def _moved(level: Level, place: float) -> Level:
-    return replace(level, place=place)
 
 
 def _missing(fit: CategoryFit, shown: list[Level]) -> list[Level]:
@@ -102,13 +96,13 @@ def _missing(fit: CategoryFit, shown: list[Level]) -> list[Level]:
     return [Level(place, "missing", mean, curve.lo95[0], curve.hi95[0], None, curve.hatched[0])]
 
 
-def overall(fit: CategoryFit) -> float:
+def mean_score(fit: CategoryFit) -> float:
     """Give the mean score of all examples that have a level."""
     pairs = [(n, y) for n, y in zip(fit.curve.n, fit.curve.score, strict=True) if y is not None]
     return sum(n * y for n, y in pairs) / sum(n for n, _ in pairs)
 
 
-def phrases(fit: CategoryFit, levels: list[Level], hidden: int) -> list[str]:
+def _phrases(fit: CategoryFit, levels: list[Level], hidden: int) -> list[str]:
     """Give the key numbers of a category test in words."""
     ends = (("lowest", levels[0]), ("highest", levels[-1]))
     empty, half = len(fit.levels) - len(levels), MOST_LEVELS // 2
@@ -126,11 +120,11 @@ def _short(level: Level) -> str:
     return fonts.shorten(level.label, 1.3, canvas.SUBTITLE)
 
 
-def _labels(drawn: list[Level], slots: float) -> tuple[list[str], dict[str, Any], float]:
+def _labels(levels: list[Level], slots: float) -> tuple[list[str], dict[str, Any], float]:
     """Choose how labels stand, level where there is room, else slanted, else upright, and their inches."""
     slot = (canvas.WIDTH - canvas.LEFT - canvas.RIGHT) / slots
     size = canvas.TICK
-    texts = [level.label for level in drawn]
+    texts = [level.label for level in levels]
     if len(texts) <= MOST_LEVEL and max(fonts.width(text, size) for text in texts) < slot - 0.06:
         return texts, {"size": size, "rotation": 0}, 0.16
     if slot >= 0.24:
@@ -143,18 +137,21 @@ def _labels(drawn: list[Level], slots: float) -> tuple[list[str], dict[str, Any]
     return texts, style, 0.06 + max(fonts.width(text, size) for text in texts)
 
 
-def score_range(score: ScoreInfo, drawn: list[Level], average: float) -> tuple[float, float]:
-    ends = [y for level in drawn for y in (level.low, level.high, level.mean, level.raw) if y is not None]
-    return window(score.lower, score.upper, [*ends, average])
+def score_range(score: ScoreInfo, levels: list[Level], average: float) -> tuple[float, float]:
+    """Give the range of scores to show: all means and intervals, and the average."""
+    ends = [y for level in levels for y in (level.low, level.high, level.mean, level.raw) if y is not None]
+    return ticks.score_window(score.lower, score.upper, [*ends, average])
 
 
-def _marks(ax: Axes, drawn: list[Level]) -> None:
-    raw = [(level.place, level.raw) for level in drawn if level.raw is not None]
-    dash: dict[str, Any] = {"marker": "_", "linestyle": "none", "markeredgewidth": 1.8}
-    dash["markersize"] = 12 if len(drawn) <= 24 else 8
-    ax.plot(*zip(*raw, strict=True), color=SKY, zorder=2, label="raw", **dash)
-    points = [Point(level.place, level.mean, level.low, level.high, level.few) for level in drawn]
-    draw_points(ax, points)
+def points_of(levels: list[Level]) -> list[points.Point]:
+    """Give the levels' means where they stand."""
+    return [points.Point(level.place, level.mean, level.low, level.high, level.few) for level in levels]
+
+
+def _draw_means(ax: Axes, levels: list[Level]) -> None:
+    raw = [(level.place, level.raw) for level in levels if level.raw is not None]
+    ax.plot(*zip(*raw, strict=True), zorder=2, label="raw", **RAW, markersize=12 if len(levels) <= MOST_LEVEL else 8)
+    points.draw_points(ax, points_of(levels))
 
 
 def _gap(ax: Axes, shown: list[Level], hidden: int) -> None:
@@ -168,13 +165,8 @@ def _gap(ax: Axes, shown: list[Level], hidden: int) -> None:
     ax.text(x, 0.5, text, transform=ax.get_xaxis_transform(), **style)
 
 
-def _keys() -> list[Any]:
-    from matplotlib.lines import Line2D
-
-    dot: dict[str, Any] = {**DOT, "markersize": 5.2}
-    bar = Line2D([], [], color=BLUE, marker="|", markersize=11, markeredgewidth=1.9, linestyle="none")
-    return [
-        (bar, Line2D([], [], markerfacecolor=BLUE, **dot)),
-        Line2D([], [], color=SKY, marker="_", markersize=10, markeredgewidth=1.8, linestyle="none"),
-        Line2D([], [], markerfacecolor="white", **dot),
-    ]
+def _keys(levels: list[Level]) -> list[tuple[Any, str]]:
+    raw = points.handle(**RAW, markersize=10)
+    keys = [(points.mean_handle(), "shrunken mean, 95 % interval"), (raw, "raw mean")]
+    few = [(points.mean_handle(few=True), "little evidence")]
+    return [*keys, *few] if any(level.few for level in levels) else keys

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mlflow_sensie.plots import canvas, fonts
+from mlflow_sensie.plots import canvas, fonts, ticks
 from mlflow_sensie.plots.canvas import INK, PALE
 from mlflow_sensie.result import HEADLINES
 from mlflow_sensie.text import words
@@ -58,23 +58,23 @@ def draw_slices(result: Result, column: SliceColumn) -> Figure:
     frame = result.slices_frame()
     frame = frame[frame["column"] == column.column]
     across = _columns(result, frame)
-    levels = [each.level for each in column.slices]
+    levels = [part.level for part in column.slices]
     if len(levels) > MOST_ROWS:
         clean = across[0].rows["pooled"].sort_values()
         levels = [level for level in levels if level in set(clean.index[:MOST_ROWS])]
-    counts = {each.level: each.n for each in column.slices}
+    counts = {part.level: part.n for part in column.slices}
     names = [f"{fonts.legible(level)} ({counts[level]:,})" for level in levels]
     left = canvas.MARGIN + min(1.9, max(fonts.width(name, canvas.TICK) for name in names)) + 0.12
     wide = (canvas.WIDTH - canvas.MARGIN - left) / len(across)
-    heads, above, upright = _headings([each.heading for each in across], wide)
-    said = _phrases(frame, len(column.slices) - len(levels))
-    subtitle = fonts.pack(said, canvas.WIDTH - 2 * canvas.MARGIN, canvas.SUBTITLE)
+    heads, above, upright = _headings([test.heading for test in across], wide)
+    phrases = _phrases(frame, len(column.slices) - len(levels))
+    subtitle = fonts.pack(phrases, canvas.WIDTH - 2 * canvas.MARGIN, canvas.SUBTITLE)
     height = 0.5 + canvas.LINE * len(subtitle) + above + ROW * len(levels) + 0.2
     title = f"Slices by {fonts.legible(column.column)}"
-    figure, top = canvas.sheet(title, said, height)
+    figure, top = canvas.sheet(title, phrases, height)
     ax = canvas.add_axes(figure, left, 0.14, canvas.WIDTH - canvas.MARGIN, top - above)
     _grid(ax, len(across), len(levels))
-    canvas.set_ticks(ax.yaxis, range(len(levels)), [fonts.shorten(n, 1.9, canvas.TICK) for n in names])
+    ticks.set_ticks(ax.yaxis, range(len(levels)), [fonts.shorten(n, 1.9, canvas.TICK) for n in names])
     style: dict[str, Any] = {"ha": "center", "va": "bottom", "rotation": 90 if upright else 0, "linespacing": 1.15}
     for k, head in enumerate(heads):
         canvas.put(figure, left + wide * (k + 0.5), top - above + 0.06, head, canvas.KEY, **style)
@@ -84,27 +84,28 @@ def draw_slices(result: Result, column: SliceColumn) -> Figure:
 
 def _columns(result: Result, frame: pd.DataFrame) -> list[Column]:
     clean = frame[frame["quantity"] == "clean_score"].set_index("level")
-    found = [Column("clean score", "clean_score", result.clean.value, clean)]
+    columns = [Column("clean score", "clean_score", result.clean.value, clean)]
     for test in list(result.tests.values())[:MOST_COLUMNS]:
         quantity = HEADLINES[test.kind]
         rows = frame[(frame["test"] == test.name) & (frame["quantity"] == quantity)].set_index("level")
         if test.ok and len(rows):
             name = f"{fonts.name_of(test)}: {quantity.replace('_', ' ')}"
-            found.append(Column(name, quantity, test.metrics[quantity], rows))
-    return found
+            columns.append(Column(name, quantity, test.metrics[quantity], rows))
+    return columns
 
 
 def _phrases(frame: pd.DataFrame, hidden: int) -> list[str]:
     worst = frame[frame["worst"]]
     clean = worst[worst["quantity"] == "clean_score"].iloc[0]
     drops = worst[worst["quantity"] == "mean_drop"]
-    said = [f"lowest clean score: {fonts.legible(clean['level'])}, {words.number(clean['pooled'], 0.01, zeros=True)}"]
+    lowest = words.number(clean["pooled"], 0.01, zeros=True)
+    phrases = [f"lowest clean score: {fonts.legible(clean['level'])}, {lowest}"]
     if len(drops):
         most = drops.sort_values("pooled").iloc[-1]
         where = f"{fonts.legible(most['level'])} under {fonts.legible(most['test'])}"
-        said.append(f"largest mean drop: {where}, {words.number(most['pooled'], 0.01, zeros=True)}")
-    said += ["orange: worse than the whole, blue: better", "partially pooled", "(number of examples)"]
-    return [*said, f"{hidden} slices with higher clean scores are not drawn" if hidden > 0 else ""]
+        phrases.append(f"largest mean drop: {where}, {words.number(most['pooled'], 0.01, zeros=True)}")
+    phrases += ["orange: worse than the whole, blue: better", "partially pooled", "(number of examples)"]
+    return [*phrases, f"{hidden} slices with higher clean scores are not drawn" if hidden > 0 else ""]
 
 
 def _headings(texts: list[str], inches: float) -> tuple[list[str], float, bool]:
@@ -114,13 +115,13 @@ def _headings(texts: list[str], inches: float) -> tuple[list[str], float, bool]:
         short = [fonts.shorten(text, UPRIGHT, canvas.KEY) for text in texts]
         return short, max(fonts.width(text, canvas.KEY) for text in short) + 0.14, True
     lines = [fonts.wrap(text, inches - 0.04, canvas.KEY, 4) for text in texts]
-    return ["\n".join(each) for each in lines], 0.17 * max(map(len, lines)) + 0.1, False
+    return ["\n".join(heading) for heading in lines], 0.17 * max(map(len, lines)) + 0.1, False
 
 
 def _grid(ax: Axes, columns: int, rows: int) -> None:
     ax.set_xlim(-0.5, columns - 0.5)
     ax.set_ylim(rows - 0.5, -0.5)
-    canvas.set_ticks(ax.xaxis, [], [])
+    ticks.set_ticks(ax.xaxis, [], [])
     ax.tick_params(left=False)
     for spine in ax.spines.values():
         spine.set_visible(False)
@@ -130,17 +131,17 @@ def _fill(ax: Axes, across: list[Column], levels: list[str], far: float, wide: f
     from matplotlib.patches import Rectangle
 
     style: dict[str, Any] = {"va": "center", "ha": "center", "fontsize": canvas.KEY, "color": INK}
-    gaps = [abs(by) for each in across for level in levels if (by := each.worse_by(level)) is not None]
+    gaps = [abs(by) for column in across for level in levels if (by := column.worse_by(level)) is not None]
     most = max([*gaps, far, 1e-12])
-    for k, each in enumerate(across):
+    for k, column in enumerate(across):
         for i, level in enumerate(levels):
-            by = each.worse_by(level)
+            by = column.worse_by(level)
             colour = PALE if by is None else _colour(by / most)
             ax.add_patch(Rectangle((k - 0.48, i - 0.46), 0.96, 0.92, facecolor=colour, linewidth=0))
             if by is None:
                 continue
-            text = words.number(each.value(level), 0.01 if wide > NARROWEST else 0.1, zeros=True)
-            ax.text(k, i, text, label="heading" if each.rows.at[level, "worst"] else "", **style)
+            text = words.number(column.value(level), 0.01 if wide > NARROWEST else 0.1, zeros=True)
+            ax.text(k, i, text, label="heading" if column.rows.at[level, "worst"] else "", **style)
 
 
 def _colour(share: float) -> tuple[float, float, float]:

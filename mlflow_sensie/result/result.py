@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 from pydantic import PrivateAttr
@@ -26,14 +26,6 @@ SCHEMA_VERSION = 1
 MOST_TESTS_WITH_KEYS = 50
 
 PlotKind = Literal["auto", "overview", "curve", "categories", "slices", "gallery"]
-T = TypeVar("T")
-
-
-def _named(items: Mapping[str, T], name: str | None, kind: str) -> T:
-    if name is None or name not in items:
-        there = f"there are: {', '.join(items)}" if items else "there are none"
-        raise ValueError(f"kind={kind!r} needs a name; {there}; {name!r} came")
-    return items[name]
 
 
 class Result(Frozen):
@@ -185,21 +177,11 @@ class Result(Frozen):
         Raises:
             ValueError: another kind came, or there is nothing of that kind and name.
         """
-        from mlflow_sensie import plots
+        from mlflow_sensie.plots import KINDS
 
-        if kind not in get_args(PlotKind):
-            raise ValueError(f"kind: {', '.join(get_args(PlotKind))} are allowed; {kind!r} came")
-        if kind == "gallery":
-            from mlflow_sensie.plots.gallery import draw_gallery
-
-            return draw_gallery(self, self._gallery_of(name))
-        if kind == "slices":
-            return plots.draw_slices(self, _named({each.column: each for each in self.slices}, name, "slices"))
-        if kind == "overview" or (kind == "auto" and name is None):
-            return plots.overview(self)
-        sorts = {"curve": ("property", "perturbation"), "categories": ("category", "class")}
-        fitting = {key: test for key, test in self.tests.items() if test.kind in sorts.get(kind, (test.kind,))}
-        return plots.draw(self, _named(fitting, name, kind))
+        if kind not in KINDS:
+            raise ValueError(f"kind: {', '.join(KINDS)} are allowed; {kind!r} came")
+        return KINDS[kind](self, name)
 
     def html(self) -> str:
         """Return the report, all of it as one self-contained page of HTML."""
@@ -212,16 +194,6 @@ class Result(Frozen):
         from mlflow_sensie.report.page import render_summary
 
         return render_summary(self)
-
-    def _gallery_of(self, test: str | None) -> Gallery:
-        """The gallery of a test, or why there is none."""
-        if not self._galleries:
-            raise ValueError("there are no galleries: they hold examples, and are made under log_examples: full alone")
-        if test not in self._galleries:
-            named = "kind='gallery' needs the name of a test" if test is None else f"there is no gallery of {test!r}"
-            raise ValueError(f"{named}; there are galleries of: {', '.join(self._galleries)}")
-        found: Gallery = self._galleries[test]
-        return found
 
     def to_json(self) -> str:
         """Return the whole result as JSON (a versioned schema), without the score table."""

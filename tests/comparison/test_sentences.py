@@ -20,7 +20,7 @@ from mlflow_sensie.inference import PerturbationFit, SamplingDesign, ScoreScale,
 from mlflow_sensie.inference.grid import MagnitudeGrid
 from mlflow_sensie.inference.holds_until import Floor
 from mlflow_sensie.perturbations import BUILT_IN
-from mlflow_sensie.plots.differences import holding_rows
+from mlflow_sensie.plots.forest import holding_rows
 from mlflow_sensie.plugins import load_target
 from mlflow_sensie.report.comparison_page import make_page
 from mlflow_sensie.text import words
@@ -124,7 +124,7 @@ def test_page_and_figure_tell_distances_from_magnitudes() -> None:
     quantities = [line.quantity for line in make_page(found).sections[0].lines]
     assert "holds until, as a distance from the neutral" in quantities
     at = [words.number(1 - fit.holds_until, 0.6 / 150) for fit in fits]
-    assert holding_rows(found)[1].said == " → ".join(at)
+    assert holding_rows(found)[1].numbers == " → ".join(at)
 
 
 def test_a_report_and_a_comparison_say_the_same_magnitudes() -> None:

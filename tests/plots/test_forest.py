@@ -1,16 +1,21 @@
-"""The figure of all tests: what each found, with its intervals."""
+"""Forests: what all tests found, or how two models differ, with intervals."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
 from mlflow_sensie import plots
+from mlflow_sensie.comparison.difference import BETTER, UNDECIDED, WORSE, conclusion
 from mlflow_sensie.inference import (
     Interval,
 )
-from mlflow_sensie.plots import forest
+from mlflow_sensie.plots import forest, to_png
+from mlflow_sensie.plots.forest import difference_rows, draw_differences, holding_rows
 from mlflow_sensie.result import Result
 from plots.cases import case, labelled, make_result, make_test, said, visible_texts
+from plots.comparisons import comparison, group, prop, sweep, texts
 
 
 def mixed() -> Result:
@@ -75,3 +80,52 @@ def test_an_overview_of_failures_alone() -> None:
     found = plots.overview(make_result(case("failed")))
     assert not found.legends and labelled(found.axes[0], "error")
     assert plots.to_png(found, dpi=40)
+
+
+# --- two models ------------------------------------------------------------------------------------
+
+
+def test_losses_stand_right_of_zero_and_gains_left() -> None:
+    rows = {
+        row.text: row.interval for row in difference_rows(comparison(sweep("tilt", 0.03), group("site"), prop("age")))
+    }
+    assert [conclusion(rows[name]) for name in ("all examples", "tilt", "site", "age")] == [  # type: ignore[arg-type]
+        BETTER, WORSE, BETTER, UNDECIDED,
+    ]  # fmt: skip
+    assert rows["all examples"].value == pytest.approx(-0.05)  # type: ignore[union-attr]
+    assert rows["tilt"].value == pytest.approx(0.03)  # type: ignore[union-attr]
+    assert rows["age"].value == pytest.approx(0)  # type: ignore[union-attr]
+
+
+def test_the_largest_loss_of_a_kind_comes_first() -> None:
+    names = [row.text for row in difference_rows(comparison(sweep("small", 0.01), sweep("large", 0.04)))]
+    assert names.index("large") < names.index("small")
+
+
+def test_how_far_it_holds_is_a_share_of_the_longer_distance() -> None:
+    heading, row = holding_rows(comparison(sweep("tilt", 0.1)))
+    assert heading.interval is None and row.interval is not None
+    assert row.interval.value == pytest.approx(2 / 10) and row.numbers == "10 → 8"
+    assert holding_rows(comparison(group("site"))) == []
+
+
+def test_the_forest_names_models_and_counts() -> None:
+    found = texts(draw_differences(comparison(sweep("tilt", 0.03), group("site"), prop("age"))))
+    said = " ".join(found)
+    for part in ("A: old", "B: new", "the same examples, n = 51", "3 tests: B is more robust in 1",
+                 "B is less robust in 1", "not told apart in 1", "1 tests not compared", "tilt", "site",
+                 "age"):  # fmt: skip
+        assert part in said, part
+    assert "unpaired" in " ".join(texts(draw_differences(replace(comparison(prop("age")), paired=False))))
+
+
+def test_identical_models_make_a_figure_that_says_so() -> None:
+    same = comparison(sweep("tilt", 0.1).as_identical())
+    figure = draw_differences(replace(same, clean=same.clean.as_identical(), identical=True))
+    assert "every score is the same: no difference" in " ".join(texts(figure))
+    assert len(to_png(figure)) > 5_000
+
+
+def test_sixty_rows_are_the_most() -> None:
+    figure = draw_differences(comparison(*(sweep(f"test {k}", 0.01 * k) for k in range(80))))
+    assert "23 more rows are not drawn" in " ".join(texts(figure))

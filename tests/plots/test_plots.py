@@ -5,18 +5,22 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
-from typing import Any
+from functools import cache
+from typing import Any, get_args
 from xml.dom import minidom
 
 import matplotlib
 import numpy as np
 import pytest
+from evaluation.gallery_cases import rated, table
 from matplotlib.style import library
 from matplotlib.text import Text
 
+import mlflow_sensie
 from mlflow_sensie import plots
 from mlflow_sensie.plots import canvas, fonts
 from mlflow_sensie.result import Result
+from mlflow_sensie.result.result import PlotKind
 from mlflow_sensie.text import words
 from plots.cases import CASES, HOSTILE, case, check_texts, figure, make_result, make_test, said, visible_texts
 
@@ -171,3 +175,25 @@ assert dict.__getitem__(matplotlib.rcParams, "backend") == backend
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, input=result.to_json(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+# The test or column of slices that each kind of plot is of, where it needs one.
+NAMES = {"auto": "tabular.noise", "curve": "x01", "categories": "level", "slices": "level", "gallery": "tabular.noise"}
+
+
+@cache
+def of_every_kind() -> Result:
+    tests = {"properties": ["x01", "level"], "perturbations": ["tabular.noise"], "slices": ["level"]}
+    return mlflow_sensie.probe(rated, table(), np.arange(len(table())) % 2, {**tests, "log_examples": "full"})
+
+
+@pytest.mark.parametrize("kind", plots.KINDS)
+def test_every_kind_of_plot_can_be_drawn_and_is_documented(kind: Any) -> None:
+    assert plots.to_png(of_every_kind().plot(NAMES.get(kind), kind=kind), dpi=30).startswith(b"\x89PNG")
+    assert kind in get_args(PlotKind) and f"``{kind}``" in str(Result.plot.__doc__)
+
+
+@pytest.mark.parametrize("kind", ["curve", "categories", "slices"])
+def test_a_kind_that_needs_a_name_says_which_there_are(kind: Any) -> None:
+    with pytest.raises(ValueError, match=f"kind='{kind}' needs a name; there are: .*{NAMES[kind]}.*; None came"):
+        of_every_kind().plot(kind=kind)

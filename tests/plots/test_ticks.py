@@ -55,6 +55,6 @@ def test_date_ticks_start_years_months_and_days(low: float, high: float, labels:
     ],
 )
 def test_the_range_of_scores_is_shared_or_close(bounds: Any, seen: list[float], shown: tuple[float, float]) -> None:
-    low, high = ticks.window(*bounds, seen)
+    low, high = ticks.score_window(*bounds, seen)
     air = 0.07 * (shown[1] - shown[0])
     assert shown[0] - air <= low <= shown[0] and shown[1] <= high <= shown[1] + air

@@ -1,4 +1,4 @@
-"""Figures as PNG, pixels and SVG."""
+"""Paper as PNG, pixels and SVG."""
 
 from __future__ import annotations
 
