@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import configparser
+import re
+
 import nox
 
 nox.options.default_venv_backend = "venv"
@@ -39,6 +42,17 @@ def tests(session: nox.Session, mlflow: str, pandas: str) -> None:
     session.run(
         "python", "-c", "import mlflow, pandas; print('MLflow', mlflow.__version__, 'pandas', pandas.__version__)"
     )
+    session.run("python", "-m", "pytest", "-m", "not slow", *session.posargs)
+
+
+@nox.session(python="3.10")
+def lowest(session: nox.Session) -> None:
+    """The fast tests with the lowest version of everything that setup.cfg requires, on the oldest Python."""
+    setup = configparser.ConfigParser()
+    setup.read("setup.cfg")
+    required = setup["options"]["install_requires"].split()
+    lowest = [re.sub(r">=([\d.]+).*", r"==\1.*", requirement) for requirement in required]
+    session.install("--editable", ".[dev,image]", *lowest, *MLFLOW["2.22"][1:])
     session.run("python", "-m", "pytest", "-m", "not slow", *session.posargs)
 
 
