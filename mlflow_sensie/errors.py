@@ -9,8 +9,8 @@ from typing import Any
 
 def did_you_mean(name: object, known: Iterable[object]) -> str:
     """Return the name among those that are known that was most likely meant, as a part of a message; else ""."""
-    spelt = {str(each).lower(): str(each) for each in known}
-    near = [spelt[each] for each in difflib.get_close_matches(str(name).lower(), spelt, 1)]
+    spelt = {str(known_name).lower(): str(known_name) for known_name in known}
+    near = [spelt[key] for key in difflib.get_close_matches(str(name).lower(), spelt, 1)]
     return f" (did you mean {near[0]!r}?)" if near and near[0] != str(name) else ""
 
 

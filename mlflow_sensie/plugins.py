@@ -49,8 +49,8 @@ def find(name: str, built_in: Mapping[str, Any], group: str, what: str) -> Any:
         RecipeError: nothing is called that; the message lists what is.
     """
     if name in built_in:
-        found = built_in[name]
-        return load_target(found) if isinstance(found, str) else found
+        target = built_in[name]
+        return load_target(target) if isinstance(target, str) else target
     if names_code(name):
         return load_target(name)
     plugins = {point.name: point for point in entry_points(group=group)}
@@ -91,6 +91,6 @@ def source_of(function: Callable[..., Any]) -> tuple[str, str]:
         text = name
     if dataclasses.is_dataclass(function) and not isinstance(function, type):
         values = [(field.name, getattr(function, field.name)) for field in dataclasses.fields(function)]
-        told = [(key, source_of(value)[1] if callable(value) else repr(value)) for key, value in values]
-        text = f"{text} {told!r}"
+        parameters = [(key, source_of(value)[1] if callable(value) else repr(value)) for key, value in values]
+        text = f"{text} {parameters!r}"
     return name, text

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import shutil
 import tempfile
-import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,38 +32,24 @@ def latest_version(path: str | Path) -> int:
     return int(_open(path, None).version())
 
 
-@dataclass
-class Copy:
-    """A temporary Parquet file at ``path``, which is deleted with this object, or when the process ends."""
-
-    path: Path
-
-    @classmethod
-    def named(cls, name: str) -> Copy:
-        """Make a folder for a file of this name."""
-        folder = tempfile.mkdtemp(prefix="sensie-")
-        made = cls(Path(folder) / f"{name}.parquet")
-        weakref.finalize(made, shutil.rmtree, folder, ignore_errors=True)
-        return made
-
-
-def as_parquet(path: str | Path, version: int | None = None) -> Copy:
+def as_parquet(path: str | Path, version: int | None = None) -> tuple[Path, tempfile.TemporaryDirectory[str]]:
     """Copy a version of a table (the newest by default) to a temporary Parquet file, a batch of rows at a time.
 
-    Its own files cannot be read instead: they may hold rows of other versions, and lack the columns that it is
-    partitioned by.
+    Returns the file and its folder, which is deleted with the object that stands for it. The table's own
+    files cannot be read instead: they may hold rows of other versions, and lack the columns that it is partitioned by.
 
     Raises:
         DataError: it cannot be read, or ``deltalake`` is not installed.
     """
     import pyarrow.parquet as pq
 
-    found = _rows_of(_open(path, version), path)
-    made = Copy.named(Path(path).name)
-    with _readable(path), pq.ParquetWriter(made.path, found.schema) as file:
-        for batch in found.to_batches(batch_size=BLOCK_ROWS, batch_readahead=1, fragment_readahead=1):
+    rows = _rows_of(_open(path, version), path)
+    folder = tempfile.TemporaryDirectory(prefix="sensie-", ignore_cleanup_errors=True)
+    copy = Path(folder.name) / f"{Path(path).name}.parquet"
+    with _readable(path), pq.ParquetWriter(copy, rows.schema) as file:
+        for batch in rows.to_batches(batch_size=BLOCK_ROWS, batch_readahead=1, fragment_readahead=1):
             file.write_batch(batch)
-    return made
+    return copy, folder
 
 
 def read(path: str | Path, version: int | None = None) -> pd.DataFrame:
@@ -83,7 +66,7 @@ def read(path: str | Path, version: int | None = None) -> pd.DataFrame:
 
 def ways(path: str | Path, version: int | None) -> list[Callable[[], pd.DataFrame]]:
     """What a source that MLflow logged may stand for, each to be read; MLflow does not write down version 0."""
-    return [functools.partial(read, path, each) for each in ((None, 0) if version is None else (version,))]
+    return [functools.partial(read, path, number) for number in ((None, 0) if version is None else (version,))]
 
 
 def _open(path: str | Path, version: int | None) -> DeltaTable:

@@ -63,11 +63,10 @@ class Examples:
         source = RowSubset(self.source, positions)
         if row_bytes(self.source) * len(positions) > SMALL:
             return self._part(source, positions)
-        beside = {name: source.column(name) for name in source.others}
-        taken = self._part(source.take(slice(None)), positions)
-        index = taken.metadata.index
-        told = [column.set_axis(index) for column in beside.values() if column is not None]
-        return replace(taken, metadata=pd.concat([*told, taken.metadata], axis=1))
+        columns = [source.column(name) for name in source.others]
+        part = self._part(source.take(slice(None)), positions)
+        others = [column.set_axis(part.metadata.index) for column in columns if column is not None]
+        return replace(part, metadata=pd.concat([*others, part.metadata], axis=1))
 
     def _part(self, source: Inputs | LazyRows, positions: Positions) -> Examples:
         return replace(
@@ -84,10 +83,9 @@ class Examples:
         Raises:
             DataError: a column is there already.
         """
-        both = pd.concat([self.metadata, more], axis=1)
-        found = replace(self, metadata=both)
-        _refuse_repeated(found.extra_names())
-        return found
+        examples = replace(self, metadata=pd.concat([self.metadata, more], axis=1))
+        _refuse_repeated(examples.extra_names())
+        return examples
 
     def column(self, name: str) -> pd.Series[Any] | None:
         """Return a metadata or feature column by name, or ``None`` where there is none."""
@@ -191,7 +189,7 @@ def make_examples(
         )
     decoded = isinstance(inputs, LazyRows) and not inputs.names
     shape = input_shape if decoded or (wants_array and not flat) else None
-    source = _each(inputs, lambda part: _as_model_wants(part, wants_array, shape, decoded))
+    source = _convert(inputs, lambda part: _as_model_wants(part, wants_array, shape, decoded))
     head = rows(source, slice(0, CHUNK)) if isinstance(source, LazyRows) else source
     input_format = find_input_format(head, kind, input_shape, layout, _column_names(head, names, features))
     return Examples(source, labels, extra.reset_index(drop=True), input_format, _clean_ids(ids, n))
@@ -204,7 +202,7 @@ def _column_names(head: Inputs, names: Sequence[str] | None, features: Sequence[
     return features if unsaid and features and len(features) == width else names
 
 
-def _each(inputs: Inputs | LazyRows, convert: Callable[[Inputs], Inputs]) -> Inputs | LazyRows:
+def _convert(inputs: Inputs | LazyRows, convert: Callable[[Inputs], Inputs]) -> Inputs | LazyRows:
     """Convert inputs: those in memory now, others when they are read."""
     return MappedRows(inputs, convert) if isinstance(inputs, LazyRows) else convert(inputs)
 
@@ -238,14 +236,14 @@ def _clean_ids(ids: Any, n: int) -> NDArray[Any]:
     """Return the ids as (n,), the positions where none came."""
     if ids is None:
         return np.arange(n)
-    found = np.asarray(ids)
-    if found.shape != (n,):
-        raise DataError(f"ids: one for each of the {n} examples is needed; an array of shape {found.shape} came")
-    repeated = pd.Series(found)[pd.Series(found).duplicated()]
-    if len(repeated) or pd.isna(found).any():
+    array = np.asarray(ids)
+    if array.shape != (n,):
+        raise DataError(f"ids: one for each of the {n} examples is needed; an array of shape {array.shape} came")
+    repeated = pd.Series(array)[pd.Series(array).duplicated()]
+    if len(repeated) or pd.isna(array).any():
         what = f"{repeated.iloc[0]!r} came more than once" if len(repeated) else "some are missing"
         raise DataError(f"ids: each example needs an id of its own; {what}")
-    return found
+    return array
 
 
 def _refuse_repeated(*tables: Sequence[str]) -> None:
@@ -311,10 +309,9 @@ def _array_column(data: pd.DataFrame | LazyRows) -> list[str]:
     """The only column of arrays, encoded images or their paths, if there is just one."""
     head = rows(data, slice(0, CHUNK))
     assert isinstance(head, pd.DataFrame)
-    found = [str(name) for name in head.columns if holds_arrays(head[name])]
     encoded = image_column(head)
-    found += [] if encoded is None else [str(encoded)]
-    return found if len(found) == 1 else []
+    names = [str(name) for name in head.columns if holds_arrays(head[name]) or name == encoded]
+    return names if len(names) == 1 else []
 
 
 def _is_encoded(inputs: Inputs | LazyRows, *, arrays: bool) -> bool:

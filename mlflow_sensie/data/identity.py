@@ -37,8 +37,8 @@ def digests_of(
     another file format, container or width of integers agrees. Inputs that are stored elsewhere are read in blocks.
     """
     counted = {**roles, TARGETS: pd.Series(examples.targets)}
-    inputs = _input_digests(examples.source, examples.input_format)
-    return Digests(*(_sealed(len(examples.source), inputs, each) for each in (counted, {**properties, **counted})))
+    n, inputs = len(examples.source), _input_digests(examples.source, examples.input_format)
+    return Digests(_sealed(n, inputs, counted), _sealed(n, inputs, {**properties, **counted}))
 
 
 def content_digest(inputs: Any, columns: Mapping[str, Any]) -> str:

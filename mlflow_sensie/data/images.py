@@ -70,18 +70,18 @@ def encode_images(pixels: NDArray[Any]) -> list[bytes]:
     """Return images (n, H, W, 3) or (n, H, W), of values 0 to 255, as PNG, which loses nothing."""
     import PIL.Image
 
-    found = []
+    encoded = []
     for image in np.clip(np.rint(pixels), 0, 255).astype(np.uint8):
         buffer = io.BytesIO()
         PIL.Image.fromarray(image).save(buffer, format="PNG", compress_level=1)
-        found.append(buffer.getvalue())
-    return found
+        encoded.append(buffer.getvalue())
+    return encoded
 
 
 def image_column(frame: pd.DataFrame) -> Any:
     """Return the name of the only column of encoded images or their paths; ``None`` where there is not one."""
-    found = [name for name in frame.columns if is_image(_first_present(frame[name]))]
-    return found[0] if len(found) == 1 else None
+    names = [name for name in frame.columns if is_image(_first_present(frame[name]))]
+    return names[0] if len(names) == 1 else None
 
 
 def _first_present(column: pd.Series[Any]) -> Any:
@@ -102,14 +102,14 @@ def find_images(folder: Path) -> tuple[list[Path], list[str], tuple[str, ...]]:
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}")
     classes = sorted(child.name for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
-    found = {name: _images_in(folder / name) for name in classes}
-    if not any(found.values()):
+    images = {name: _images_in(folder / name) for name in classes}
+    if not any(images.values()):
         raise DataError(
             f"{folder} holds no images in subfolders; one subfolder per class is needed, "
             f"with {', '.join(SUFFIXES)} files"
         )
-    filled = tuple(name for name in classes if found[name])
-    return [path for name in filled for path in found[name]], [name for name in filled for _ in found[name]], filled
+    filled = tuple(name for name in classes if images[name])
+    return [path for name in filled for path in images[name]], [name for name in filled for _ in images[name]], filled
 
 
 def _images_in(folder: Path) -> Sequence[Path]:

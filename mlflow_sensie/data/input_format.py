@@ -1,4 +1,4 @@
-"""Forms: how a model takes its inputs, what perturbations see of them, and the way there and back."""
+"""Input formats: how a model takes its inputs, what perturbations see of them, and the way there and back."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ class InputFormat:
             return pd.DataFrame(flat, columns=like.columns, index=like.index)
         array = np.asarray(values)
         if self.container == "encoded":
-            made: list[Any] = encode_images(array)
+            cells: list[Any] = encode_images(array)
         else:
-            made = list(array.reshape(len(array), *as_cell(like.iloc[0, 0]).shape))
-        return pd.DataFrame({like.columns[0]: pd.Series(made, index=like.index, dtype=object)})
+            cells = list(array.reshape(len(array), *as_cell(like.iloc[0, 0]).shape))
+        return pd.DataFrame({like.columns[0]: pd.Series(cells, index=like.index, dtype=object)})
 
     def as_array(self, inputs: Inputs) -> NDArray[Any]:
         """Return tensors or series as they are stored, (n, *shape)."""
@@ -79,9 +79,9 @@ def stack(cells: Any) -> NDArray[Any]:
     Raises:
         DataError: the shapes differ, or cells are missing.
     """
-    found = [as_cell(cell) for cell in cells]
-    _one_shape(found, getattr(cells, "name", None))
-    return np.stack(found)
+    arrays = [as_cell(cell) for cell in cells]
+    _one_shape(arrays, getattr(cells, "name", None))
+    return np.stack(arrays)
 
 
 def _one_shape(cells: Sequence[NDArray[Any]], name: Any) -> tuple[int, ...]:
@@ -120,7 +120,7 @@ def holds_arrays(column: pd.Series[Any]) -> bool:
     return False
 
 
-# --- which form inputs have ----------------------------------------------------------------------------------
+# --- which format inputs have --------------------------------------------------------------------------------
 
 
 def find_input_format(
@@ -130,21 +130,21 @@ def find_input_format(
     layout: str | None = None,
     names: Sequence[str] | None = None,
 ) -> InputFormat:
-    """Return the form of some inputs, of which ``kind``, ``shape`` and ``layout`` are what is known of them.
+    """Return the format of some inputs, of which ``kind``, ``shape`` and ``layout`` are what is known of them.
 
     Raises:
         DataError: rows do not fit the shape, or the layout is ambiguous.
     """
     container = _container(inputs, kind)
-    found = _own_shape(inputs, container)
-    flat = container == "cells" and shape is not None and found == (int(np.prod(shape)),)
-    if shape not in (None, found) and found is not None and not flat:
-        raise DataError(f"input_shape {shape} came, but the examples have the shape {found}")
-    if found is None and shape is None:
+    own = _own_shape(inputs, container)
+    flat = container == "cells" and shape is not None and own == (int(np.prod(shape)),)
+    if shape not in (None, own) and own is not None and not flat:
+        raise DataError(f"input_shape {shape} came, but the examples have the shape {own}")
+    if own is None and shape is None:
         return _format_of_rows(inputs, kind, names)
-    if found is None and shape is not None:
+    if own is None and shape is not None:
         check_row_length(inputs, shape)
-    shape = shape or found or ()
+    shape = shape or own or ()
     if kind == "series" or (kind is None and len(shape) == 1):
         return InputFormat("series", container, shape)
     return InputFormat("tensor", container, shape, _find_layout(shape, layout))

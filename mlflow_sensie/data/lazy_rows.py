@@ -55,15 +55,15 @@ class LazyRows(ABC):
 class InMemoryRows(LazyRows):
     """Rows in memory that still have to be converted, such as the paths of images."""
 
-    def __init__(self, held: pd.DataFrame) -> None:
-        self._held = held
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._frame)
 
     def take(self, positions: Positions) -> pd.DataFrame:
         """Return the rows at these positions, in this order."""
-        return self._held.iloc[positions]
+        return self._frame.iloc[positions]
 
 
 class RowSubset(LazyRows):
@@ -77,11 +77,11 @@ class RowSubset(LazyRows):
         return len(self._positions)
 
     def take(self, positions: Positions) -> Inputs:
-        """Read the rows at these positions among those picked."""
+        """Read the rows at these positions among the subset's."""
         return self._base.take(self._positions[positions])
 
     def column(self, name: str) -> pd.Series[Any] | None:
-        """Read one column of the picked rows."""
+        """Read one column of the subset's rows."""
         column = self._base.column(name)
         return None if column is None else column.iloc[self._positions].reset_index(drop=True)
 
@@ -132,11 +132,11 @@ class ParquetRows(LazyRows):
         self.others = tuple(others)
         self._groups: list[tuple[Path, int]] = []
         self._starts: list[int] = [0]
-        self._gaps: list[dict[str, int | None]] = []  # of each row group and column
+        self._null_counts: list[dict[str, int | None]] = []  # of each row group and column
         size = sum(self._add_groups(path) for path in self.paths)
         wide = max(1, size // max(1, len(self)))
         self._batch_rows = int(np.clip(BLOCK_BYTES // wide, 256, BLOCK_ROWS))
-        self._find: Callable[[int], tuple[int, pa.RecordBatch]] = _Stream(self._read, self._starts)
+        self._find_block: Callable[[int], tuple[int, pa.RecordBatch]] = _Stream(self._read, self._starts)
         self._copy: tempfile.TemporaryDirectory[str] | None = None
 
     def _add_groups(self, path: Path) -> int:
@@ -151,7 +151,7 @@ class ParquetRows(LazyRows):
             self._groups.append((path, number))
             self._starts.append(self._starts[-1] + group.num_rows)
             columns = [group.column(index) for index in range(group.num_columns)]
-            self._gaps.append({column.path_in_schema: _null_count(column) for column in columns})
+            self._null_counts.append({column.path_in_schema: _null_count(column) for column in columns})
         return sum(group.total_byte_size for group in groups)
 
     def __len__(self) -> int:
@@ -178,7 +178,7 @@ class ParquetRows(LazyRows):
             wanted = wanted[order]
         parts, done = [], 0
         while done < len(wanted):
-            start, block = self._find(int(wanted[done]))
+            start, block = self._find_block(int(wanted[done]))
             stop = int(np.searchsorted(wanted, start + len(block)))
             parts.append(_rows_of(block, wanted[done:stop] - start))
             done = stop
@@ -219,7 +219,7 @@ class ParquetRows(LazyRows):
             with pa.ipc.new_file(path, _without_categories(self._empty).schema) as file:
                 for batch in self._read(0):
                     file.write_table(_without_categories(pa.Table.from_batches([batch])))
-            self._find = _Copy(path)
+            self._find_block = _copied_blocks(path)
 
     @cached_property
     def _empty(self) -> pa.Table:
@@ -236,21 +236,21 @@ class ParquetRows(LazyRows):
     @cached_property
     def _dtypes(self) -> dict[str, Any]:
         """The types of columns whose blocks may differ: those with gaps in some, and categories."""
-        found: dict[str, Any] = {}
+        dtypes: dict[str, Any] = {}
         for name, dtype in self._empty.to_pandas().dtypes.items():
             if isinstance(dtype, pd.CategoricalDtype):
                 column = self.column(str(name))
-                found[str(name)] = dtype if column is None else column.dtype
+                dtypes[str(name)] = dtype if column is None else column.dtype
             elif isinstance(dtype, np.dtype) and dtype.kind in "iub" and self._has_gaps(str(name)):
-                found[str(name)] = np.dtype(object if dtype.kind == "b" else np.float64)
-        return found
+                dtypes[str(name)] = np.dtype(object if dtype.kind == "b" else np.float64)
+        return dtypes
 
     def _has_gaps(self, name: str) -> bool:
         """Whether a value is missing, by the files' own statistics or, where there are none, by reading."""
-        known = [gaps.get(name) for gaps in self._gaps]
-        if None in known:
+        counts = [null_counts.get(name) for null_counts in self._null_counts]
+        if None in counts:
             return bool(self._whole_column(name)[name].null_count)
-        return any(known)
+        return any(counts)
 
 
 def _index_columns(schema: pa.Schema) -> set[str]:
@@ -305,17 +305,17 @@ class _Stream:
         return self._start, self._block
 
 
-class _Copy:
-    """Finds the block with a row in an uncompressed file that is mapped into memory."""
+def _copied_blocks(path: str) -> Callable[[int], tuple[int, pa.RecordBatch]]:
+    """Return what finds the block with a row in an uncompressed file that is mapped into memory."""
+    import pyarrow as pa
 
-    def __init__(self, path: str) -> None:
-        import pyarrow as pa
+    file = pa.ipc.open_file(pa.memory_map(path))
+    starts = [0]
+    for number in range(file.num_record_batches):
+        starts.append(starts[-1] + len(file.get_batch(number)))
 
-        self._file = pa.ipc.open_file(pa.memory_map(path))
-        self._starts = [0]
-        for number in range(self._file.num_record_batches):
-            self._starts.append(self._starts[-1] + len(self._file.get_batch(number)))
+    def find_block(position: int) -> tuple[int, pa.RecordBatch]:
+        number = bisect(starts, position) - 1
+        return starts[number], file.get_batch(number)
 
-    def __call__(self, position: int) -> tuple[int, pa.RecordBatch]:
-        number = bisect(self._starts, position) - 1
-        return self._starts[number], self._file.get_batch(number)
+    return find_block

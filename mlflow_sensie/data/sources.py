@@ -1,4 +1,4 @@
-"""Data as it is given: arrays, frames, files and folders, with what belongs to them; not yet fitted to a model."""
+"""Data as it comes: arrays, frames, files and folders, with what belongs to them; not yet fitted to a model."""
 
 from __future__ import annotations
 
@@ -67,20 +67,20 @@ def as_data(X: Any, y: Any = None, metadata: pd.DataFrame | None = None) -> Data
     Raises:
         DataError: targets came twice, in the dataset and beside it; or a frame of Spark came.
     """
-    found = getattr(X, "sensie_data", X)
-    if any(type(each).__module__.startswith("pyspark.") for each in (X, getattr(X, "df", None))):
+    data = getattr(X, "sensie_data", X)
+    if any(type(frame).__module__.startswith("pyspark.") for frame in (X, getattr(X, "df", None))):
         raise DataError(
             "a frame of Spark came, of which MLflow would take the first 10,000 rows; write it to a folder, "
             "frame.write.parquet(path), and pass mlflow_sensie.from_parquet(path, targets)"
         )
-    if not isinstance(found, Data) and hasattr(X, "to_evaluation_dataset"):
-        found = _of_dataset(X)
-    if not isinstance(found, Data):
+    if not isinstance(data, Data) and hasattr(X, "to_evaluation_dataset"):
+        data = _of_dataset(X)
+    if not isinstance(data, Data):
         return Data(as_table(X), y, metadata)
     if y is not None:
         raise DataError("targets came twice: in the dataset, and as y")
-    both = [frame.reset_index(drop=True) for frame in (found.properties, metadata) if frame is not None]
-    return replace(found, properties=pd.concat(both, axis=1) if both else None)
+    frames = [frame.reset_index(drop=True) for frame in (data.properties, metadata) if frame is not None]
+    return replace(data, properties=pd.concat(frames, axis=1) if frames else None)
 
 
 def _of_dataset(dataset: Any) -> Data:
@@ -122,8 +122,8 @@ def read_data(path: str | Path, targets: str | None = None, *, version: int | No
 
 def _read_folder(path: Path, targets: str | None, version: int | None) -> Data:
     if is_delta(path):
-        copy = as_parquet(path, version)
-        return _of_parquet([copy.path], targets, copy)
+        copy, folder = as_parquet(path, version)
+        return _of_parquet([copy], targets, folder)
     tables = sorted(path.glob("*.parquet"))
     arrays = {file.stem: file for file in sorted(path.glob("*.npy"))}
     if tables:
@@ -145,9 +145,9 @@ def image_folder(path: str | Path, size: tuple[int, int] | None = None, mode: st
     files, labels, _ = find_images(folder)
     images = InMemoryRows(pd.DataFrame({"image": list(map(str, files))}))
     ids = [file.relative_to(folder).as_posix() for file in files]
-    stored = MappedRows(images, lambda frame: decode_images(frame["image"], size, mode))
+    decoded = MappedRows(images, lambda frame: decode_images(frame["image"], size, mode))
     answers = np.array(labels, dtype=object)
-    return Data(stored, answers, ids=np.array(ids, dtype=object), name=folder.name, files=tuple(files))
+    return Data(decoded, answers, ids=np.array(ids, dtype=object), name=folder.name, files=tuple(files))
 
 
 def read_csv(path: str | Path) -> pd.DataFrame:
@@ -176,13 +176,13 @@ def _of_parquet(paths: list[Path], targets: str | None, owner: Any = None) -> Da
     import pyarrow as pa
 
     try:
-        stored = ParquetRows(paths)
+        rows = ParquetRows(paths)
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{paths[0]} cannot be read as Parquet: {error}") from error
-    wanted = choose_column(targets, list(stored.names), paths[0].name)
-    column = stored.column(wanted)
+    wanted = choose_column(targets, list(rows.names), paths[0].name)
+    column = rows.column(wanted)
     assert column is not None
-    rest = [name for name in stored.names if name != wanted]
+    rest = [name for name in rows.names if name != wanted]
     return Data(ParquetRows(paths, rest, owner=owner), shared(column))
 
 
@@ -225,8 +225,8 @@ def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
 def _open_npy(path: Path) -> NDArray[Any]:
     """An array that stays in its file, mapped into memory."""
     try:
-        found: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        return found
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return array
     except (ValueError, OSError) as error:
         raise DataError(f"{path} cannot be read: {_why(error)}") from error
 

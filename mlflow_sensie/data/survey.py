@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from mlflow_sensie.data.examples import Examples, row_bytes
 from mlflow_sensie.errors import DataError
-from mlflow_sensie.moments import Moments
 
 
 @dataclass(frozen=True)
@@ -206,20 +205,24 @@ def _features(examples: Examples) -> Iterator[tuple[Any, pd.Series[Any]]]:
 
 
 def _covariance(examples: Examples, columns: Mapping[Any, ColumnSummary]) -> Covariance | None:
-    """Mean and covariance of the numeric columns that vary, over the rows that miss none of them."""
+    """Mean and covariance of the numeric columns that vary, over the rows that miss none of them, by Chan's rule."""
     head = examples.input_format.decode(examples.take(slice(0, 1)).inputs)
     numeric = pd.api.types.is_numeric_dtype
-    names = [name for name, each in columns.items() if each.sd and numeric(head[name].dtype)]
+    names = [name for name, summary in columns.items() if summary.sd and numeric(head[name].dtype)]
     if not names:
         return None
-    total = Moments.empty(len(names))
+    n, mean, scatter = 0, np.zeros(len(names)), np.zeros((len(names), len(names)))
     for frame in in_chunks(examples):
         values = np.column_stack([as_numbers(frame[name]) for name in names])
-        total += Moments.of(values[np.isfinite(values).all(axis=1)])
-    if total.n < 2:
+        values = values[np.isfinite(values).all(axis=1)]
+        block_n, total = len(values), max(1, n + len(values))
+        block_mean = values.mean(axis=0) if block_n else mean
+        centred, shift = values - block_mean, block_mean - mean
+        scatter = scatter + centred.T @ centred + np.outer(shift, shift) * n * block_n / total
+        mean, n = mean + shift * block_n / total, n + block_n
+    if n < 2:
         return None
-    matrix = total.scatter / total.n
-    return Covariance(tuple(names), tuple(total.mean.tolist()), tuple(map(tuple, matrix.tolist())))
+    return Covariance(tuple(names), tuple(mean.tolist()), tuple(map(tuple, (scatter / n).tolist())))
 
 
 def summarise_tensor(examples: Examples) -> TensorSummary:
@@ -256,26 +259,26 @@ def in_chunks(examples: Examples, size: int | None = None) -> Iterator[Any]:
         yield examples.input_format.decode(examples.take(slice(start, start + size)).inputs)
 
 
-def find_value_range(examples: Examples, said: Any, summary: TensorSummary | None = None) -> ValueRange | None:
+def find_value_range(examples: Examples, declared: Any, summary: TensorSummary | None = None) -> ValueRange | None:
     """Settle how stored tensor values map to pixels in [0, 1]; ``None`` where the data does not tell.
 
-    ``said`` is the recipe's ``value_range``: ``[lo, hi]``, ``{mean, std}``, or ``None``. Floats within [0, 1]
+    ``declared`` is the recipe's ``value_range``: ``[lo, hi]``, ``{mean, std}``, or ``None``. Floats within [0, 1]
     are pixels; integers within 0..255 are 255ths. ``summary`` is that of the examples, where it is known.
 
     Raises:
-        DataError: ``said`` makes no range.
+        DataError: ``declared`` makes no range.
     """
-    if isinstance(said, Mapping):
-        if set(said) != {"mean", "std"}:
-            raise DataError(f"value_range: {{mean, std}} is allowed; {sorted(said)} came")
-        mean, std = np.atleast_1d(said["mean"]).astype(float), np.atleast_1d(said["std"]).astype(float)
+    if isinstance(declared, Mapping):
+        if set(declared) != {"mean", "std"}:
+            raise DataError(f"value_range: {{mean, std}} is allowed; {sorted(declared)} came")
+        mean, std = np.atleast_1d(declared["mean"]).astype(float), np.atleast_1d(declared["std"]).astype(float)
         if not (std > 0).all():
             raise DataError(f"value_range: every std must be above 0; {std.tolist()} came")
         return ValueRange(tuple(std.tolist()), tuple(mean.tolist()))
-    if said is not None:
-        lo, hi = said
+    if declared is not None:
+        lo, hi = declared
         if not lo < hi:
-            raise DataError(f"value_range: [lo, hi] with lo < hi; {list(said)} came")
+            raise DataError(f"value_range: [lo, hi] with lo < hi; {list(declared)} came")
         return ValueRange((1 / (hi - lo),), (-lo / (hi - lo),))
     head = examples.take(slice(0, 1))
     stored_integers = head.input_format.as_array(head.inputs).dtype.kind in "iub"

@@ -20,7 +20,7 @@ from mlflow_sensie.evaluation.engines import check_engine
 from mlflow_sensie.evaluation.plan import Plan, align_by_key, make_plan, read_property_table
 from mlflow_sensie.evaluation.stopping import stratified_sample
 from mlflow_sensie.models.model import Model, open_model
-from mlflow_sensie.models.recorded import as_asked, as_model, take_out
+from mlflow_sensie.models.recorded import as_positions, recorded_model, separate_predictions
 from mlflow_sensie.plugins import load_target
 from mlflow_sensie.recipe.model import Recipe
 
@@ -75,7 +75,7 @@ def resolve(request: EvaluationRequest) -> ResolvedInputs:
     if task not in (None, "classifier", "regressor"):
         raise RecipeError(f"task: 'classifier' or 'regressor', or None where it can be told; {task!r} came")
     if model is None:
-        return _resolve_recorded(replace(request, data=take_out(request.data, recipe)))
+        return _resolve_recorded(replace(request, data=separate_predictions(request.data, recipe)))
     if request.data.predictions is not None or isinstance(recipe.predictions, tuple):
         raise RecipeError("recorded predictions came, and a model as well; pass one of them (model=None)")
     if recipe.output == "score":
@@ -97,9 +97,9 @@ def _open(model: Any, recipe: Recipe, task: str | None) -> Model:
 
 def _resolve_recorded(request: EvaluationRequest) -> ResolvedInputs:
     """Resolve what can be said of predictions that are there already."""
-    model = as_model(request.data.predictions, request.task)
+    model = recorded_model(request.data.predictions, request.task)
     recipe, examples, positions = _examples_of(model, request)
-    return _planned(model, lambda: model, recipe, examples, as_asked(examples, positions))
+    return _planned(model, lambda: model, recipe, examples, as_positions(examples, positions))
 
 
 def _planned(

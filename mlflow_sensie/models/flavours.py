@@ -88,8 +88,8 @@ def keras_call(model: Any) -> Call:
         return call
 
     def named(inputs: Any) -> Any:
-        found = call(inputs)
-        return found if isinstance(found, Mapping) else dict(zip(names, found, strict=True))
+        outputs = call(inputs)
+        return outputs if isinstance(outputs, Mapping) else dict(zip(names, outputs, strict=True))
 
     return named
 
@@ -97,7 +97,7 @@ def keras_call(model: Any) -> Call:
 def keras_schema(model: Any) -> InputSchema:
     """Return what a Keras model says of its own inputs; empty where it was never built."""
     inputs = getattr(model, "inputs", None) or []
-    tensors = {str(each.name): Tensor(_fixed(each.shape[1:]), np.dtype(each.dtype)) for each in inputs}
+    tensors = {str(tensor.name): Tensor(_fixed(tensor.shape[1:]), np.dtype(tensor.dtype)) for tensor in inputs}
     if len(tensors) == 1:
         return InputSchema(shape=next(iter(tensors.values())).shape)
     return InputSchema(tuple(tensors), tensors=tensors) if tensors else InputSchema()
@@ -160,7 +160,7 @@ def onnx_schema(session: Any, signature: InputSchema) -> InputSchema:
 
     The signature's column names, where it has any, say which columns make the only tensor, and in which order.
     """
-    tensors = {each.name: _onnx_tensor(each) for each in session.get_inputs()}
+    tensors = {tensor.name: _onnx_tensor(tensor) for tensor in session.get_inputs()}
     alone = next(iter(tensors.values())) if len(tensors) == 1 else Tensor()
     return InputSchema(
         signature.names if len(tensors) == 1 else tuple(tensors),

@@ -66,8 +66,8 @@ def _positive_label(first: Predictions, seen: list[Any], recipe: Recipe) -> Any:
 
 
 def _refuse_other_order(recipe: Recipe, what: str, classes: Sequence[Any] | None) -> None:
-    said, has = [[key_of(label) for label in labels or ()] for labels in (recipe.label_list, classes)]
-    if sorted(said) == sorted(has) and said != has:
+    listed, actual = [[key_of(label) for label in labels or ()] for labels in (recipe.label_list, classes)]
+    if sorted(listed) == sorted(actual) and listed != actual:
         raise DataError(
             f"label_list says that the columns are {listing(recipe.label_list)}, but those of the model's "
             f"{what} are {listing(classes)}; leave label_list out"
@@ -78,10 +78,10 @@ def positive_class(classes: tuple[Any, ...], recipe: Recipe) -> int:
     """Return the number of the positive class: that of ``pos_label``, else the last."""
     if recipe.pos_label is None:
         return len(classes) - 1
-    found = [number for number, label in enumerate(classes) if _same(label, recipe.pos_label)]
-    if not found:
+    numbers = [number for number, label in enumerate(classes) if _same(label, recipe.pos_label)]
+    if not numbers:
         raise DataError(f"pos_label {recipe.pos_label!r} is not among the classes {listing(classes)}")
-    return found[0]
+    return numbers[0]
 
 
 def encode(targets: NDArray[Any], classes: tuple[Any, ...]) -> NDArray[np.int64]:
@@ -124,11 +124,11 @@ def _is_whole(label: Any) -> bool:
 
 def sorted_labels(labels: NDArray[Any]) -> list[Any]:
     """Return each label once, in order where they can be ordered."""
-    found = pd.factorize(labels)[1].tolist()
+    unique = pd.factorize(labels)[1].tolist()
     try:
-        return sorted(found)
+        return sorted(unique)
     except TypeError:
-        return sorted(found, key=str)
+        return sorted(unique, key=str)
 
 
 def listing(labels: Any, most: int = 12) -> str:

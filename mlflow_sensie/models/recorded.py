@@ -21,7 +21,7 @@ from mlflow_sensie.recipe.model import Recipe
 SOURCE = "recorded predictions"
 
 
-def take_out(data: Data, recipe: Recipe) -> Data:
+def separate_predictions(data: Data, recipe: Recipe) -> Data:
     """Return the data with its predictions apart from the inputs: given as such, or in the recipe's columns.
 
     Raises:
@@ -39,10 +39,10 @@ def take_out(data: Data, recipe: Recipe) -> Data:
         raise ModelError("no model came (model=None), and no predictions: pass a model, or predictions=…")
     if data.predictions is not None and names:
         raise RecipeError(f"predictions came twice: beside the data, and as {', '.join(map(str, names))} in the recipe")
-    found = data if not names else _without(data, [str(name) for name in names])
-    if len(found.predictions) != len(found.inputs):
-        raise DataError(f"{len(found.predictions)} predictions came for {len(found.inputs)} examples; they must agree")
-    return found
+    data = data if not names else _without(data, [str(name) for name in names])
+    if len(data.predictions) != len(data.inputs):
+        raise DataError(f"{len(data.predictions)} predictions came for {len(data.inputs)} examples; they must agree")
+    return data
 
 
 def _without(data: Data, names: Sequence[str]) -> Data:
@@ -65,8 +65,8 @@ def _without(data: Data, names: Sequence[str]) -> Data:
 
 
 def _column(inputs: Any, beside: pd.DataFrame | None, name: str) -> pd.Series[Any] | None:
-    if isinstance(inputs, LazyRows) and (found := inputs.column(name)) is not None:
-        return found
+    if isinstance(inputs, LazyRows) and (column := inputs.column(name)) is not None:
+        return column
     for frame in (inputs, beside):
         if isinstance(frame, pd.DataFrame):
             by_name = {str(key): key for key in frame.columns}
@@ -75,7 +75,7 @@ def _column(inputs: Any, beside: pd.DataFrame | None, name: str) -> pd.Series[An
     return None
 
 
-def as_model(predictions: Any, task: str | None) -> Model:
+def recorded_model(predictions: Any, task: str | None) -> Model:
     """Return a model of the examples' positions (n, 1), which answers what was predicted for them."""
     table = predictions if isinstance(predictions, pd.DataFrame) else np.asarray(predictions)
     if isinstance(table, np.ndarray) and table.dtype == object and len(table) and np.ndim(table[0]) == 1:
@@ -88,8 +88,8 @@ def as_model(predictions: Any, task: str | None) -> Model:
     return Model(answer, SOURCE, task=task, name=SOURCE)
 
 
-def as_asked(examples: Examples, positions: NDArray[np.intp]) -> Examples:
-    """Return the examples as such a model takes them: their positions among all that there are predictions of."""
+def as_positions(examples: Examples, positions: NDArray[np.intp]) -> Examples:
+    """Return the examples as a recorded model takes them: their positions among all that there are predictions of."""
     return replace(
         examples, source=positions[:, None], input_format=InputFormat("tabular", "array", names=("position",))
     )

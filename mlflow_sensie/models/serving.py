@@ -72,9 +72,9 @@ class Endpoint:
             for scheme in ("http://", "https://"):
                 session.mount(scheme, HTTPAdapter(max_retries=again))
             try:
-                found = session.post(self._address, data=body, headers=headers, timeout=self.timeout)
+                response = session.post(self._address, data=body, headers=headers, timeout=self.timeout)
             except requests.RequestException as error:
                 self.calls += 1 + int(again.total or 0)
                 raise ModelError(f"{self._address} does not answer: {error}") from error
-        self.calls += 1 + len(found.raw.retries.history)
-        return found
+        self.calls += 1 + len(response.raw.retries.history)
+        return response

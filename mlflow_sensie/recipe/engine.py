@@ -27,9 +27,10 @@ PriorSpec = Mapping[str, tuple[float, ...]]
 def _parse(value: Any, families: Mapping[str, tuple[str, ...]]) -> PriorSpec:
     """Read {family: parameters}, a number for a single one."""
     if isinstance(value, Mapping) and len(value) == 1:
-        ((family, given),) = value.items()
+        ((family, parameters),) = value.items()
         names = families.get(family, ())
-        numbers = tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else (given,)
+        several = isinstance(parameters, Sequence) and not isinstance(parameters, str)
+        numbers = tuple(parameters) if several else (parameters,)
         if len(numbers) == len(names) and all(_fits(name, x) for name, x in zip(names, numbers, strict=True)):
             return {family: tuple(map(float, numbers))}
     allowed = ", ".join(f"{{{family}: [{', '.join(names)}]}}" for family, names in families.items())

@@ -56,10 +56,10 @@ def slug(name: str) -> str:
     ``[A-Za-z0-9_.-]``, at most 100 characters, no leading dot; six digits of the name's SHA-256 are
     appended whenever something was lost, so that two names never share a slug by accident.
     """
-    kept = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip(".")
-    if kept == name and len(name) <= 100:
+    cleaned = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip(".")
+    if cleaned == name and len(name) <= 100:
         return name
-    return f"{kept[:93].rstrip('_') or 'test'}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+    return f"{cleaned[:93].rstrip('_') or 'test'}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
 def _short_form(value: Any, key: str) -> Any:
@@ -245,7 +245,7 @@ class Recipe(Spec):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Recipe:
-        names = [*(each.name for each in self.properties), *(each.name for each in self.perturbations)]
+        names = [*(test.name for test in self.properties), *(test.name for test in self.perturbations)]
         reserved = [name for name in names if slug(name) in RESERVED]
         if reserved:
             raise ValueError(f"the name {reserved[0]!r} is reserved; reserved are: {', '.join(sorted(RESERVED))}")
@@ -259,8 +259,8 @@ class Recipe(Spec):
 
     def _check_interactions(self) -> None:
         known = {
-            "property": [each.name for each in self.properties],
-            "perturbation": [each.name for each in self.perturbations],
+            "property": [test.name for test in self.properties],
+            "perturbation": [test.name for test in self.perturbations],
         }
         for pair in self.interactions if isinstance(self.interactions, tuple) else ():
             for name, (kind, names) in zip(pair, known.items(), strict=True):
@@ -274,7 +274,7 @@ class Recipe(Spec):
         """The (property, perturbation) pairs whose interaction is asked for."""
         if isinstance(self.interactions, tuple):
             return list(self.interactions)
-        named = [(one.name, other.name) for other in self.perturbations for one in self.properties]
+        named = [(prop.name, test.name) for test in self.perturbations for prop in self.properties]
         return named if self.interactions else []
 
     @property

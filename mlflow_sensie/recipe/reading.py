@@ -66,8 +66,8 @@ def load_gate(rules: Iterable[Rule | Mapping[str, Any]]) -> tuple[Rule, ...]:
         raise RecipeError(_explain(error)) from error
 
 
-def capped_log_examples(asked: str) -> LogExamples:
-    """Return what of the data may be uploaded: ``asked``, or what the environment allows where that is less.
+def capped_log_examples(wanted: str) -> LogExamples:
+    """Return what of the data may be uploaded: ``wanted``, or what the environment allows where that is less.
 
     Raises:
         RecipeError: ``MLFLOW_SENSIE_LOG_EXAMPLES`` is set to something else than none, ids or full.
@@ -76,7 +76,7 @@ def capped_log_examples(asked: str) -> LogExamples:
     cap = os.environ.get(LOG_EXAMPLES_CAP, levels[-1])
     if cap not in levels:
         raise RecipeError(f"{LOG_EXAMPLES_CAP}: {', '.join(levels)} are allowed; {cap!r} came")
-    return next(level for level in levels if level in (asked, cap))
+    return next(level for level in levels if level in (wanted, cap))
 
 
 def shipped_recipes() -> dict[str, Path]:

@@ -152,7 +152,7 @@ def _regression(
 ) -> tuple[Scorer, Targets]:
     kind = kind or default_kind("numbers")
     if kind.needs != "numbers":
-        suited = " or ".join(each.name for each in KINDS.values() if each.needs == "numbers")
+        suited = " or ".join(other.name for other in KINDS.values() if other.needs == "numbers")
         raise DataError(f"score: {kind.name} is for classifiers; for a regressor use {suited}")
     try:
         values = np.asarray(targets, dtype=np.float64)

@@ -145,6 +145,6 @@ def test_few_whole_targets_need_a_word() -> None:
 
 def test_a_regressor_of_one_column_and_a_perfect_one() -> None:
     X, y = line()
-    perfect = lambda X: (y[: len(X)])[:, None]
+    perfect = lambda inputs: y[inputs.index][:, None]  # chunk by chunk
     result = probe(perfect, X[:200], y[:200], {**PROPERTY, "class_test": False}, task="regressor")
     assert result.clean.value == 0 and all(np.isfinite(value) for value in result.metrics.values())
