@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from scipy import ndimage
-from spots import centre, spot
 
 from mlflow_sensie.perturbations.blur import DefocusBlur, GaussianBlur, MotionBlur
+from perturbations.spots import centre, spot
 
 
 @pytest.mark.parametrize("sigma", [1e-9, 0.3, 1.0, 2.5, 9.0])

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from scipy import ndimage
-from spots import centre, spot
 
 from mlflow_sensie.perturbations import geometry
 from mlflow_sensie.perturbations.geometry import Rotate, Shear, Translate, Zoom
+from perturbations.spots import centre, spot
 
 
 @pytest.mark.parametrize("angle", [-170.0, -45.0, 0.3, 30.0, 90.0, 180.0])
