@@ -1,11 +1,10 @@
 """What everybody reads: the frozen result of an evaluation, and the verdict of its gate."""
 
+from mlflow_sensie.result.keys import HEADLINES, Kind
 from mlflow_sensie.result.result import MOST_TESTS_WITH_KEYS, Result
 from mlflow_sensie.result.tests import (
-    HEADLINES,
     FirstFailure,
     Interaction,
-    Kind,
     Reason,
     ScoreInfo,
     Slice,

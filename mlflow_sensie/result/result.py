@@ -13,6 +13,7 @@ from mlflow_sensie.inference import GuardedEstimate, Interval
 from mlflow_sensie.inference.multiplicity import Multiplicity
 from mlflow_sensie.inference.pymc_engine import Sampling
 from mlflow_sensie.result import frames
+from mlflow_sensie.result.keys import WORST, overview_of
 from mlflow_sensie.result.tests import Frozen, Interaction, ScoreInfo, SliceColumn, TestResult
 from mlflow_sensie.result.verdict import Verdict
 
@@ -108,42 +109,18 @@ class Result(Frozen):
     def metrics(self) -> dict[str, float]:
         """The scalars, under exactly the names that land on a run; finite floats all."""
         root = f"{self.prefix}sensie"
-        found = {f"{root}/{name}": value for name, value in self._overview().items()}
+        found = {f"{root}/{name}": value for name, value in overview_of(self).items()}
         for test in list(self.tests.values())[:MOST_TESTS_WITH_KEYS]:
             found |= {f"{root}/{test.slug}/{name}": value for name, value in test.metrics.items()}
         return found
 
-    def _overview(self) -> dict[str, float]:
-        worst = {
-            "worst_mean_drop": self._worst(("perturbation",), "mean_drop"),
-            "worst_effect_bound95": self._worst(("property",), "effect_bound95"),
-            "worst_spread": self._worst(("category", "class"), "spread"),
-        }
-        return {
-            "clean_score": self.clean.value,
-            **{name: value for name, value in worst.items() if value is not None},
-            "n_tests": float(len(self.tests)),
-            "n_failed": float(len(self.failed)),
-        }
-
-    def _worst(self, kinds: tuple[str, ...], metric: str) -> float | None:
-        """The largest value among the tests of these kinds; none where one of them failed."""
-        tests = [test for test in self.tests.values() if test.kind in kinds]
-        if not tests or not all(test.ok for test in tests):
-            return None
-        return max(test.metrics[metric] for test in tests)
-
     @property
     def worst_test(self) -> str | None:
         """The test whose mean drop, |effect| or spread is largest, in this order of kinds."""
-        for kinds, metric in (
-            (("perturbation",), "mean_drop"),
-            (("property",), "effect_bound95"),
-            (("category", "class"), "spread"),
-        ):
+        for name, kinds in WORST.items():
             tests = [test for test in self.tests.values() if test.kind in kinds and test.ok]
             if tests:
-                return max(tests, key=lambda test: test.metrics[metric]).name
+                return max(tests, key=lambda test: test.metrics[name]).name
         return None
 
     def summary(self) -> pd.DataFrame:

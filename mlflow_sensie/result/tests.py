@@ -11,15 +11,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter
 from pydantic_core.core_schema import ValidationInfo
 
 from mlflow_sensie.inference import CategoryFit, Curve, GuardedEstimate, Interval, PerturbationFit, PropertyFit
+from mlflow_sensie.result.keys import HEADLINES, Kind, metrics_of
 
 CURVE = ["p", "score", "sd", "n", "lo95", "hi95"]
 
-Kind = Literal["property", "perturbation", "category", "class"]
 Reason = Literal["all", "precision", "time_budget"]  # why a test saw no more examples than it did
-# The quantity that stands for a test, by its kind, in the order of kinds.
-HEADLINES: Mapping[str, str] = MappingProxyType(
-    {"perturbation": "mean_drop", "property": "effect", "category": "spread", "class": "spread"}
-)
 _FITS: Mapping[str, TypeAdapter[Any]] = MappingProxyType(
     {
         "property": TypeAdapter(PropertyFit),
@@ -98,7 +94,7 @@ class TestResult(Frozen):
     @property
     def metrics(self) -> dict[str, float]:
         """The scalars under the last part of their contract names; a failed test has ``ok`` = 0 and no other."""
-        return {"ok": 1.0, **self.fit.metrics()} if self.ok else {"ok": 0.0}
+        return metrics_of(self.kind, self.fit) if self.ok else {"ok": 0.0}
 
     @property
     def curve(self) -> pd.DataFrame:

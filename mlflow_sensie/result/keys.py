@@ -1,0 +1,181 @@
+"""The scalars of a result: every metric key of the contract, whose it is, how it is read, and what it means.
+
+The one table of them. A key is ``sensie/<test>/<name>``, or ``sensie/<name>`` for those of the whole result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Any, Literal
+
+from mlflow_sensie.inference import Interval
+
+Kind = Literal["property", "perturbation", "category", "class"]
+Kinds = tuple[Kind, ...]
+
+# The quantity that stands for a test, by its kind, in the order of kinds.
+HEADLINES: Mapping[str, str] = MappingProxyType(
+    {"perturbation": "mean_drop", "property": "effect", "category": "spread", "class": "spread"}
+)
+PERTURBATION: Kinds = ("perturbation",)
+PROPERTY: Kinds = ("property",)
+CATEGORIES: Kinds = ("category", "class")
+SLOPED: Kinds = ("perturbation", "property")
+ALL: Kinds = (*SLOPED, *CATEGORIES)
+
+
+@dataclass(frozen=True)
+class MetricKey:
+    """One scalar: the last part of its key, the kinds of test that have it, its unit and its meaning.
+
+    ``read`` gives it of a fit, ``None`` where this fit has none; without ``kinds`` it belongs to the whole result, and
+    is read of that. It is ``essential`` for these kinds: what a reader of the run looks at first.
+    """
+
+    name: str
+    kinds: Kinds
+    unit: str
+    meaning: str
+    read: Callable[[Any], float | None]
+    essential: Kinds = ()
+
+
+def _estimate(
+    name: str, kinds: Kinds, unit: str, meaning: str, *ends: str,
+    of: Callable[[Any], Interval | None] | None = None, essential: Kinds = (),
+) -> Iterator[MetricKey]:  # fmt: skip
+    """An estimate and the ends of its intervals, which ``of`` gives; by default the fit's attribute of that name."""
+    interval = of or attrgetter(name)
+    yield MetricKey(name, kinds, unit, meaning, partial(_end, interval, "value"), essential)
+    for end in ends:
+        side = "lower" if end.startswith("lo") else "upper"
+        text = f"{side} end of its central {end[2:]} % interval"
+        yield MetricKey(f"{name}_{end}", kinds, unit, text, partial(_end, interval, end), essential)
+
+
+def _end(of: Callable[[Any], Interval | None], end: str, fit: Any) -> float | None:
+    interval = of(fit)
+    return None if interval is None else float(getattr(interval, end))
+
+
+def _spread(fit: Any) -> Interval | None:
+    """The spread between a category's levels, or a property's bins where it has some."""
+    known = getattr(fit.spread, "spread", fit.spread)
+    return known if isinstance(known, Interval) else None
+
+
+def _side(name: str, read: Callable[[Any], float], fit: Any) -> float | None:
+    """A number of one of two sides of the neutral; a sweep to one side has none."""
+    if len(fit.sides) != 2:
+        return None
+    return next(read(side) for side in fit.sides if side.side == name)
+
+
+def _departure(fit: Any) -> float | None:
+    return None if fit.departure is None else float(fit.departure.size)
+
+
+E95, E50 = ("lo95", "hi95"), ("lo50", "hi50")
+SCORE, DISTANCE = "score", "distance"
+KEYS: tuple[MetricKey, ...] = (
+    MetricKey("ok", ALL, "", "1; a test that failed has 0, and no other key", lambda fit: 1.0, ALL),
+    MetricKey("n", ALL, "examples", "how many it was measured on", attrgetter("n")),
+    MetricKey(
+        "prob_sensitive", ALL, "probability", "that the effect or spread is larger than the rope",
+        attrgetter("prob_sensitive"), ALL,
+    ),
+    *_estimate("effect", SLOPED, SCORE, "slope × tested range", *E95, essential=PROPERTY),
+    MetricKey(
+        "effect_bound95", SLOPED, SCORE, "the size of the effect is smaller than this with probability .95",
+        attrgetter("effect_bound95"),
+    ),
+    *_estimate(
+        "slope", SLOPED, "score per unit", "change of the mean score per unit of magnitude or property", *E50, *E95,
+        essential=SLOPED,
+    ),
+    *_estimate(
+        "mean_drop", PERTURBATION, SCORE, "clean score less the average score over the sweep", *E95,
+        essential=PERTURBATION,
+    ),
+    MetricKey("max_drop", PERTURBATION, SCORE, "largest drop at a magnitude", attrgetter("max_drop")),
+    MetricKey("max_drop_hi95", PERTURBATION, SCORE, "upper bound of it (95 %)", attrgetter("max_drop_hi95")),
+    MetricKey(
+        "holds_until", PERTURBATION, DISTANCE, "largest distance up to which the allowed drop is kept",
+        attrgetter("holds_until"), PERTURBATION,
+    ),
+    MetricKey(
+        "holds_until_lo95", PERTURBATION, DISTANCE, "lower bound of it (95 %, one-sided)",
+        attrgetter("holds_until_lo95"), PERTURBATION,
+    ),
+    MetricKey(
+        "censored", PERTURBATION, "", "1: it never fell that far, and holds_until is the largest distance tested",
+        attrgetter("censored"), PERTURBATION,
+    ),
+    MetricKey("departure", SLOPED, SCORE, "how far the curve departs from its straight line", _departure),
+    *(
+        MetricKey(
+            f"{side}_effect", PERTURBATION, SCORE, f"effect {side} the neutral, of a sweep to both sides",
+            partial(_side, side, attrgetter("effect.value")),
+        )
+        for side in ("below", "above")
+    ),
+    *(
+        MetricKey(
+            f"holds_until_{side}", PERTURBATION, DISTANCE, f"holds_until {side} the neutral, of a sweep to both sides",
+            partial(_side, side, attrgetter("holds.value")),
+        )
+        for side in ("below", "above")
+    ),
+    *_estimate("unexpected", SLOPED, SCORE, "part of the effect that the model's confidence does not announce", *E95),
+    *_estimate("spread", PROPERTY, SCORE, "SD between the bins, noise removed", *E95, of=_spread),
+    *_estimate(
+        "spread", CATEGORIES, SCORE, "SD between the levels, noise removed", *E95, of=_spread, essential=CATEGORIES
+    ),
+    MetricKey("range", CATEGORIES, SCORE, "best level less worst", attrgetter("range"), CATEGORIES),
+)  # fmt: skip
+
+
+def metrics_of(kind: Kind, fit: Any) -> dict[str, float]:
+    """Give the scalars of a fit by their names; finite floats all."""
+    values = {key.name: key.read(fit) for key in KEYS if kind in key.kinds}
+    return {name: float(value) for name, value in values.items() if value is not None}
+
+
+# --- of the whole result -----------------------------------------------------------------------------------
+
+# What is worst among the tests of these kinds, the kinds in the order in which they stand for a result.
+WORST: Mapping[str, Kinds] = MappingProxyType(
+    {"mean_drop": PERTURBATION, "effect_bound95": PROPERTY, "spread": CATEGORIES}
+)
+
+
+def _worst(name: str, kinds: Kinds, result: Any) -> float | None:
+    """The largest value among the tests of these kinds; none where one of them failed."""
+    tests = [test for test in result.tests.values() if test.kind in kinds]
+    if not tests or not all(test.ok for test in tests):
+        return None
+    return float(max(test.metrics[name] for test in tests))
+
+
+OVERVIEW: tuple[MetricKey, ...] = (
+    MetricKey("clean_score", (), SCORE, "mean score of the unperturbed examples", attrgetter("clean.value")),
+    *(
+        MetricKey(
+            f"worst_{name}", (), SCORE, f"largest {name} of the {' and '.join(kinds)} tests, if none of them failed",
+            partial(_worst, name, kinds),
+        )
+        for name, kinds in WORST.items()
+    ),
+    MetricKey("n_tests", (), "tests", "how many there are", lambda result: len(result.tests)),
+    MetricKey("n_failed", (), "tests", "how many failed", lambda result: len(result.failed)),
+)  # fmt: skip
+
+
+def overview_of(result: Any) -> dict[str, float]:
+    """Give the scalars of a whole result by their names; finite floats all."""
+    values = {key.name: key.read(result) for key in OVERVIEW}
+    return {name: float(value) for name, value in values.items() if value is not None}

@@ -1,0 +1,80 @@
+"""The table of metric keys: every entry has everything, and what reads the table agrees with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlflow_sensie import Result, probe
+from mlflow_sensie.recipe.model import RESERVED
+from mlflow_sensie.result.keys import HEADLINES, KEYS, OVERVIEW, WORST, Kind, MetricKey
+
+PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
+KINDS = get_args(Kind)
+
+
+@pytest.fixture(scope="module")
+def result() -> Result:
+    """A result with a test of every kind, and with every quantity that a test can have."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.normal(size=200), "site": rng.choice(["x", "y", "z"], 200)})
+    y = (X["a"] + rng.normal(size=200) > 0).astype(int).to_numpy()
+    recipe: dict[str, Any] = {
+        "properties": ["a", "site"],
+        "class_test": True,
+        "calibration": True,
+        "perturbations": [{"name": "shift", "apply": "tabular.shift", "magnitudes": [-1, 0, 1]}],
+    }
+    return probe(lambda inputs: 1 / (1 + np.exp(-2 * inputs["a"].to_numpy())), X, y, recipe)
+
+
+@pytest.mark.parametrize("key", [*KEYS, *OVERVIEW], ids=lambda key: key.name)
+def test_every_key_says_all_that_is_to_be_said(key: MetricKey) -> None:
+    assert re.fullmatch(r"[a-z][a-z0-9_]*", key.name) and key.meaning
+    assert set(key.kinds) <= set(KINDS) and set(key.essential) <= set(key.kinds)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_each_key_once_and_its_headline(kind: str) -> None:
+    names = [key.name for key in KEYS if kind in key.kinds]
+    assert len(set(names)) == len(names)
+    assert {HEADLINES[kind], "ok", "n"} <= set(names)
+    assert any(kind in key.essential for key in KEYS)
+
+
+def test_the_keys_are_read_off_every_kind_of_fit(result: Result) -> None:
+    assert {test.kind for test in result.tests.values()} == set(KINDS)
+    for test in result.tests.values():
+        assert set(test.metrics) == {key.name for key in KEYS if test.kind in key.kinds}
+    assert {f"sensie/{key.name}" for key in OVERVIEW} <= set(result.metrics)
+    assert all(type(value) is float and np.isfinite(value) for value in result.metrics.values())
+
+
+def test_the_overview_is_of_keys_that_there_are() -> None:
+    for name, kinds in WORST.items():
+        assert all(any(key.name == name and kind in key.kinds for key in KEYS) for kind in kinds)
+    assert [kind for kinds in WORST.values() for kind in kinds] == list(HEADLINES)
+
+
+def test_no_test_may_take_the_name_of_an_overview_key() -> None:
+    assert {key.name for key in OVERVIEW} <= RESERVED
+
+
+def rows() -> Iterator[str]:
+    """The rows of the page, as the table of keys has them."""
+    for key in KEYS:
+        kinds = "all" if set(key.kinds) == set(KINDS) else ", ".join(key.kinds)
+        yield f"| `{key.name}` | {kinds} | {key.unit} | {key.meaning} |"
+    for key in OVERVIEW:
+        yield f"| `{key.name}` | whole result | {key.unit} | {key.meaning} |"
+
+
+def test_the_page_has_the_table_of_the_keys() -> None:
+    wanted = "\n".join(rows())
+    assert wanted in PAGE.read_text(encoding="utf-8"), f"docs/metrics.md: put in\n{wanted}"
