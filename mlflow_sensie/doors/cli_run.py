@@ -85,14 +85,14 @@ def run(
 def _tell_cost(model_uri: str, named: Named, wanted: Recipe, model_type: str | None) -> None:
     from mlflow_sensie.doors.loading import load
     from mlflow_sensie.doors.probe import prepare_both
-    from mlflow_sensie.evaluation.estimate import estimate, sentence
+    from mlflow_sensie.evaluation.conductor import estimate
     from mlflow_sensie.evaluation.inputs import EvaluationRequest
 
     request = EvaluationRequest(model_uri, load(**named).sensie_data, wanted, model_type)
     candidate, baseline = prepare_both(request)
-    click.echo(sentence(estimate(candidate)))
+    click.echo(str(estimate(candidate)))
     if baseline is not None:
-        click.echo(f"and the baseline {wanted.baseline}: {sentence(estimate(baseline))}")
+        click.echo(f"and the baseline {wanted.baseline}: {estimate(baseline)}")
 
 
 def _run(

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlflow_sensie.data.examples import CHUNK
+from mlflow_sensie.data.examples import CHUNK, row_bytes
 from mlflow_sensie.data.identity import Digests, digests_of
 from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.errors import DataError, ModelError, SensieError
 from mlflow_sensie.evaluation.checkpoint import Checkpoint, folder_of
+from mlflow_sensie.evaluation.chunks import largest_chunk, parts, perturbed
 from mlflow_sensie.evaluation.engines import apply_engine
 from mlflow_sensie.evaluation.first_failures import first_to_fall
 from mlflow_sensie.evaluation.fitting import CLASS, allowed_drop, clean_score, infer, when_precise
@@ -23,7 +24,7 @@ from mlflow_sensie.evaluation.gallery import make_galleries
 from mlflow_sensie.evaluation.inputs import EvaluationRequest, ResolvedInputs, resolve
 from mlflow_sensie.evaluation.plan import Plan
 from mlflow_sensie.evaluation.predict_calls import predict_in_calls
-from mlflow_sensie.evaluation.progress import Bar
+from mlflow_sensie.evaluation.progress import Bar, Estimate
 from mlflow_sensie.evaluation.property_data import PropertyData
 from mlflow_sensie.evaluation.roles import Roles, target_slices
 from mlflow_sensie.evaluation.slices import infer_interactions, infer_slices
@@ -38,6 +39,9 @@ from mlflow_sensie.recipe.reading import capped_log_examples
 from mlflow_sensie.result import Interaction, Result, ScoreInfo, SliceColumn, TestResult
 from mlflow_sensie.scores.scorer import Scorer, Targets, resolve_scorer
 from mlflow_sensie.scores.table import ScoreTable
+
+SCORE_BYTES = 8
+MOST_ESTIMATED = 1024  # examples that are tried out for an estimate
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,35 @@ def evaluate(prepared: Prepared) -> Result:
     if recipe.log_examples == "full":
         result._galleries = make_galleries(sweep, plan.survey, table, [name for name in tests if tests[name].ok])
     return result
+
+
+def estimate(prepared: Prepared) -> Estimate:
+    """Perturb as many examples as a chunk has, predict them once, unperturbed, and multiply.
+
+    Raises:
+        DataError, ValueError: a perturbation cannot work on the inputs.
+    """
+    recipe, examples, tests = prepared.recipe, prepared.inputs.model_examples, prepared.inputs.plan.tests
+    chunk = examples.take(slice(0, min(largest_chunk(examples), MOST_ESTIMATED)))
+    started = time.monotonic()
+    predict_in_calls(prepared.model, fresh_copy(chunk.inputs), recipe.batch_size)  # set up by the first predictions
+    seconds_predicting, started = time.monotonic() - started, time.monotonic()
+    for test in tests:
+        for part in parts(chunk):
+            some = chunk.take(part)
+            for values in perturbed(test, some, (0, part.start), recipe.seed):
+                some.input_format.encode(values, some.inputs)
+    seconds_perturbing = time.monotonic() - started
+    n, n_versions = len(examples), 1 + sum(len(test.magnitudes) for test in tests)
+    return Estimate(
+        examples=n,
+        tests=recipe.n_tests,
+        predictions=n * n_versions,
+        input_bytes=n * n_versions * row_bytes(chunk.source),
+        score_bytes=n * (n_versions + len(prepared.properties)) * SCORE_BYTES,
+        seconds=(seconds_predicting * n_versions + seconds_perturbing) * n / len(chunk),
+        at_most=recipe.precision is not None or recipe.time_budget is not None,
+    )
 
 
 def sweep_of(prepared: Prepared) -> Sweep:

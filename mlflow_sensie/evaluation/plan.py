@@ -18,10 +18,9 @@ from mlflow_sensie.data.sources import read_csv
 from mlflow_sensie.data.survey import Survey, in_chunks
 from mlflow_sensie.errors import DataError, RecipeError, did_you_mean
 from mlflow_sensie.evaluation.chunks import SweepTest
-from mlflow_sensie.evaluation.columnwise import ColumnwisePerturbation, Part
+from mlflow_sensie.evaluation.columnwise import ColumnwisePerturbation, Part, Surveyed, Surveys
 from mlflow_sensie.evaluation.property_data import PredictedProperty, PropertyData, to_property
 from mlflow_sensie.evaluation.roles import Roles, find_roles
-from mlflow_sensie.evaluation.surveys import Surveyed, Surveys
 from mlflow_sensie.inference import Ranks, bin_edges, merge_rare, property_span
 from mlflow_sensie.inference.auto_range import points_within
 from mlflow_sensie.inference.grid import MagnitudeGrid

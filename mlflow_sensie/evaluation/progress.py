@@ -1,4 +1,4 @@
-"""Progress: one bar over predictions, and in words how many are coming, how long they will take, what was saved."""
+"""What an evaluation will cost, and how far it is: in predictions, bytes and seconds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 
 class Progress:
@@ -75,3 +76,43 @@ def in_words(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What to expect of ``examples`` with ``tests``: rows to predict, and bytes of their inputs and of all scores.
+
+    ``seconds`` to perturb and to predict, from one chunk; a recipe that may stop early takes at most these.
+    """
+
+    examples: int
+    tests: int
+    predictions: int
+    input_bytes: int
+    score_bytes: int
+    seconds: float
+    at_most: bool
+
+    def __str__(self) -> str:
+        bound = "at most " if self.at_most else ""
+        tests = "test" if self.tests == 1 else "tests"
+        return (
+            f"{self.examples:,} examples, {self.tests} {tests}: {bound}{self.predictions:,} predictions, on "
+            f"{_bytes(self.input_bytes)} of inputs in all; {_bytes(self.score_bytes)} of scores; "
+            f"{bound}about {_duration(self.seconds)}. Nothing was evaluated."
+        )
+
+
+def _bytes(count: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:,.3g} TB"
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.2g} seconds"

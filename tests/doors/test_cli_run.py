@@ -20,9 +20,9 @@ from sklearn.linear_model import LogisticRegression
 import mlflow_sensie
 from mlflow_sensie.data.sources import Data
 from mlflow_sensie.doors.cli import main
-from mlflow_sensie.evaluation import estimate as estimating
-from mlflow_sensie.evaluation.conductor import prepare
+from mlflow_sensie.evaluation.conductor import estimate, prepare
 from mlflow_sensie.evaluation.inputs import EvaluationRequest
+from mlflow_sensie.evaluation.progress import Estimate
 from mlflow_sensie.recipe.reading import load_recipe
 from mlflow_sensie.result import Result
 
@@ -266,7 +266,7 @@ def test_an_estimate_counts_what_an_evaluation_predicts(frame: pd.DataFrame) -> 
     recipe = load_recipe({"properties": ["a"], "perturbations": ["tabular.noise", shift]})
     counts: list[int] = []
     prepared = prepare(EvaluationRequest(counting(counts), Data(X, y), recipe))
-    found = estimating.estimate(prepared)
+    found = estimate(prepared)
     assert counts == [256, N]  # to see what comes out, and how long it takes
     evaluated = mlflow_sensie.probe(counting([]), X, y, recipe)
     assert found.predictions == evaluated.n_predictions == N * (1 + 8 + 2)
@@ -277,7 +277,7 @@ def test_an_estimate_counts_what_an_evaluation_predicts(frame: pd.DataFrame) -> 
 def test_the_time_is_that_of_the_model(frame: pd.DataFrame) -> None:
     X, y = frame[["a", "b"]], (frame["y"] == "yes").astype(int)
     recipe = load_recipe({"perturbations": [{"name": "x", "apply": "tabular.shift", "magnitudes": [0.5, 1]}]})
-    found = estimating.estimate(prepare(EvaluationRequest(counting([], seconds=0.0005), Data(X, y), recipe)))
+    found = estimate(prepare(EvaluationRequest(counting([], seconds=0.0005), Data(X, y), recipe)))
     assert 0.45 <= found.seconds < 1.5  # 900 rows of half a millisecond
 
 
@@ -286,7 +286,7 @@ DURATIONS = [(0.5, "0.5 seconds"), (90, "90 seconds"), (600, "10.0 minutes"), (1
 
 @pytest.mark.parametrize(("seconds", "said"), DURATIONS)
 def test_an_estimate_in_words(seconds: float, said: str) -> None:
-    found = estimating.Estimate(10, 2, 1_234_567, 3_200_000_000, 12_000, seconds, True)
-    text = estimating.sentence(found)
+    found = Estimate(10, 2, 1_234_567, 3_200_000_000, 12_000, seconds, True)
+    text = str(found)
     assert f"at most about {said}" in text
     assert "at most 1,234,567 predictions, on 3.2 GB of inputs in all; 12 kB of scores" in text

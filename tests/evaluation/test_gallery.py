@@ -31,7 +31,6 @@ from mlflow_sensie.data.examples import InputFormat
 from mlflow_sensie.errors import RecipeError
 from mlflow_sensie.evaluation.chunks import SweepTest
 from mlflow_sensie.evaluation.gallery import can_be_shown, choose_magnitudes, evenly, pick
-from mlflow_sensie.evaluation.gallery_changes import differing
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.models.outputs import Predictions
 from mlflow_sensie.perturbations import BUILT_IN
@@ -40,6 +39,7 @@ from mlflow_sensie.plugins import load_target
 from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.recipe.reading import capped_log_examples, load_recipe
 from mlflow_sensie.result import Result
+from mlflow_sensie.result.gallery import differing
 from mlflow_sensie.scores.scorer import resolve_scorer
 from mlflow_sensie.scores.table import CLEAN, score_column
 
