@@ -14,7 +14,7 @@ from mlflow_sensie import from_parquet, from_tensors, probe
 from mlflow_sensie.data.examples import make_examples
 from mlflow_sensie.data.sources import as_table
 from mlflow_sensie.errors import DataError, RecipeError
-from mlflow_sensie.evaluation import surveys
+from mlflow_sensie.evaluation import columnwise
 from mlflow_sensie.evaluation.columnwise import ColumnwisePerturbation
 from mlflow_sensie.evaluation.plan import make_plan
 from mlflow_sensie.perturbations.base import Perturbation
@@ -233,7 +233,7 @@ def test_each_column_is_surveyed_once(images: Any, ages: Any, labels: Any, monke
         seen.append((examples.input_format.kind, *examples.source.columns))
         return take_survey(examples, *rest)
 
-    monkeypatch.setattr(surveys, "take_survey", counting)
+    monkeypatch.setattr(columnwise, "take_survey", counting)
     data = {"image": images, "other": images, "age": ages, "pulse": np.zeros((N, 7))}
     recipe = Recipe(
         perturbations=[DARK, BLUR, NOISE, {**DARK, "name": "one", "params": {"columns": ["image"]}}],
