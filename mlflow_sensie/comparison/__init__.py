@@ -2,7 +2,6 @@
 
 from mlflow_sensie.comparison.comparing import compare
 from mlflow_sensie.comparison.difference import CurveDifference, Difference
-from mlflow_sensie.comparison.posteriors import Sampled, SkewedT
 from mlflow_sensie.comparison.result import Compared, Comparison, TestComparison
 
-__all__ = ["Compared", "Comparison", "CurveDifference", "Difference", "Sampled", "SkewedT", "TestComparison", "compare"]
+__all__ = ["Compared", "Comparison", "CurveDifference", "Difference", "TestComparison", "compare"]

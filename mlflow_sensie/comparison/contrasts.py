@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import block_diag
 
-from mlflow_sensie.comparison.posteriors import SkewedT
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.inference.contrast import contrast_posteriors
+from mlflow_sensie.inference.posterior import SkewedT
 from mlflow_sensie.inference.weights import SamplingDesign, effective_moments, unit_blocks
 from mlflow_sensie.moments import FloatArray, Moments, PowerSums
 

@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mlflow_sensie.comparison.posteriors import Known, SkewedT, summary_of
-from mlflow_sensie.inference import Interval
+from mlflow_sensie.inference import Interval, OrderStatistics, SkewedT
 from mlflow_sensie.inference.curve import distance, magnitude_at
 
+DifferencePosterior = SkewedT | OrderStatistics
 Better = Literal["lower", "higher", "smaller"]
 Conclusion = Literal["B is more robust", "B is less robust", "not told apart"]
 BETTER: Conclusion = "B is more robust"
@@ -39,15 +39,15 @@ class Difference:
     a: float
     b: float
     difference: Interval
-    posterior: Known
+    posterior: DifferencePosterior
     better: Better
-    sizes: Known | None = None
-    bound: Known | None = None
+    sizes: DifferencePosterior | None = None
+    bound: DifferencePosterior | None = None
     informative: float | None = None
     few_informative: bool = False
 
     @property
-    def loss(self) -> Known:
+    def loss(self) -> DifferencePosterior:
         """The posterior of how much worse B is, negative where it is better."""
         if self.sizes is not None:
             return self.sizes
@@ -58,7 +58,7 @@ class Difference:
         """By how much B is worse, negative where it is better, with the intervals of `loss`."""
         sign = {"lower": 1.0, "higher": -1.0}.get(self.better)
         value = self.loss.quantile(0.5) if sign is None else sign * self.difference.value
-        return summary_of(value, self.loss)
+        return self.loss.summary(value=value)
 
     @property
     def conclusion(self) -> Conclusion:
@@ -109,7 +109,7 @@ class Difference:
         posterior = self.posterior.scaled(factor)
         return replace(
             self, metric=metric, a=self.a * factor, b=self.b * factor, posterior=posterior,
-            difference=summary_of(self.difference.value * factor, posterior),
+            difference=posterior.summary(value=self.difference.value * factor),
             sizes=self.sizes and self.sizes.scaled(factor), bound=self.bound and self.bound.scaled(factor),
         )  # fmt: skip
 

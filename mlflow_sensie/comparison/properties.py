@@ -9,9 +9,9 @@ import numpy as np
 
 from mlflow_sensie.comparison.contrasts import Estimate, Rng, independent
 from mlflow_sensie.comparison.difference import Difference
-from mlflow_sensie.comparison.posteriors import SkewedT
 from mlflow_sensie.comparison.sweeps import size_difference
 from mlflow_sensie.inference import Posterior, PropertyFit, ScoreScale, property_test
+from mlflow_sensie.inference.posterior import SkewedT
 from mlflow_sensie.inference.ranks import Ranks
 from mlflow_sensie.inference.weights import SamplingDesignBlocks
 

@@ -11,10 +11,10 @@ from scipy.special import chdtrc, stdtrit
 
 from mlflow_sensie.comparison.contrasts import DRAWS, Rng
 from mlflow_sensie.comparison.difference import CurveDifference, Difference
-from mlflow_sensie.comparison.posteriors import Sampled, summary_of
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.inference import SamplingDesign
 from mlflow_sensie.inference.contrast import enough
+from mlflow_sensie.inference.posterior import OrderStatistics
 from mlflow_sensie.inference.slope import per_unit
 from mlflow_sensie.moments import FloatArray, GroupedMoments, IntArray, PowerSums
 
@@ -104,10 +104,10 @@ def spread_difference(pair: GroupPair, n: int, informative: float | None, rng: R
     limit = _sd_inverted(pair.step, noise_b - noise_a, factor)
     low = few or _may_be_equal(b, pair.var_b)
     high = few or _may_be_equal(a, pair.var_a)
-    posterior = Sampled.of(_widened(drawn, limit if low else None, limit if high else None))
+    posterior = OrderStatistics.of(_widened(drawn, limit if low else None, limit if high else None))
     value = value_b - value_a
     return Difference(
-        "spread", n, value_a, value_b, summary_of(value, posterior), posterior, "lower",
+        "spread", n, value_a, value_b, posterior.summary(value=value), posterior, "lower",
         informative=informative, few_informative=few,
     )  # fmt: skip
 

@@ -14,9 +14,9 @@ from scipy.special import stdtr, stdtrit
 
 from mlflow_sensie.comparison.contrasts import Estimate, Joint, Rng, fewest, joint_draws
 from mlflow_sensie.comparison.difference import CurveDifference, Difference
-from mlflow_sensie.comparison.posteriors import Sampled, SkewedT, summary_of
 from mlflow_sensie.inference.grid import MagnitudeGrid, Side
 from mlflow_sensie.inference.holds_until import FEW_FAILURES, PSEUDO_BELOW, Floor
+from mlflow_sensie.inference.posterior import OrderStatistics, SkewedT
 from mlflow_sensie.moments import FloatArray, Moments
 
 SURE_SE, SURE_SHARE = 3.0, 0.999
@@ -34,7 +34,7 @@ def contrast_difference(joint: Joint, metric: str, index: int, *, rising: bool) 
     (a, b), found = joint.values(index), joint.d[index]
     posterior = found.posterior
     return Difference(
-        metric, joint.n, a, b, summary_of(b - a, posterior), posterior, "higher" if rising else "lower",
+        metric, joint.n, a, b, posterior.summary(value=b - a), posterior, "higher" if rising else "lower",
         informative=found.informative, few_informative=found.few,
     )  # fmt: skip
 
@@ -86,9 +86,9 @@ class SweepPair:
         value_a, value_b = (float(self._crossings(one, floor).min()) for one in self._curves(moments.mean[None]))
         drawn = joint_draws(moments.mean, moments.covariance() / moments.n, moments.n - 1, rng)
         a, b = (self._crossings(curves, floor) for curves in self._curves(drawn))
-        posterior = Sampled.of(b.min(1) - a.min(1))
+        posterior = OrderStatistics.of(b.min(1) - a.min(1))
         return Difference(
-            "holds_until", self.joint.n, value_a, value_b, summary_of(value_b - value_a, posterior), posterior,
+            "holds_until", self.joint.n, value_a, value_b, posterior.summary(value=value_b - value_a), posterior,
             "higher", bound=self._longest(a, b), few_informative=bool(allowed < FEW_FAILURES),
         )  # fmt: skip
 
@@ -121,10 +121,10 @@ class SweepPair:
     def _crossings(self, curves: FloatArray, floor: Floor) -> FloatArray:
         return np.column_stack([crossings(side, curves, floor) for side in self.sweep.sides])
 
-    def _longest(self, a: FloatArray, b: FloatArray) -> Sampled:
+    def _longest(self, a: FloatArray, b: FloatArray) -> OrderStatistics:
         ends = np.array([side.distances[-1] for side in self.sweep.sides])
         sure = np.mean(a < ends * (1 - 1e-9), axis=0) >= SURE_SHARE
-        return Sampled.of(np.where(sure, a, ends).min(1) - b.min(1))
+        return OrderStatistics.of(np.where(sure, a, ends).min(1) - b.min(1))
 
 
 def size_difference(
@@ -143,8 +143,8 @@ def size_difference(
     posterior = shifts[0].posterior if count == 1 else _of_worse_sides(at, covariance, df)
     sure = np.abs(at[:count]) >= SURE_SE * np.sqrt(np.diag(covariance)[:count])
     return Difference(
-        metric, n, a, b, summary_of(b - a, posterior), posterior, "smaller",
-        sizes=Sampled.of(np.abs(theirs).max(1) - np.abs(ours).max(1)),
+        metric, n, a, b, posterior.summary(value=b - a), posterior, "smaller",
+        sizes=OrderStatistics.of(np.abs(theirs).max(1) - np.abs(ours).max(1)),
         bound=_size_bound(np.abs(ours), np.abs(theirs), np.abs(step), sure),
         informative=fewest(shifts), few_informative=any(each.few for each in shifts),
     )  # fmt: skip
@@ -165,7 +165,7 @@ def _of_worse_sides(at: FloatArray, covariance: FloatArray, df: float) -> Skewed
     return SkewedT(float(theirs.min() - ours.min()), wider * scale, df)
 
 
-def _size_bound(ours: FloatArray, theirs: FloatArray, step: FloatArray, sure: FloatArray) -> Sampled:
+def _size_bound(ours: FloatArray, theirs: FloatArray, step: FloatArray, sure: FloatArray) -> OrderStatistics:
     """Bound the largest |b| less the largest |a|, drawn (m, S), from above.
 
     |a| drawn about 0 is larger than it is: where a side's sign is not `sure`, |b| - |a| <= |b - a| is taken. A
@@ -177,7 +177,7 @@ def _size_bound(ours: FloatArray, theirs: FloatArray, step: FloatArray, sure: Fl
         above = sure[largest] and np.mean(ours[:, largest] > ours[:, side]) >= SURE_SHARE
         against = largest if above else side
         parts.append(theirs[:, side] - ours[:, against] if sure[against] else step[:, side])
-    return Sampled.of(np.max(parts, axis=0))
+    return OrderStatistics.of(np.max(parts, axis=0))
 
 
 def crossings(side: Side, curves: FloatArray, floor: Floor) -> FloatArray:

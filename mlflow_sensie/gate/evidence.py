@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import chdtrc, ndtri
 
-from mlflow_sensie.comparison import Difference, SkewedT
+from mlflow_sensie.comparison import Difference
 from mlflow_sensie.gate.scope import NotJudged, Scope
 from mlflow_sensie.inference import (
     AnyPosterior,
@@ -19,6 +19,7 @@ from mlflow_sensie.inference import (
     PerturbationFit,
     Posterior,
     PropertyFit,
+    SkewedT,
     Spread,
 )
 from mlflow_sensie.moments import FloatArray

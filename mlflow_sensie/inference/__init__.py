@@ -16,7 +16,15 @@ from mlflow_sensie.inference.holds_until import HoldsUntil
 from mlflow_sensie.inference.mean import mean_test
 from mlflow_sensie.inference.perturbation import PerturbationFit, SideFit, perturbation_test
 from mlflow_sensie.inference.polynomial import Polynomial
-from mlflow_sensie.inference.posterior import AnyPosterior, Draws, Interval, Mixture, Posterior
+from mlflow_sensie.inference.posterior import (
+    AnyPosterior,
+    Draws,
+    Interval,
+    Mixture,
+    OrderStatistics,
+    Posterior,
+    SkewedT,
+)
 from mlflow_sensie.inference.property import PropertyFit, property_test
 from mlflow_sensie.inference.ranks import RankAxis, Ranks
 from mlflow_sensie.inference.regression import Prior, Priors, Regression
@@ -36,6 +44,7 @@ __all__ = [
     "Interval",
     "Line",
     "Mixture",
+    "OrderStatistics",
     "PerturbationFit",
     "Polynomial",
     "Posterior",
@@ -51,6 +60,7 @@ __all__ = [
     "Shape",
     "SideFit",
     "Significance",
+    "SkewedT",
     "Spread",
     "bin_edges",
     "category_test",

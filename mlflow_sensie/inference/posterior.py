@@ -9,12 +9,14 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import expit, ndtr, ndtri, stdtr, stdtrit
 
 from mlflow_sensie.moments import FloatArray
 
 ROOT_2PI = math.sqrt(2 * math.pi)
+ORDER_STATISTICS = 400
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,7 @@ class Interval:
 
 
 class Distribution(ABC):
-    """What is read off a posterior, whatever it is made of; `loc` is its median."""
-
-    loc: float
-    scale: float
+    """What is read off a posterior, whatever it is made of."""
 
     @abstractmethod
     def quantile(self, probability: float) -> float:
@@ -64,29 +63,33 @@ class Distribution(ABC):
 
     def bound(self, level: float = 0.95) -> float:
         """Give the smallest b with P(|value| <= b) = level, found as a root."""
-        if self.scale == 0:
-            return abs(self.loc)
+        ends = self.interval(level)
+        if ends[0] == ends[1]:
+            return abs(ends[0])
         # |value| <= max(|lo|, |hi|) holds with at least the level; old SciPy has few digits of quantiles.
-        high = max(map(abs, self.interval(level))) * 1.01
+        high = max(map(abs, ends)) * 1.01
 
         def excess(b: float) -> float:
             return (1 - level) - self.prob_abs_at_least(b)
 
         return float(brentq(excess, 0.0, high, xtol=1e-13 * high, rtol=1e-13))
 
-    def summary(self, comparisons: int = 1) -> Interval:
-        """Give both intervals; for a quantity chosen among several at 1 - α/comparisons each."""
+    def summary(self, comparisons: int = 1, *, value: float | None = None) -> Interval:
+        """Give the median, or another estimate of the ``value``, with both intervals.
+
+        For a quantity chosen among several they are at 1 - α/comparisons each.
+        """
         lo50, hi50 = self.interval(1 - 0.5 / comparisons)
         lo95, hi95 = self.interval(1 - 0.05 / comparisons)
-        return Interval(self.loc, lo50, hi50, lo95, hi95)
+        return Interval(self.quantile(0.5) if value is None else value, lo50, hi50, lo95, hi95)
 
 
 @dataclass(frozen=True)
 class Posterior(Distribution):
-    """Student's t; `df` None is the normal, a scale of 0 a point.
+    """Student's t about `loc`, its median; `df` None is the normal, a scale of 0 a point.
 
     `skew` is that of the examples over √n. It does not enter here: intervals and probabilities are those of the t.
-    One-sided claims are made with it (`comparison.SkewedT`).
+    One-sided claims are made with it (`SkewedT`).
     """
 
     loc: float
@@ -97,17 +100,11 @@ class Posterior(Distribution):
 
     def quantile(self, probability: float) -> float:
         """Give the value below which the probability (0 to 1, exclusive) lies."""
-        if self.scale == 0:
-            return self.loc
-        unit = ndtri(probability) if self.df is None else stdtrit(self.df, probability)
-        return self.loc + self.scale * float(unit)
+        return self.loc if self.scale == 0 else self.loc + self.scale * _t_quantile(probability, self.df)
 
     def prob_below(self, x: float) -> float:
         """Give P(value <= x)."""
-        if self.scale == 0:
-            return float(self.loc <= x)
-        unit = (x - self.loc) / self.scale
-        return float(ndtr(unit) if self.df is None else stdtr(self.df, unit))
+        return float(self.loc <= x) if self.scale == 0 else _t_below((x - self.loc) / self.scale, self.df)
 
     def prob_above(self, x: float) -> float:
         """Give P(value >= x), as exact in its tail as `prob_below`."""
@@ -117,6 +114,57 @@ class Posterior(Distribution):
         """Give the posterior of factor × value."""
         skew = math.copysign(self.skew, self.skew * factor)
         return replace(self, loc=self.loc * factor, scale=self.scale * abs(factor), skew=skew)
+
+
+@dataclass(frozen=True)
+class SkewedT(Distribution):
+    """Student's t about `loc`, corrected for the skewness of a mean (Hall 1992, J. R. Stat. Soc. B 54, 221).
+
+    `df` None is the normal, a `scale` of 0 a point; `skew` is that of the examples over √n. With T = (loc -
+    x) / scale it is T + skew T²/3 + skew² T³/27 + skew/6 that is t, rather than T itself: a mean of losses
+    alone, a few of them, would else be called clearly below its true value 6 to 9 % of the time instead of 5.
+    """
+
+    loc: float
+    scale: float
+    df: float | None = None
+    skew: float = 0.0
+
+    @classmethod
+    def of(cls, posterior: Posterior) -> SkewedT:
+        """Heed the skewness that a posterior carries along."""
+        return cls(posterior.loc, posterior.scale, posterior.df, posterior.skew)
+
+    def quantile(self, probability: float) -> float:
+        """Give the value below which the probability (0 to 1, exclusive) lies."""
+        if self.scale == 0:
+            return self.loc
+        return float(self.corrected(np.array(self.loc + self.scale * _t_quantile(probability, self.df))))
+
+    def prob_below(self, x: float) -> float:
+        """Give P(value <= x)."""
+        if self.scale == 0:
+            return float(self.loc <= x)
+        t, third = (self.loc - x) / self.scale, self.skew / 3
+        return _t_below(-(t + third * t**2 + third**2 * t**3 / 3 + third / 2), self.df)
+
+    def prob_above(self, x: float) -> float:
+        """Give P(value >= x), as exact in its tail as `prob_below`."""
+        return self.scaled(-1).prob_below(-x)
+
+    def corrected(self, draws: FloatArray) -> FloatArray:
+        """Turn draws of the t without its skewness into draws with it, in the same order."""
+        if self.scale == 0:
+            return draws
+        third = self.skew / 3
+        shifted = (self.loc - draws) / self.scale - third / 2
+        # (root - 1) / third, without the difference that a small skewness would leave no digits of.
+        root = np.cbrt(1 + 3 * third * shifted)
+        return np.asarray(self.loc - self.scale * 3 * shifted / (root * root + root + 1))
+
+    def scaled(self, factor: float) -> SkewedT:
+        """Give the posterior of factor × value."""
+        return SkewedT(self.loc * factor, self.scale * abs(factor), self.df, self.skew * float(np.sign(factor)))
 
 
 @dataclass(frozen=True)
@@ -236,7 +284,49 @@ class Draws(Distribution):
         return Draws(self.loc * factor, self.scale * abs(factor), _plain(probabilities), _plain(quantiles))
 
 
+@dataclass(frozen=True)
+class OrderStatistics(Distribution):
+    """Draws (K,) from a posterior in ascending order, of which several may be equal, as 0 where nothing differs.
+
+    Unlike `Draws` it knows such points: their share of the draws is their probability.
+    """
+
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, draws: ArrayLike) -> OrderStatistics:
+        """Keep 400 evenly spaced ones of draws (m,), to six digits of the largest."""
+        x = np.sort(np.asarray(draws, np.float64))
+        values = x[((np.arange(ORDER_STATISTICS) + 0.5) * len(x) / ORDER_STATISTICS).astype(int)]
+        largest = float(np.abs(values).max())
+        return cls(_plain(np.round(values, 6 - math.ceil(math.log10(largest)) if largest > 0 else 0)))
+
+    def quantile(self, probability: float) -> float:
+        """Give the value below which the probability (0 to 1) lies."""
+        return float(np.quantile(self.values, probability))
+
+    def prob_below(self, x: float) -> float:
+        """Give the share of draws <= x."""
+        return float(np.mean(np.asarray(self.values) <= x))
+
+    def prob_above(self, x: float) -> float:
+        """Give the share of draws >= x."""
+        return float(np.mean(np.asarray(self.values) >= x))
+
+    def scaled(self, factor: float) -> OrderStatistics:
+        """Give the draws of factor × value."""
+        return OrderStatistics(_plain(np.sort(np.asarray(self.values) * factor)))
+
+
 AnyPosterior = Posterior | Mixture | Draws
+
+
+def _t_quantile(probability: float, df: float | None) -> float:
+    return float(ndtri(probability) if df is None else stdtrit(df, probability))
+
+
+def _t_below(unit: float, df: float | None) -> float:
+    return float(ndtr(unit) if df is None else stdtr(df, unit))
 
 
 def _plain(values: FloatArray) -> tuple[float, ...]:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from mlflow_sensie.comparison import Comparison, CurveDifference, Difference, Sampled, SkewedT, TestComparison
-from mlflow_sensie.comparison.posteriors import summary_of
+from mlflow_sensie.comparison import Comparison, CurveDifference, Difference, TestComparison
 from mlflow_sensie.errors import ComparisonError
+from mlflow_sensie.inference import OrderStatistics, SkewedT
 from mlflow_sensie.recipe.model import slug
 
 
 def drop(loc: float = 0.03, scale: float = 0.01) -> Difference:
     """B's mean drop is larger by 0.03 ± 0.01."""
     posterior = SkewedT(loc, scale, 50.0, 0.1)
-    return Difference("mean_drop", 51, 0.1, 0.1 + loc, summary_of(loc, posterior), posterior, "lower", informative=40.5)
+    return Difference(
+        "mean_drop", 51, 0.1, 0.1 + loc, posterior.summary(value=loc), posterior, "lower", informative=40.5
+    )
 
 
 def effect() -> Difference:
-    draws, hopeful, bound = (Sampled(values) for values in ((-0.3, -0.1, 0.1), (-0.2, 0.0, 0.2), (0.0, 0.2, 0.4)))
-    return Difference("effect", 51, -0.4, -0.5, summary_of(-0.1, draws), draws, "smaller", hopeful, bound)
+    draws, hopeful, bound = (
+        OrderStatistics(values) for values in ((-0.3, -0.1, 0.1), (-0.2, 0.0, 0.2), (0.0, 0.2, 0.4))
+    )
+    return Difference("effect", 51, -0.4, -0.5, draws.summary(value=-0.1), draws, "smaller", hopeful, bound)
 
 
 def comparison() -> Comparison:
@@ -28,7 +32,7 @@ def comparison() -> Comparison:
     return Comparison(
         a="old", b="new", score="correct", score_unit="accuracy", n=51, paired=True, identical=False,
         correlation=0.5, tests={"my test": test}, not_compared={"other test": "A has no such test"},
-        clean=Difference("clean_score", 51, 0.8, 0.81, summary_of(0.01, clean), clean, "higher"),
+        clean=Difference("clean_score", 51, 0.8, 0.81, clean.summary(value=0.01), clean, "higher"),
     )  # fmt: skip
 
 

@@ -12,11 +12,17 @@ import pytest
 from numpy.typing import NDArray
 
 import mlflow_sensie
-from mlflow_sensie.comparison import Comparison, Difference, Sampled, SkewedT, TestComparison
+from mlflow_sensie.comparison import Comparison, Difference, TestComparison
 from mlflow_sensie.comparison.contrasts import paired
-from mlflow_sensie.comparison.posteriors import summary_of
 from mlflow_sensie.comparison.sweeps import SweepPair, contrasts_of
-from mlflow_sensie.inference import PerturbationFit, SamplingDesign, ScoreScale, perturbation_test
+from mlflow_sensie.inference import (
+    OrderStatistics,
+    PerturbationFit,
+    SamplingDesign,
+    ScoreScale,
+    SkewedT,
+    perturbation_test,
+)
 from mlflow_sensie.inference.grid import MagnitudeGrid
 from mlflow_sensie.inference.holds_until import Floor
 from mlflow_sensie.perturbations import BUILT_IN
@@ -155,8 +161,8 @@ def scaled(steep: float) -> mlflow_sensie.Result:
 
 def difference(metric: str, a: float, b: float, sd: float, better: Any, sizes: float | None = None) -> Difference:
     posterior = SkewedT(b - a, sd)
-    draws = None if sizes is None else Sampled.of(sizes + sd * np.random.default_rng(1).normal(size=4000))
-    return Difference(metric, 99, a, b, summary_of(b - a, posterior), posterior, better, draws)
+    draws = None if sizes is None else OrderStatistics.of(sizes + sd * np.random.default_rng(1).normal(size=4000))
+    return Difference(metric, 99, a, b, posterior.summary(value=b - a), posterior, better, draws)
 
 
 def whole(test: TestComparison) -> Comparison:

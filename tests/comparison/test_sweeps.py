@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from mlflow_sensie.comparison.contrasts import independent, joint_draws, paired, unpaired
-from mlflow_sensie.comparison.posteriors import SkewedT
 from mlflow_sensie.comparison.sweeps import SweepPair, contrast_difference, contrasts_of, crossings
 from mlflow_sensie.inference import SamplingDesign, ScoreScale, perturbation_test
 from mlflow_sensie.inference.grid import MagnitudeGrid
 from mlflow_sensie.inference.holds_until import Floor
+from mlflow_sensie.inference.posterior import SkewedT
 
 Array = NDArray[np.float64]
 PROBABILITY = ScoreScale(0.0, 1.0, "probability")

@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mlflow_sensie.comparison import SkewedT
-from mlflow_sensie.inference import Posterior, SamplingDesign, ScoreScale, mean_test, perturbation_test, property_test
+from mlflow_sensie.inference import (
+    Posterior,
+    SamplingDesign,
+    ScoreScale,
+    SkewedT,
+    mean_test,
+    perturbation_test,
+    property_test,
+)
 
 PROBABILITY = ScoreScale(0, 1, "probability")
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from mlflow_sensie.comparison import Comparison, CurveDifference, Difference, Sampled, SkewedT, TestComparison
-from mlflow_sensie.comparison.posteriors import summary_of
+from mlflow_sensie.comparison import Comparison, CurveDifference, Difference, TestComparison
+from mlflow_sensie.inference import OrderStatistics, SkewedT
 
 HOSTILE = [
     "<script>alert('1')</script>",
@@ -22,7 +22,7 @@ HOSTILE = [
 
 def known(metric: str, loc: float, better: str = "lower", a: float = 0.1) -> Difference:
     posterior = SkewedT(loc, 0.01, 50.0)
-    return Difference(metric, 51, a, a + loc, summary_of(loc, posterior), posterior, better)  # type: ignore[arg-type]
+    return Difference(metric, 51, a, a + loc, posterior.summary(value=loc), posterior, better)  # type: ignore[arg-type]
 
 
 def curve(n: int = 3, *, log: bool = False) -> CurveDifference:
@@ -43,7 +43,7 @@ def group(name: str, levels: int = 3) -> TestComparison:
 
 
 def prop(name: str) -> TestComparison:
-    sizes = Sampled(tuple(x / 100 for x in range(-5, 6)))
+    sizes = OrderStatistics(tuple(x / 100 for x in range(-5, 6)))
     effect = replace(known("effect", 0.2, "smaller", -0.1), sizes=sizes)
     return TestComparison(name, "slug-p", "property", "", 51, {"effect": effect}, None)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mlflow_sensie.comparison.posteriors import Sampled, SkewedT, summary_of
+from mlflow_sensie.inference.posterior import OrderStatistics, SkewedT
 
 
 def test_without_skewness_it_is_students_t() -> None:
@@ -46,15 +46,15 @@ def test_skewness_calls_a_mean_of_rare_losses_lower_no_more_often_than_it_should
 
 
 def test_draws_keep_what_is_equal() -> None:
-    found = Sampled.of(np.r_[np.zeros(3000), np.linspace(1, 2, 1000)])
+    found = OrderStatistics.of(np.r_[np.zeros(3000), np.linspace(1, 2, 1000)])
     assert found.prob_below(0) == found.prob_below(0.999) == 0.75
     assert found.prob_above(0) == 1 and found.prob_above(1e-9) == 0.25
     assert found.scaled(-1).prob_below(-1) == 0.25
-    assert Sampled.of(np.zeros(10)).interval() == (0, 0)
+    assert OrderStatistics.of(np.zeros(10)).interval() == (0, 0)
 
 
 def test_draws_of_a_normal_have_its_quantiles(rng: np.random.Generator) -> None:
-    found = summary_of(3.0, Sampled.of(3 + 2 * rng.normal(size=100_000)))
+    found = OrderStatistics.of(3 + 2 * rng.normal(size=100_000)).summary(value=3.0)
     assert (found.value, found.lo50, found.hi50) == pytest.approx((3, 3 - 1.349, 3 + 1.349), abs=0.03)
     assert (found.lo95, found.hi95) == pytest.approx((3 - 3.92, 3 + 3.92), abs=0.06)
 
