@@ -186,17 +186,6 @@ class FunctionPerturbation(Perturbation):
         function = getattr(self.function, "func", self.function)  # what a functools.partial is of
         return str(getattr(function, "__name__", type(function).__name__))
 
-    def check(self, inputs: Any) -> None:
-        """Nothing to check: the function judges its inputs."""
-
-    def along(
-        self, inputs: Any, magnitudes: Sequence[float] | Array, rng: np.random.Generator | None = None
-    ) -> Iterator[Any]:
-        """Call the function once per magnitude; see `Perturbation.along`."""
-        if rng is None and generator_parameter(self.function) is not None:
-            raise ValueError(f"{self.name} takes a generator: pass rng, e.g. numpy.random.default_rng(0).")
-        return super().along(inputs, magnitudes, rng)
-
     def draw(self, prepared: Any, rng: np.random.Generator | None) -> np.random.Generator | None:
         """The generator's state before this batch; ``rng`` itself moves on: the next batch differs."""
         if rng is None:

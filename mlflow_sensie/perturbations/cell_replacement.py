@@ -12,7 +12,7 @@ from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.perturbations.base import Array
 from mlflow_sensie.perturbations.draws import RATES, replace_hit
 from mlflow_sensie.perturbations.pixels import to_dtype
-from mlflow_sensie.perturbations.tabular_base import TabularPerturbation, is_number, numpy_dtype, with_columns
+from mlflow_sensie.perturbations.tabular import TabularPerturbation, is_number, numpy_dtype, with_columns
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ import numpy as np
 from mlflow_sensie.data.survey import Covariance, Survey
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.perturbations.base import BOUND, Array
-from mlflow_sensie.perturbations.tabular_base import is_number, to_floats
+from mlflow_sensie.perturbations.tabular import is_number, to_floats
 from mlflow_sensie.properties import Property
 
 if TYPE_CHECKING:

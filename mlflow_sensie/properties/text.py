@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mlflow_sensie.perturbations.base import Array
-from mlflow_sensie.perturbations.text_edits import text_columns
+from mlflow_sensie.perturbations.text import text_columns
 from mlflow_sensie.properties import Measure
 
 

@@ -11,7 +11,7 @@ from mlflow_sensie.perturbations import BUILT_IN
 from mlflow_sensie.perturbations.base import Perturbation
 from mlflow_sensie.perturbations.cell_replacement import CellReplacement
 from mlflow_sensie.perturbations.compression import Jpeg
-from mlflow_sensie.perturbations.text_edits import EditFunction, TextPerturbation
+from mlflow_sensie.perturbations.text import EditFunction, TextPerturbation
 from mlflow_sensie.plugins import load_target
 from mlflow_sensie.testing import distance, sample
 

@@ -13,12 +13,12 @@ from mlflow_sensie.perturbations import BUILT_IN
 from mlflow_sensie.perturbations.text import (
     CASE,
     DROP_WORDS,
+    NEIGHBOURS,
     OCR,
     PUNCTUATION,
     TYPOS,
     WHITESPACE,
     Synonyms,
-    neighbours,
 )
 from mlflow_sensie.plugins import load_target
 from mlflow_sensie.testing import check_perturbation, sample_texts
@@ -81,7 +81,7 @@ def test_the_rate_is_a_fraction_of_the_letters(perturbation, unit) -> None:
 
 
 def test_typos_hit_neighbouring_keys_and_keep_case() -> None:
-    assert set(neighbours()["g"]) == set("fhtyvb") and set(neighbours()["q"]) == set("wa")
+    assert set(NEIGHBOURS["g"]) == set("fhtyvb") and set(NEIGHBOURS["q"]) == set("wa")
     for edit in TYPOS.edits("QWERTY asdf", rng()):
         assert edit.becomes.upper() == edit.becomes if edit.start < 6 else edit.becomes.lower() == edit.becomes
 
