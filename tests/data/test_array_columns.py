@@ -227,7 +227,7 @@ def test_cells_may_be_lost_where_the_perturbation_says_so(images: Any, ages: Any
 
 def test_each_column_is_surveyed_once(images: Any, ages: Any, labels: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    take_survey = surveys.take_survey
+    take_survey = columnwise.take_survey
 
     def counting(examples: Any, *rest: Any) -> Any:
         seen.append((examples.input_format.kind, *examples.source.columns))
