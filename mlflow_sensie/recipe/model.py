@@ -209,7 +209,7 @@ class Recipe(Spec):
     on_error: Literal["raise", "record"] = "raise"
     log_examples: LogExamples = "ids"
     scores: bool = True
-    checkpoint: Folder = None
+    checkpoint: Folder | None = None
     prefix: str = ""
     gate: Gate | None = None
     baseline: str | None = Field(default=None, min_length=1)

@@ -40,7 +40,7 @@ class Spec(BaseModel):
 Function = Annotated[str | Callable[..., Any], WithJsonSchema({"type": "string"})]
 Code = Annotated[str | Callable[..., Any], WithJsonSchema({"type": "string", "pattern": ":"})]
 Folder = Annotated[
-    str | None, BeforeValidator(lambda value: str(value) if isinstance(value, Path) else value), Field(min_length=1)
+    str, BeforeValidator(lambda value: str(value) if isinstance(value, Path) else value), Field(min_length=1)
 ]
 
 # --- scores --------------------------------------------------------------------------------------------------
