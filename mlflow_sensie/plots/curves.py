@@ -11,7 +11,7 @@ from mlflow_sensie.inference import Curve, Line, PerturbationFit, PropertyFit
 from mlflow_sensie.plots import canvas, fonts, points, ticks
 from mlflow_sensie.plots.canvas import GREEN, GREY, INK, PALE, SKY, VERMILION
 from mlflow_sensie.text import words
-from mlflow_sensie.text.phrases import perturbation_phrases, property_phrases
+from mlflow_sensie.text.sentences import subtitle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,8 +29,7 @@ Span = tuple[float, float]
 def draw_curve(result: Result, test: TestResult) -> Figure:
     """Draw means with intervals and SDs, and the fitted line; of a perturbation also where it holds until."""
     fit: Fit = test.fit
-    phrases = perturbation_phrases(test) if isinstance(fit, PerturbationFit) else property_phrases(test)
-    figure, top = canvas.sheet(fonts.name_of(test), phrases)
+    figure, top = canvas.sheet(fonts.name_of(test), subtitle(test))
     keys, strip = _keys(fit), _is_worth_a_strip(fit)
     right = canvas.WIDTH - (canvas.RIGHT if isinstance(fit, PerturbationFit) else 0.2)
     bottom = canvas.legend_height([text for _, text in keys]) + 0.5 + (STRIP if strip else 0)

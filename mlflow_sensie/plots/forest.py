@@ -12,7 +12,7 @@ from mlflow_sensie.plots import canvas, fonts, ticks
 from mlflow_sensie.plots.canvas import BLUE, GREEN, GREY, INK, PALE, VERMILION
 from mlflow_sensie.plots.points import handle, patch
 from mlflow_sensie.text import words
-from mlflow_sensie.text.comparison_sentences import holding_ends
+from mlflow_sensie.text.sentences import holding_ends
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,7 +98,7 @@ def result_rows(result: Result) -> list[Row]:
 
 
 def _result_row(test: TestResult) -> Row:
-    numbers = fonts.shorten(_numbers(test.headline), 2.4, canvas.KEY)
+    numbers = fonts.shorten(words.bracketed(test.headline), 2.4, canvas.KEY)
     return Row(fonts.name_of(test), test.headline, test.fit.decision, numbers, test.fit.rope)
 
 
@@ -180,7 +180,7 @@ def difference_rows(comparison: Comparison) -> list[Row]:
 
 def _difference_row(name: str, difference: Difference) -> Row:
     worse_by = difference.worse_by
-    return Row(name, worse_by, conclusion(worse_by), fonts.shorten(_numbers(worse_by), 2.4, canvas.KEY))
+    return Row(name, worse_by, conclusion(worse_by), fonts.shorten(words.bracketed(worse_by), 2.4, canvas.KEY))
 
 
 def holding_rows(comparison: Comparison) -> list[Row]:
@@ -243,11 +243,6 @@ def _sign(word: str) -> dict[str, Any]:
     color, marker = SIGNS[word]
     edge: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.8}
     return {"marker": marker, "color": color, "markersize": 5.8, "linestyle": "none", **edge}
-
-
-def _numbers(interval: Interval) -> str:
-    value, low, high = words.between(interval)
-    return f"{value} [{low}, {high}]"
 
 
 def _ends(intervals: Sequence[Interval], most: float) -> tuple[float, float]:

@@ -11,8 +11,7 @@ from mlflow_sensie.inference import Interval
 from mlflow_sensie.report import pages
 from mlflow_sensie.report.pages import Drawing, Told
 from mlflow_sensie.text import words
-from mlflow_sensie.text.comparison_sentences import CALLED, findings, lead
-from mlflow_sensie.text.findings import Finding
+from mlflow_sensie.text.findings import COMPARISON_TONES, Finding, findings, lead
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,7 +125,7 @@ def make_page(comparison: Comparison) -> Page:
 
 
 def _told(comparison: Comparison) -> Told:
-    return pages.told(findings(comparison), CALLED)
+    return pages.told(findings(comparison), COMPARISON_TONES)
 
 
 def _place(found: Sequence[Finding], name: str) -> int:

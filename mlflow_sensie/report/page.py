@@ -13,7 +13,7 @@ from mlflow_sensie.inference import Interval
 from mlflow_sensie.report import pages
 from mlflow_sensie.report.pages import Drawing, Told
 from mlflow_sensie.text import words
-from mlflow_sensie.text.sentences import TONES, findings
+from mlflow_sensie.text.findings import RESULT_TONES, findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -94,7 +94,7 @@ def render(result: Result) -> str:
 
 def render_summary(result: Result) -> str:
     """Return findings and summary as a piece of HTML, for notebooks."""
-    return pages.render_piece(pages.told(findings(result), TONES), result.summary())
+    return pages.render_piece(pages.told(findings(result), RESULT_TONES), result.summary())
 
 
 def make_page(result: Result) -> Page:
@@ -119,7 +119,7 @@ def make_page(result: Result) -> Page:
         status=result.status,
         score=words.score_label(result.score),
         result=result,
-        findings=pages.told(found, TONES),
+        findings=pages.told(found, RESULT_TONES),
         anchors=anchors,
         overview=overview,
         sections=[

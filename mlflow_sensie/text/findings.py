@@ -1,11 +1,37 @@
-"""What a finding is: a sentence, what it is about, and what it means for the model."""
+"""Findings in plain words: a sentence per test, and per slice that stands out, with what it means for the model."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from mlflow_sensie.comparison.difference import BETTER, UNDECIDED, WORSE, Conclusion
+from mlflow_sensie.comparison.result import Comparison
+from mlflow_sensie.inference import Interval
+from mlflow_sensie.text import words
+from mlflow_sensie.text.sentences import clean_difference_sentence, difference_sentence, sentence
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mlflow_sensie.result import Result, TestResult
 
 Tone = Literal["bad", "good", "open", "failed"]
+# What each tone is called, in the order of the findings.
+RESULT_TONES: dict[Tone, str] = {
+    "bad": "Sensitive",
+    "failed": "Failed",
+    "good": "Negligible or better",
+    "open": "Undecided",
+}
+COMPARISON_TONES: dict[Tone, str] = {
+    "bad": "Less robust",
+    "good": "More robust",
+    "open": "Not told apart",
+    "failed": "Not compared",
+}
+TONES: dict[Conclusion, Tone] = {BETTER: "good", WORSE: "bad", UNDECIDED: "open"}
 
 
 @dataclass(frozen=True)
@@ -15,3 +41,90 @@ class Finding:
     name: str
     text: str
     tone: Tone
+
+
+def findings(subject: Result | Comparison) -> list[Finding]:
+    """Return what is to be said of a result, or of the comparison of two.
+
+    A result: what the model is sensitive to, what failed, what does not matter, what is undecided; within each the
+    largest first, slices after tests. A comparison: the clean score, then what B does worse, what better, and the
+    rest; within each the largest difference first, at the end what could not be compared.
+    """
+    return _of_comparison(subject) if isinstance(subject, Comparison) else _of_result(subject)
+
+
+def lead(comparison: Comparison) -> str:
+    """Say in how many tests B is the more robust one, and whether its clean score differs."""
+    if comparison.identical:
+        return "A and B cannot be told apart: every score is the same."
+    conclusions = comparison.conclusions
+    counts = [f"{word.removeprefix('B is ')} in {conclusions.count(word)}" for word in TONES if word in conclusions]
+    clean = {
+        BETTER: "its clean score is higher",
+        WORSE: "its clean score is lower",
+        UNDECIDED: "the clean scores are not told apart",
+    }[comparison.clean.conclusion]
+    tests = f"Of {len(conclusions)} test{'s' if len(conclusions) != 1 else ''}, B is {', '.join(counts)}"
+    return f"{tests if counts else 'No test could be compared'}; {clean}."
+
+
+def _by_tone(unordered: Sequence[Finding], tones: dict[Tone, str]) -> list[Finding]:
+    order = list(tones)
+    return sorted(unordered, key=lambda finding: order.index(finding.tone))
+
+
+# --- of a comparison ---------------------------------------------------------------------------------------
+
+
+def _of_comparison(comparison: Comparison) -> list[Finding]:
+    failed = [Finding(name, f"not compared: {why}.", "failed") for name, why in comparison.not_compared.items()]
+    if comparison.identical:
+        same = f"every score of the two is the same on {comparison.n:,} examples: no difference anywhere."
+        return [Finding("A and B", same, "open"), *failed]
+    clean = comparison.clean
+    first = Finding("clean score", clean_difference_sentence(clean), TONES[clean.conclusion])
+    tests = sorted(comparison.tests.values(), key=lambda test: -abs(test.headline.worse_by.value))
+    rest = [Finding(test.name, difference_sentence(test), TONES[test.headline.conclusion]) for test in tests]
+    return [first, *_by_tone(rest, COMPARISON_TONES), *failed]
+
+
+# --- of a result -------------------------------------------------------------------------------------------
+
+
+def _of_result(result: Result) -> list[Finding]:
+    failed, succeeded = ([test for test in result.tests.values() if test.ok is ok] for ok in (False, True))
+    succeeded.sort(key=lambda test: abs(test.headline.value), reverse=True)
+    tests = [Finding(test.name, sentence(result, test), _tone(test)) for test in succeeded]
+    failures = [Finding(test.name, f"the test failed: {test.error}", "failed") for test in failed]
+    return _by_tone([*tests, *_slice_findings(result), *failures], RESULT_TONES)
+
+
+def _tone(test: TestResult) -> Tone:
+    decision = test.fit.decision
+    better = test.kind == "perturbation" and test.fit.mean_drop.value < 0
+    if decision == "sensitive" and not better:
+        return "bad"
+    return "open" if decision == "undecided" else "good"
+
+
+def _slice_findings(result: Result) -> Iterator[Finding]:
+    if not result.slices:
+        return
+    frame, rope = result.slices_frame(), float(result.recipe["inference"]["rope"])
+    for column in result.slices:
+        rows = frame[(frame["column"] == column.column) & frame["worst"]]
+        yield from _worst_slices(column.column, rows, result.clean.value, rope)
+
+
+def _worst_slices(column: str, rows: pd.DataFrame, whole: float, rope: float) -> Iterator[Finding]:
+    """A sentence where a column's worst slice surely stands out: lower, or worse than the model claims."""
+    for row in rows[rows["test"] == ""].to_dict("records"):
+        name = f"{words.plain(column)} = {words.plain(row['level'])}"
+        value, low, high = (float(row[key]) for key in ("pooled", "pooled_lo95", "pooled_hi95"))
+        score = words.bracketed(Interval(value, value, value, low, high))
+        if row["quantity"] == "unannounced" and high < -rope:
+            text = f"worse than the model claims: its score is {score} away from what it announces."
+            yield Finding(name, text, "bad")
+        elif row["quantity"] == "clean_score" and high < whole - rope:
+            text = f"the clean score is {score}, below the {words.number(whole, 0.01)} of the whole."
+            yield Finding(name, text, "bad")

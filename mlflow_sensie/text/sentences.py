@@ -1,36 +1,52 @@
-"""Findings in plain words: one sentence per test and per slice that stands out."""
+"""Tests in words: a sentence on what a test found or how two models differ in it, and the subtitle of its figure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mlflow_sensie.inference import CategoryFit, Interval, PerturbationFit, PropertyFit
+from mlflow_sensie.comparison.difference import BETTER, UNDECIDED
+from mlflow_sensie.inference import CategoryFit, Interval, PerturbationFit, PropertyFit, RangeFit
 from mlflow_sensie.inference.decision import excludes_zero
 from mlflow_sensie.text import words
-from mlflow_sensie.text.findings import Finding, Tone
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from mlflow_sensie.comparison import CurveDifference, Difference, TestComparison
     from mlflow_sensie.result import Result, TestResult
 
+# What stands before the end of a range up to which the score holds, by the side.
+AT_LEAST = {"below": "at least ", "above": "at least "}
+SIGNS = {"below": "≤ ", "above": "≥ "}
+RANKS = "from the lowest to the highest rank"
+# How two models differ where B is better, where it is worse, and where that is open, by the kind of test.
+LEVELS = (
+    "B treats its levels more alike: the SD between them is smaller by {}",
+    "B treats its levels less alike: the SD between them is larger by {}",
+    "the SD between B's levels less that between A's is {}",
+)
+DIFFERENCES: Mapping[str, tuple[str, str, str]] = {
+    "perturbation": (
+        "B loses less, by {} on average",
+        "B loses more, by {} on average",
+        "B's mean drop less A's is {}",
+    ),
+    "property": (
+        "B depends less on it: its effect is smaller by {}",
+        "B depends more on it: its effect is larger by {}",
+        "the size of B's effect less that of A's is {}",
+    ),
+    "category": LEVELS,
+    "class": LEVELS,
+}
+CLEAN = (
+    "B is better on the inputs as they are: its score is higher by {}",
+    "B is worse on the inputs as they are: its score is lower by {}",
+    "B's score less A's is {}",
+)
 
-# What each tone is called, in the order in which they are told.
-TONES: dict[Tone, str] = {"bad": "Sensitive", "failed": "Failed", "good": "Negligible or better", "open": "Undecided"}
 
-
-def findings(result: Result) -> list[Finding]:
-    """Return the findings: what the model is sensitive to, what failed, what does not matter, what is undecided.
-
-    Within each the largest comes first; slices stand after tests.
-    """
-    failed, succeeded = ([test for test in result.tests.values() if test.ok is ok] for ok in (False, True))
-    succeeded.sort(key=lambda test: abs(test.headline.value), reverse=True)
-    found = [Finding(test.name, sentence(result, test), _tone(test)) for test in succeeded]
-    found += _slice_findings(result)
-    found += [Finding(test.name, f"the test failed: {test.error}", "failed") for test in failed]
-    return sorted(found, key=lambda each: list(TONES).index(each.tone))
+# --- what a test found -------------------------------------------------------------------------------------
 
 
 def sentence(result: Result, test: TestResult) -> str:
@@ -43,68 +59,51 @@ def sentence(result: Result, test: TestResult) -> str:
     return _levels(fit)
 
 
-def _tone(test: TestResult) -> Tone:
-    decision = test.fit.decision
-    better = test.kind == "perturbation" and test.fit.mean_drop.value < 0
-    if decision == "sensitive" and not better:
-        return "bad"
-    return "open" if decision == "undecided" else "good"
-
-
-def _said(interval: Interval, sign: float = 1) -> str:
-    """A size with its interval; ``sign`` −1 turns a fall into a loss."""
-    value, low, high = words.between(interval.negated() if sign < 0 else interval)
-    return f"{value} [{low}, {high}]"
-
-
-def _quantity(test: TestResult, *values: float) -> str:
-    return words.quantity(words.plain(test.unit), *values)
-
-
-# --- perturbations -----------------------------------------------------------------------------------------
-
-
 def _drop(test: TestResult, fit: PerturbationFit) -> str:
     ends = [p for p in fit.curve.p if p is not None]
     over = f"on average over {_quantity(test, min(ends), max(ends))}"
     if fit.decision == "negligible":
-        return f"no change that matters: the score loses {_said(fit.mean_drop)} {over}"
-    verb, sign = ("loses", 1) if fit.mean_drop.value >= 0 else ("gains", -1)
-    said = f"the score {verb} {_said(fit.mean_drop, sign)} {over}"
-    return said if fit.decision == "sensitive" else f"not clear yet: {said}"
+        return f"no change that matters: the score loses {words.bracketed(fit.mean_drop)} {over}"
+    verb = "loses" if fit.mean_drop.value >= 0 else "gains"
+    return _as_decided(fit, f"the score {verb} {words.bracketed(_size(fit.mean_drop))} {over}")
 
 
 def _holds(result: Result, test: TestResult, fit: PerturbationFit) -> str:
     """Up to where it keeps its allowed share, a bound in brackets."""
-    kept = _kept(result, test)
+    share = _allowed_share(result, test)
     if all(side.holds.censored and side.holds.lo95 >= side.holds.value for side in fit.sides):
-        return f"{kept} over the whole range"
+        return f"{share} over the whole range"
     if fit.neutral is None and any(s.holds.value <= s.holds.distances[0] and not s.holds.censored for s in fit.sides):
-        return f"{kept} at no magnitude"
-    step = (max(fit.magnitudes) - min(fit.magnitudes)) / 150
-    points, bounds = [], []
-    for side in fit.sides:
-        at, bound = (fit.magnitude(side.side, d) for d in (side.holds.value, side.holds.lo95))
-        points.append(("at least " if side.holds.censored else "") + words.number(at, step))
-        bounds.append(words.number(bound, step))
+        return f"{share} at no magnitude"
+    ends, bounds = _holding_ends(fit, (max(fit.magnitudes) - min(fit.magnitudes)) / 150, AT_LEAST)
     unit = words.plain(test.unit)
-    if len(points) == 1:
-        return f"{kept} up to {words.with_unit(points[0], unit)} (95 % sure to {bounds[0]})"
-    said = words.with_unit(f"{points[0]} to {points[1]}", unit)
-    return f"{kept} from {said} (95 % sure from {bounds[0]} to {bounds[1]})"
+    if len(ends) == 1:
+        return f"{share} up to {words.with_unit(ends[0], unit)} (95 % sure to {bounds[0]})"
+    return f"{share} from {words.with_unit(' to '.join(ends), unit)} (95 % sure from {' to '.join(bounds)})"
+
+
+def _holding_ends(fit: PerturbationFit, step: float, censored: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Write up to which magnitudes each side holds, and the 95 % bounds of that."""
+    ends, bounds = [], []
+    for side in fit.sides:
+        end, bound = (fit.magnitude(side.side, distance) for distance in (side.holds.value, side.holds.lo95))
+        ends.append((censored[side.side] if side.holds.censored else "") + words.number(end, step))
+        bounds.append(words.number(bound, step))
+    return ends, bounds
 
 
 def _announced(fit: PerturbationFit) -> str:
     """Whether the model's own confidence falls with the score; nothing where that was not followed."""
-    found = fit.unexpected
-    if found is None or not excludes_zero(found) or abs(found.value) < fit.rope:
-        return "" if found is None else "; the model's own confidence follows"
-    if found.value < 0:
-        return f"; its confidence does not follow: a fall of {_said(found, -1)} is not announced"
-    return f"; the model announces a larger fall, by {_said(found)}"
+    unexpected = fit.unexpected
+    if unexpected is None or not excludes_zero(unexpected) or abs(unexpected.value) < fit.rope:
+        return "" if unexpected is None else "; the model's own confidence follows"
+    size = words.bracketed(_size(unexpected))
+    if unexpected.value < 0:
+        return f"; its confidence does not follow: a fall of {size} is not announced"
+    return f"; the model announces a larger fall, by {size}"
 
 
-def _kept(result: Result, test: TestResult) -> str:
+def _allowed_share(result: Result, test: TestResult) -> str:
     own: dict[str, Any] = next((spec for spec in result.recipe["perturbations"] if spec["name"] == test.name), {})
     drop: Any = own.get("allowed_drop") or result.recipe["allowed_drop"]
     if isinstance(drop, dict) or (result.score.lower, result.score.upper) != (0, 1):
@@ -113,19 +112,15 @@ def _kept(result: Result, test: TestResult) -> str:
     return f"keeps {words.number(100 * (1 - float(drop)))} % of its value"
 
 
-# --- properties and categories -----------------------------------------------------------------------------
-
-
 def _change(test: TestResult, fit: PropertyFit) -> str:
-    over = "from the lowest to the highest rank" if fit.ranks else f"from {_quantity(test, *fit.span)}"
+    over = RANKS if fit.ranks else f"from {_quantity(test, *fit.span)}"
     if fit.decision == "negligible":
-        return f"no change that matters: the score changes by {_said(fit.effect)} {over}"
+        return f"no change that matters: the score changes by {words.bracketed(fit.effect)} {over}"
     if fit.decision == "sensitive" and fit.spread is not None and not excludes_zero(fit.effect):
-        bend = f"the score goes up and down: its bins differ by an SD of {_said(fit.spread.spread)}"
-        return f"{bend}, while from end to end it changes by {_said(fit.effect)} {over}"
-    verb, sign = ("rises", 1) if fit.effect.value >= 0 else ("falls", -1)
-    said = f"the score {verb} by {_said(fit.effect, sign)} {over}"
-    return said if fit.decision == "sensitive" else f"not clear yet: {said}"
+        bend = f"the score goes up and down: its bins differ by an SD of {words.bracketed(fit.spread.spread)}"
+        return f"{bend}, while from end to end it changes by {words.bracketed(fit.effect)} {over}"
+    verb = "rises" if fit.effect.value >= 0 else "falls"
+    return _as_decided(fit, f"the score {verb} by {words.bracketed(_size(fit.effect))} {over}")
 
 
 def _claim(fit: PropertyFit) -> str:
@@ -134,46 +129,150 @@ def _claim(fit: PropertyFit) -> str:
         return ""
     where = "low" if fit.effect.value >= 0 else "high"
     if excludes_zero(fit.unexpected) and abs(fit.unexpected.value) >= fit.rope:
+        size = words.bracketed(fit.unexpected)
         if fit.unexpected.value * fit.effect.value > 0:
-            rest = f"; the model does not announce {_said(fit.unexpected)} of this"
-            return f"{rest}: worse than it claims where it is {where}"
-        return f"; the model announces even more, by {_said(fit.unexpected)}"
+            return f"; the model does not announce {size} of this: worse than it claims where it is {where}"
+        return f"; the model announces even more, by {size}"
     return f"; harder where it is {where}, as the model itself says"
 
 
 def _levels(fit: CategoryFit) -> str:
-    known = [(mean, name) for mean, name in zip(fit.levels_spread.means, fit.levels, strict=True) if mean is not None]
-    (low, worst), (high, best) = min(known), max(known)
-    bottom, top = (
-        f"{words.plain(name)} ({words.number(x, 0.01, zeros=True)})" for name, x in ((worst, low), (best, high))
+    means = [(mean, name) for mean, name in zip(fit.levels_spread.means, fit.levels, strict=True) if mean is not None]
+    lowest, highest = (
+        f"{words.plain(name)} ({words.number(mean, 0.01, zeros=True)})" for mean, name in (min(means), max(means))
     )
-    size = f"the levels differ by an SD of {_said(fit.spread)}"
+    size = f"the levels differ by an SD of {words.bracketed(fit.spread)}"
     if fit.decision == "negligible":
         return f"no difference that matters: {size}."
-    return f"{size if fit.decision == 'sensitive' else f'not clear yet: {size}'}; lowest {bottom}, highest {top}."
+    return f"{_as_decided(fit, size)}; lowest {lowest}, highest {highest}."
 
 
-# --- slices ------------------------------------------------------------------------------------------------
+def _as_decided(fit: Any, text: str) -> str:
+    return text if fit.decision == "sensitive" else f"not clear yet: {text}"
 
 
-def _slice_findings(result: Result) -> Iterator[Finding]:
-    if not result.slices:
-        return
-    frame, rope = result.slices_frame(), float(result.recipe["inference"]["rope"])
-    for column in result.slices:
-        rows = frame[(frame["column"] == column.column) & frame["worst"]]
-        yield from _worst_of(column.column, rows, result.clean.value, rope)
+def _quantity(test: TestResult, *values: float) -> str:
+    return words.quantity(words.plain(test.unit), *values)
 
 
-def _worst_of(column: str, rows: pd.DataFrame, whole: float, rope: float) -> Iterator[Finding]:
-    """A sentence where a column's worst slice surely stands out: lower, or worse than the model claims."""
-    for row in rows[rows["test"] == ""].to_dict("records"):
-        name = f"{words.plain(column)} = {words.plain(row['level'])}"
-        value, low, high = (float(row[key]) for key in ("pooled", "pooled_lo95", "pooled_hi95"))
-        said = _said(Interval(value, value, value, low, high))
-        if row["quantity"] == "unannounced" and high < -rope:
-            yield Finding(name, f"worse than the model claims: its score is {said} away from what it announces.", "bad")
-        elif row["quantity"] == "clean_score" and high < whole - rope:
-            yield Finding(
-                name, f"the clean score is {said}, below the {words.number(whole, 0.01)} of the whole.", "bad"
-            )
+def _size(interval: Interval) -> Interval:
+    """Turn an interval so that it is no loss below 0."""
+    return interval if interval.value >= 0 else interval.negated()
+
+
+# --- how two models differ in it ---------------------------------------------------------------------------
+
+
+def difference_sentence(test: TestComparison) -> str:
+    """Say how the two differ in one test, and how likely B is the more robust."""
+    difference = test.headline
+    text = _told_apart(difference, difference.worse_by, DIFFERENCES[test.kind])
+    holding = _holding_difference(test) if test.kind == "perturbation" else ""
+    return f"{text}{holding}; {_probability('more robust', difference)}."
+
+
+def clean_difference_sentence(difference: Difference) -> str:
+    """Say how the two differ on the inputs as they are."""
+    return f"{_told_apart(difference, difference.difference, CLEAN)}; {_probability('better', difference)}."
+
+
+def _told_apart(difference: Difference, interval: Interval, texts: tuple[str, str, str]) -> str:
+    """Choose the text by what is known, with the size of the difference in it; where undecided, with its sign."""
+    better, worse, undecided = texts
+    step = max((difference.difference.hi95 - difference.difference.lo95) / 10, 1e-6)
+    a, b = (words.number(value, step, zeros=True) for value in (difference.a, difference.b))
+    if difference.conclusion == UNDECIDED:
+        text = f"{UNDECIDED}: {undecided.format(words.bracketed(interval))}"
+    else:
+        text = (better if difference.conclusion == BETTER else worse).format(words.bracketed(_size(interval)))
+    return f"{text} ({b} rather than {a})"
+
+
+def _holding_difference(test: TestComparison) -> str:
+    """How far each holds, where that surely differs; "but" where the mean drop does not say the same."""
+    difference, curve = test.differences.get("holds_until"), test.curve
+    if difference is None or curve is None or difference.conclusion == UNDECIDED:
+        return ""
+    a, b = holding_ends(difference, curve)
+    unit = words.plain(test.unit)
+    but = "" if difference.conclusion == test.headline.conclusion else "but "
+    if not curve.two_sided:
+        return f"; {but}it holds up to {words.with_unit(b, unit)} rather than {a}"
+    # A distance between factors is none itself: "factor 0.5" would be a magnitude.
+    far = (
+        f"a factor of {b}" if curve.log else f"a distance of {b if unit in words.BEFORE else words.with_unit(b, unit)}"
+    )
+    return f"; {but}it holds up to {far} from the neutral, either way, rather than {a}"
+
+
+def holding_ends(difference: Difference, curve: CurveDifference) -> list[str]:
+    """Write up to where A and B hold, as ``CurveDifference.reached`` gives it; "at least" at the end of the sweep."""
+    tested = [p for p in curve.p if p != curve.neutral]
+    step, last = (max(tested) - min(tested)) / 150, curve.farthest
+    ends = [curve.reached(distance) for distance in (difference.a, difference.b)]
+    return [("at least " if math.isclose(end, last, rel_tol=1e-9) else "") + words.number(end, step) for end in ends]
+
+
+def _probability(word: str, difference: Difference) -> str:
+    return f"probability that B is {word} {words.probability(difference.prob_more_robust)}"
+
+
+# --- the subtitle of its figure ----------------------------------------------------------------------------
+
+
+def subtitle(test: TestResult) -> list[str]:
+    """Give the key numbers of a property or perturbation test as short phrases."""
+    fit = test.fit
+    first = f"{fit.decision}: {words.with_interval('effect', fit.effect, say=True)}"
+    own = _sweep_phrases(test, fit) if isinstance(fit, PerturbationFit) else _property_phrases(test, fit)
+    return [first, *own]
+
+
+def _property_phrases(test: TestResult, fit: PropertyFit) -> list[str]:
+    phrases = [RANKS if fit.ranks else f"from {_quantity(test, *fit.span)}"]
+    if fit.unexpected is not None:
+        phrases.append(words.with_interval("unexpected", fit.unexpected))
+    if fit.spread is not None:
+        phrases.append(words.with_interval("spread between bins", fit.spread.spread))
+    phrases += [range_phrase(test, part) for part in fit.fit_range]
+    if fit.curve is None:
+        phrases.append("no bins were asked for: the line alone")
+    return [*phrases, *_count_phrases(fit)]
+
+
+def _sweep_phrases(test: TestResult, fit: PerturbationFit) -> list[str]:
+    line = next(side.line for side in fit.sides if side.side == fit.worse)
+    ends = (line.stop, line.start) if fit.worse == "below" else (line.start, line.stop)
+    return [
+        f"from {_quantity(test, *ends)}{', the worse side' if len(fit.sides) > 1 else ''}",
+        words.with_interval("mean drop", fit.mean_drop),
+        holds_phrase(fit, words.plain(test.unit)),
+        "" if fit.unexpected is None else words.with_interval("unexpected", fit.unexpected),
+        *(range_phrase(test, part) for part in fit.fit_range),
+        *_count_phrases(fit),
+    ]
+
+
+def range_phrase(test: TestResult, part: RangeFit) -> str:
+    """Say over what range a line was fitted, what it found, and who chose it."""
+    chosen = ", chosen from the curve" if part.auto else ""
+    over = _quantity(test, part.start, part.stop)
+    return f"shaded, {over}{chosen}: {words.with_interval('effect', part.effect)}"
+
+
+def holds_phrase(fit: PerturbationFit, unit: str) -> str:
+    """Say up to where the mean score stays above its floor, as a magnitude, and how sure that is."""
+    step = (max(side.line.stop for side in fit.sides) - min(side.line.start for side in fit.sides)) / 300
+    ends, bounds = _holding_ends(fit, step, SIGNS)
+    text = f"holds {'until' if len(ends) == 1 else 'from'} {words.with_unit(' to '.join(ends), unit)}"
+    if all(side.holds.lo95 == side.holds.value for side in fit.sides):
+        return text
+    return f"{text}, 95 % bound{'s' if len(ends) > 1 else ''} {' and '.join(bounds)}"
+
+
+def _count_phrases(fit: PropertyFit | PerturbationFit) -> list[str]:
+    dropped = f", {fit.n_dropped:,} without a score" if fit.n_dropped else ""
+    missing = f", {fit.n_missing:,} missing" if isinstance(fit, PropertyFit) and fit.n_missing else ""
+    warnings = {"few_informative": "interval guarded", "unguarded": "interval may be too narrow"}
+    few = "".join(f"few examples carry this: {text}" for flag, text in warnings.items() if flag in fit.flags)
+    return [f"n = {fit.n:,}{missing}{dropped}", few]

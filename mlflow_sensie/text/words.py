@@ -19,7 +19,7 @@ BEFORE = ("factor", "exponent", "opacity", "rate")
 
 
 def number(x: float, step: float | None = None, *, zeros: bool = False) -> str:
-    """Write a number with a true minus sign, so that `step` can be told, by default three digits."""
+    """Write a number with a true minus sign, so that ``step`` can be told, by default three digits."""
     step = abs(x) / 100 if step is None else step
     if not math.isfinite(x) or not 0 < step < math.inf:
         return "0" if x == 0 else f"{x:.4g}".replace("-", "−")
@@ -45,8 +45,14 @@ def between(interval: Interval) -> tuple[str, str, str]:
     return tuple(zero if text == f"−{zero}" else text for text in texts)  # type: ignore[return-value]
 
 
+def bracketed(interval: Interval) -> str:
+    """Write a value and its 95 % interval: "−0.85 [−0.87, −0.83]"."""
+    value, low, high = between(interval)
+    return f"{value} [{low}, {high}]"
+
+
 def with_interval(name: str, interval: Interval, *, say: bool = False) -> str:
-    """Write "effect −0.85 [−0.87, −0.83]"; with `say` also that the interval is the 95 % one."""
+    """Write "effect −0.85 [−0.87, −0.83]"; with ``say`` also that the interval is the 95 % one."""
     value, low, high = between(interval)
     return f"{name} {value}{', 95 % interval' if say else ''} [{low}, {high}]"
 
@@ -59,12 +65,12 @@ def quantity(unit: str, *values: float) -> str:
     return with_unit(" to ".join(number(x, width / 100 if width > 0 else None) for x in values), unit)
 
 
-def with_unit(said: str, unit: str) -> str:
+def with_unit(text: str, unit: str) -> str:
     """Put a unit where it belongs: "3 px", "factor 2", "0.1 (fraction of side)"."""
     if unit in BEFORE:
-        return f"{unit} {said}"
-    plain = not unit.startswith(("fraction", "σ")) and not any(c in "0123456789(" for c in unit)
-    return f"{said} {unit}".rstrip() if plain else f"{said} ({unit})"
+        return f"{unit} {text}"
+    bare = not unit.startswith(("fraction", "σ")) and not any(c in "0123456789(" for c in unit)
+    return f"{text} {unit}".rstrip() if bare else f"{text} ({unit})"
 
 
 def date(days: float) -> str:

@@ -16,7 +16,7 @@ from mlflow_sensie.comparison import Comparison
 from mlflow_sensie.comparison.leaderboard import leaderboard
 from mlflow_sensie.report.comparison_page import make_page, render_leaderboard
 from mlflow_sensie.result import Result
-from mlflow_sensie.text.comparison_sentences import findings, lead
+from mlflow_sensie.text.findings import findings, lead
 
 N = 300
 HOSTILE = [

@@ -30,8 +30,8 @@ from mlflow_sensie.plots.forest import holding_rows
 from mlflow_sensie.plugins import load_target
 from mlflow_sensie.report.comparison_page import make_page
 from mlflow_sensie.text import words
-from mlflow_sensie.text.comparison_sentences import findings, sentence
-from mlflow_sensie.text.sentences import sentence as sentence_of_one
+from mlflow_sensie.text.findings import findings
+from mlflow_sensie.text.sentences import difference_sentence, sentence
 
 Array = NDArray[np.float64]
 # Sweeps of one side, and of two with how far B holds in words.
@@ -94,7 +94,7 @@ def test_how_far_each_holds_is_said_as_the_reports_of_the_two_say_it(name: str, 
     assert not any(fit.censored for fit in fits)
     a, b = (words.number(p, step) for p in at)
     said = f"; it holds up to {words.with_unit(b, test.unit)} rather than {a}; probability"
-    assert said in sentence(test)
+    assert said in difference_sentence(test)
     assert (
         min(*magnitudes, fits[0].neutral or 0) <= float(b.replace("−", "-")) <= max(*magnitudes, fits[0].neutral or 0)
     )
@@ -106,14 +106,14 @@ def test_of_two_sides_a_distance_is_said(name: str, magnitudes: list[float], wor
     step = (max(magnitudes) - min(magnitudes)) / 150
     far = [math.exp(fit.holds_until) if fit.log_distance else fit.holds_until for fit in fits]
     a, b = (words.number(p, step) for p in far)
-    assert words_of.format(a=a, b=b) in sentence(test)
+    assert words_of.format(a=a, b=b) in difference_sentence(test)
 
 
 def test_what_never_falls_holds_to_the_end_at_least() -> None:
     for magnitudes, end in (([0.2, 0.4, 0.7], "0.2"), ([1.3, 2.0, 3.0], "3")):
         test, fits = compared("image.contrast", magnitudes, 0.5, 0.02)
         assert fits[1].censored
-        assert f"; it holds up to factor at least {end} rather than " in sentence(test)
+        assert f"; it holds up to factor at least {end} rather than " in difference_sentence(test)
 
 
 def test_a_sweep_without_a_neutral_holds_up_to_its_own_magnitudes() -> None:
@@ -136,8 +136,8 @@ def test_page_and_figure_tell_distances_from_magnitudes() -> None:
 def test_a_report_and_a_comparison_say_the_same_magnitudes() -> None:
     results = [scaled(steep) for steep in (1.0, 6.0)]
     found = mlflow_sensie.compare(*results).tests["scale"]
-    parts = sentence(found).partition("it holds up to factor ")[2].partition(";")[0].split(" rather than ")
-    own = [sentence_of_one(result, result.tests["scale"]) for result in results]
+    parts = difference_sentence(found).partition("it holds up to factor ")[2].partition(";")[0].split(" rather than ")
+    own = [sentence(result, result.tests["scale"]) for result in results]
     assert len(parts) == 2
     for said, text in zip(reversed(parts), own, strict=True):
         assert f"up to factor {said} (95 % sure" in text
@@ -187,7 +187,7 @@ def test_but_stands_where_drop_and_distance_oppose_each_other(drop: float, holds
         "mean_drop": difference("mean_drop", 0.1, 0.1 + drop, 0.01, "lower"),
         "holds_until": difference("holds_until", 4.0, 4 + holds, 0.1, "higher"),
     }
-    assert said in sentence(replace(test, differences=found))
+    assert said in difference_sentence(replace(test, differences=found))
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_a_direction_is_said_only_where_it_is_known(
     kind: str, metric: str, ends: tuple[float, float], size: float | None, said: str
 ) -> None:
     found = difference(metric, *ends, 0.03, "smaller" if size is not None else "lower", size)
-    text = sentence(TestComparison("x", "x", kind, "", 99, {metric: found}))
+    text = difference_sentence(TestComparison("x", "x", kind, "", 99, {metric: found}))
     assert text.startswith(said)
     assert ("larger" in text or "smaller" in text) != ("not told apart" in text)
 

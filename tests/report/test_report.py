@@ -17,8 +17,7 @@ from mlflow_sensie import Result
 from mlflow_sensie.report import page as report
 from mlflow_sensie.report.page import _number, make_page, render
 from mlflow_sensie.report.pages import Fold, Told, glued, told
-from mlflow_sensie.text.findings import Finding, Tone
-from mlflow_sensie.text.sentences import TONES, findings
+from mlflow_sensie.text.findings import RESULT_TONES, Finding, Tone, findings
 from mlflow_sensie.tracking.runs import write_files
 
 N = 400
@@ -126,7 +125,7 @@ def test_what_is_decided_stands_before_what_is_not_and_the_worst_first() -> None
     result = probed()
     found = findings(result)
     tones = [each.tone for each in found]
-    assert tones == sorted(tones, key=list(TONES).index)
+    assert tones == sorted(tones, key=list(RESULT_TONES).index)
     tests = [result.tests[each.name] for each in found if each.tone == "bad" and each.name in result.tests]
     sizes = [abs(test.headline.value) for test in tests]
     assert len(sizes) > 1 and sizes == sorted(sizes, reverse=True)
@@ -156,7 +155,7 @@ def made(**counts: int) -> list[Finding]:
     ],
 )
 def test_what_would_bury_the_rest_is_folded_into_a_line(counts: Any, full: list[str], lines: list[str]) -> None:
-    said = told(made(**counts), TONES)
+    said = told(made(**counts), RESULT_TONES)
     assert [each.name for each in said.full] == full and [fold.line for fold in said.folds] == lines
     assert sum(map(len, [said.full, *(fold.findings for fold in said.folds)])) == sum(counts.values())
 
