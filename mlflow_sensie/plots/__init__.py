@@ -14,7 +14,8 @@ from mlflow_sensie.plots import canvas, fonts, ticks
 from mlflow_sensie.plots.canvas import to_array, to_png, to_svg
 from mlflow_sensie.plots.curves import draw_curve
 from mlflow_sensie.plots.forest import draw_differences, overview
-from mlflow_sensie.plots.gallery import draw_gallery
+from mlflow_sensie.plots.gallery import draw_grid
+from mlflow_sensie.plots.gallery_frames import draw_tables, draw_texts
 from mlflow_sensie.plots.levels import draw_levels
 from mlflow_sensie.plots.pair import draw_pair
 from mlflow_sensie.plots.posterior import draw_posterior
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mlflow_sensie.result import Result, TestResult
+    from mlflow_sensie.result.gallery import Gallery
 
 __all__ = [
     "KINDS",
@@ -67,6 +69,15 @@ def _draw_failed(test: TestResult) -> Figure:
     for k, line in enumerate(lines):
         canvas.put(figure, 0.4, top - 0.15 - k * canvas.LINE, line, canvas.SUBTITLE, label="error")
     return canvas.finish(figure)
+
+
+# By the kind of input.
+GALLERIES = {"tensor": draw_grid, "series": draw_grid, "tabular": draw_tables, "text": draw_texts}
+
+
+def draw_gallery(result: Result, gallery: Gallery) -> Figure:
+    """Draw the examples at each magnitude: images, lines, tables or texts, with the model's answers and scores."""
+    return GALLERIES[gallery.input_format.kind](result, result.tests[gallery.test], gallery)
 
 
 # --- the kinds of `Result.plot` --------------------------------------------------------------------

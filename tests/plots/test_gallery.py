@@ -25,7 +25,7 @@ from evaluation.gallery_cases import (
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import mlflow_sensie
-from mlflow_sensie.plots.gallery_rows import cell_texts, texts_of
+from mlflow_sensie.plots.gallery_frames import cell_texts, texts_of
 
 
 def test_images_are_headed_by_magnitudes_and_footed_by_answers() -> None:

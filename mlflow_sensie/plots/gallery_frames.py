@@ -1,0 +1,346 @@
+"""Galleries of tables (a block per example, a row per column) and of texts (a row per magnitude), changes marked."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from bidi import algorithm as bidi
+from numpy.typing import NDArray
+
+from mlflow_sensie.data.input_format import holds_arrays
+from mlflow_sensie.data.survey import as_numbers, column_kind
+from mlflow_sensie.plots import canvas, fonts, gallery
+from mlflow_sensie.plots.canvas import GREY, INK, MARGIN, VERMILION, WIDTH
+from mlflow_sensie.plots.gallery import CELL, HEAD, RISE, STEP, Paper
+from mlflow_sensie.result.gallery import Gallery
+from mlflow_sensie.text import words
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.figure import Figure
+
+    from mlflow_sensie.result import Result, TestResult
+
+# A part of a text, and whether it changed; an empty one that did is where something was left out.
+Run = tuple[str, bool]
+
+TINT = "#fbdcc8"  # behind what changed
+ROW = STEP + 0.035
+ANSWER = 1.0  # inches of a text's answer and score
+MOST_LINES = 2
+COMPARED, AGAINST = 150, 600  # letters of the changed text, what two lines hold, and of the clean one
+EARLY, AHEAD = 80, 40
+LEFT_OUT, GAP = 0.03, "\u2009"  # inches of the mark where something was left out, and the narrow space it is drawn as
+SPACE = "␣"  # shown where white space itself changed
+TURNED = ("R", "AL")  # Unicode's classes of letters that run to the left
+
+# --- tables --------------------------------------------------------------------------------------------------
+
+
+def draw_tables(result: Result, test: TestResult, shown: Gallery) -> Figure:
+    """Draw a small table per example: the columns that change most in rows, the magnitudes in columns."""
+    lefts, width = gallery.columns_of(len(shown.magnitudes))
+    rows = len(shown.columns) + (1 if shown.answers is None else 2)
+    block = 0.24 + rows * ROW + 0.12
+    body = gallery.heads_height(test, shown, width) + len(shown.ids) * block
+    paper = Paper.of(test, gallery.phrases_of(shown, result.score, *_notes(shown)), body)
+    top = gallery.draw_heads(paper, test, shown, lefts, width)
+    texts = {column: cell_texts(shown, column) for column in shown.columns}
+    for i in range(len(shown.ids)):
+        _block_head(paper, shown, i, top)
+        y = top - 0.24
+        for column in shown.columns:
+            name = fonts.shorten(fonts.legible(str(column)), HEAD - 0.08, CELL)
+            paper.put(MARGIN, y, name, color=INK, label="column")
+            for k, x in enumerate(lefts):
+                _draw_cell(paper, texts[column][k][i], bool(shown.changed(k, column)[i]), x, y, width)
+            y -= ROW
+        for j, name in enumerate(("score",) if shown.answers is None else ("model says", "score")):
+            paper.put(MARGIN, y - 0.02 - j * ROW, name, color=GREY, label="row")
+        for k, x in enumerate(lefts):
+            gallery.write_answer(paper, shown, result.score, (k, i), (x, y - 0.02), width - 0.06, ROW)
+        top -= block
+    return canvas.finish(paper.figure)
+
+
+def _notes(shown: Gallery) -> list[str]:
+    first = shown.inputs[0]
+    frame = first if isinstance(first, pd.DataFrame) else pd.DataFrame()
+    arrays = [name for name in frame.columns if holds_arrays(frame[name])]
+    every = len(frame.columns) - len(arrays)
+    some = f"the {len(shown.columns)} of {every} columns that change most"
+    without = "columns of arrays are left out"
+    return [*([some] if len(shown.columns) < every else []), *([without] if arrays else []), "tinted: changed"]
+
+
+def _block_head(paper: Paper, shown: Gallery, i: int, top: float) -> None:
+    """Name the example over its table or text."""
+    paper.line([MARGIN, WIDTH - MARGIN], [top - 0.01, top - 0.01])
+    head = f"{gallery.example_name(shown, i)}, true: {gallery.label_text(shown.truths[i])}"
+    head = fonts.shorten(head, WIDTH - 2 * MARGIN, CELL, "bold")
+    paper.put(MARGIN, top - 0.045, head, color=INK, label="heading")
+
+
+def _draw_cell(paper: Paper, text: str, changed: bool, x: float, y: float, width: float) -> None:
+    if changed:
+        paper.box(x - 0.02, y - STEP, width - 0.03, ROW - 0.015, facecolor=TINT)
+    text = fonts.shorten(text, width - 0.06, CELL)
+    paper.put(x, y, text, color=INK if changed else GREY, label="changed" if changed else "cell")
+
+
+def cell_texts(shown: Gallery, column: Any) -> list[list[str]]:
+    """Write the cells of a column, per magnitude: numbers alike, dates as dates, all else as text."""
+    batches = [batch[column] for batch in shown.inputs if isinstance(batch, pd.DataFrame)]
+    if any(column_kind(cells) not in ("numeric", "integer") for cells in batches):
+        return [[_cell_text(cell) for cell in cells] for cells in batches]
+    numbers = np.stack([as_numbers(cells) for cells in batches])
+    step = _step(numbers, shown.clean)
+    return [[_number_text(x, step) for x in values] for values in numbers]
+
+
+def _step(numbers: NDArray[np.float64], clean: int) -> float | None:
+    """The step to write numbers in: whole ones by 1, others by a hundredth of how far they move, or in three digits."""
+    finite = numbers[np.isfinite(numbers)]
+    if (finite == np.round(finite)).all():
+        return 1.0
+    moves = np.abs(numbers - numbers[clean])[np.isfinite(numbers - numbers[clean])]
+    return float(max(moves.max() / 100, np.abs(finite).max() / 1e5)) if moves.any() else None
+
+
+def _number_text(x: float, step: float | None) -> str:
+    return "missing" if np.isnan(x) else words.number(float(x), step, zeros=step is not None)
+
+
+def _cell_text(cell: Any) -> str:
+    if pd.api.types.is_scalar(cell) and pd.isna(cell):
+        return "missing"
+    if isinstance(cell, pd.Timestamp):
+        return cell.strftime("%Y-%m-%d" if cell == cell.normalize() else "%Y-%m-%d %H:%M")
+    return fonts.legible(str(cell)) or "''"
+
+
+# --- texts ---------------------------------------------------------------------------------------------------
+
+
+def draw_texts(result: Result, test: TestResult, shown: Gallery) -> Figure:
+    """Draw a block per text: a row per magnitude, what differs from the clean text marked."""
+    blocks = [_lines(shown, i) for i in range(len(shown.ids))]
+    heads = gallery.head_lines(shown, test.unit, HEAD - 0.06)
+    least = 1 if shown.answers is None else 2
+    heights = [
+        [STEP * max(least, len(lines), len(head)) + 0.06 for lines, head in zip(block, heads, strict=True)]
+        for block in blocks
+    ]
+    body = sum(0.26 + sum(rows) + 0.06 for rows in heights)
+    note = "marked: changed, or left out (narrow mark)"
+    paper = Paper.of(test, gallery.phrases_of(shown, result.score, note), body)
+    y = paper.top
+    for i, block in enumerate(blocks):
+        _block_head(paper, shown, i, y)
+        y -= 0.26
+        for k, lines in enumerate(block):
+            _draw_row(paper, y, heads[k], lines)
+            gallery.write_answer(paper, shown, result.score, (k, i), (WIDTH - MARGIN - ANSWER, y), ANSWER)
+            y -= heights[i][k]
+        y -= 0.06
+    return canvas.finish(paper.figure)
+
+
+def texts_of(shown: Gallery, i: int) -> list[str]:
+    """Give one example's text at each magnitude; a missing one is empty."""
+    texts = []
+    for batch in shown.inputs:
+        cell = batch[shown.columns[0]].iloc[i] if isinstance(batch, pd.DataFrame) else batch[i]
+        texts.append("" if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(cell))
+    return texts
+
+
+def _lines(shown: Gallery, i: int) -> list[list[list[Run]]]:
+    """One example's lines at each magnitude."""
+    inches = WIDTH - 2 * MARGIN - HEAD - ANSWER - 0.1
+    room = 0.97 * inches  # letters may be drawn at whole pixels
+    return [lines_of(runs, room, CELL, MOST_LINES) for runs in excerpts(texts_of(shown, i), shown.clean)]
+
+
+def _draw_row(paper: Paper, y: float, head: Sequence[str], lines: Sequence[Sequence[Run]]) -> None:
+    for j, line in enumerate(head):
+        paper.put(MARGIN, y - j * STEP, line, label="heading" if line == "clean" else "head")
+    for j, runs in enumerate(lines):
+        _draw_marked(paper, MARGIN + HEAD, y - j * STEP, runs)
+
+
+def _draw_marked(paper: Paper, x: float, y: float, runs: Sequence[Run]) -> None:
+    """Write a line of marked text; its parts are placed when it is drawn, for only then their widths are known."""
+    from matplotlib.offsetbox import HPacker, TextArea
+
+    plain = {"color": INK, "size": CELL}
+    mark = {"boxstyle": "square,pad=0", "facecolor": TINT, "edgecolor": VERMILION, "linewidth": 0.5}
+    parts: list[Artist] = []
+    for text, changed in in_visual_order(runs):
+        parts.append(TextArea(text or GAP, textprops={**plain, "bbox": mark} if changed else plain))
+        parts[-1].get_children()[0].set_label("changed" if changed else "text")
+    line = HPacker(pad=0, sep=0, align="baseline", children=parts)
+    line.set_offset(lambda *box: (x * paper.figure.dpi, (y - RISE) * paper.figure.dpi))
+    paper.figure.add_artist(line)
+
+
+# --- what changed --------------------------------------------------------------------------------------------
+
+
+def excerpts(texts: Sequence[str], clean: int) -> list[list[Run]]:
+    """Mark what differs from the clean text, the one at that position, from shortly before the first change on."""
+    first = min((_shared(texts[clean], text) for text in texts if text != texts[clean]), default=0)
+    start = 0 if first < EARLY else texts[clean].rfind(" ", 0, first - AHEAD) + 1
+    head = [("… ", False)] if start else []
+    return [[*head, *marked(texts[clean][start:], text[start:])] for text in texts]
+
+
+def _shared(a: str, b: str) -> int:
+    """How many letters two texts begin with alike."""
+    return next((k for k, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+def marked(before: str, after: str) -> list[Run]:
+    """Split the beginning of a text into what it shares with another one and what it does not."""
+    new = after[:COMPARED]
+    changed, gaps = _changes(before[:AGAINST], new)
+    for word in re.finditer(r"\w+", new):  # of a word that mostly changed, all
+        if sum(changed[word.start() : word.end()]) * 2 > len(word.group()):
+            changed[word.start() : word.end()] = [True] * len(word.group())
+    if new != after:  # what follows is compared no more
+        gaps.discard(len(new))
+    runs: list[Run] = []
+    for k, letter in enumerate([*new, ""]):
+        if k in gaps and not any(changed[max(k - 1, 0) : k + 1]):
+            runs.append(("", True))
+        if letter:
+            runs.append((letter, changed[k]))
+    return _joined(runs if new == after else [*runs, (" …", False)])
+
+
+def _changes(old: str, new: str) -> tuple[list[bool], set[int]]:
+    """Give which letters of ``new`` are not those of ``old``, and before which ones some of ``old`` are left out."""
+    changed, gaps = [False] * len(new), set()
+    operations = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    for tag, i, _, start, stop in operations:
+        if tag == "delete":
+            # rather whole words than ends and beginnings
+            gaps.add(start + (new[start : start + 1] == old[i] == " "))
+        elif tag != "equal":
+            changed[start:stop] = [True] * (stop - start)
+    for before, (tag, _, _, start, stop), after in zip(operations, operations[1:], operations[2:], strict=False):
+        if tag == "equal" and stop - start == 1 and {before[0], after[0]} == {"insert", "delete"}:
+            changed[start] = not new[start].isspace()  # two letters that changed places
+    return changed, gaps
+
+
+# --- lines ---------------------------------------------------------------------------------------------------
+
+
+def lines_of(runs: Sequence[Run], inches: float, size: float, most: int) -> list[list[Run]]:
+    """Break marked text into at most so many lines of a width, legible; what does not fit ends in "…"."""
+    lines: list[list[Run]] = [[]]
+    used, space, dots = 0.0, fonts.width(" ", size), fonts.width(" …", size)
+    for word, spaced in _words(runs, inches - dots, size):
+        wide = _width(word, size)
+        gap = space if spaced and lines[-1] else 0.0
+        room = inches - (dots if len(lines) == most else 0)
+        if lines[-1] and used + gap + wide > room:
+            if len(lines) == most:
+                lines[-1].append((" …", False))
+                break
+            lines.append([])
+            used = gap = 0.0
+        lines[-1] += [(" ", False), *word] if gap else word
+        used += gap + wide
+    return [_joined(line) for line in lines]
+
+
+def _width(runs: Sequence[Run], size: float) -> float:
+    """Measure marked text that is legible, in inches."""
+    return sum(fonts.width(text, size) if text else LEFT_OUT for text, _ in runs)
+
+
+def _words(runs: Sequence[Run], inches: float, size: float) -> Iterator[tuple[list[Run], bool]]:
+    """Yield unbreakable pieces, each at most a line wide, and whether a space stands before."""
+    word: list[Run] = []
+    spaced, used = False, 0.0
+    for letter, changed in _letters(runs):
+        plain = letter == " " and not changed
+        wide = _width([(letter, changed)], size)
+        if word and (plain or used + wide > inches):
+            yield word, spaced
+            word, spaced, used = [], False, 0.0
+        if plain:
+            spaced = True
+        else:
+            word.append((letter, changed))
+            used += wide
+    if word:
+        yield word, spaced
+
+
+def _letters(runs: Sequence[Run]) -> Iterator[Run]:
+    """Yield the letters as they can be drawn; white space that changed gets a sign of its own."""
+    for text, changed in runs:
+        if not text:
+            yield "", True
+        for letter in text:
+            drawn = (SPACE if changed else " ") if letter.isspace() else fonts.legible(letter)
+            if drawn:
+                yield drawn, changed
+
+
+def _joined(line: Sequence[Run]) -> list[Run]:
+    """Join neighbours that are alike."""
+    alike = groupby(line, lambda run: (bool(run[0]), run[1]))
+    return [("".join(text for text, _ in group), changed) for (_, changed), group in alike]
+
+
+def in_visual_order(runs: Sequence[Run]) -> list[Run]:
+    """Give the parts of a line as they follow each other from left to right, split where the direction changes.
+
+    By the Unicode bidirectional algorithm (UAX #9). Letters within a part are left in reading order: matplotlib
+    turns them, from 3.11 on; without that nothing is changed.
+    """
+    text, origins = "".join(part or " " for part, _ in runs), [k for k, run in enumerate(runs) for _ in run[0] or " "]
+    if len(runs) < 2 or not _turns_letters() or not any(unicodedata.bidirectional(c) in TURNED for c in text):
+        return list(runs)
+    ordered: list[Run] = []
+    for (k, level), group in groupby(_ordered(text), key=lambda letter: (origins[letter["place"]], letter["level"])):
+        letters = list(group)
+        part = "".join(letter["ch"] for letter in letters)
+        if level % 2 and any(letter["orig"] in TURNED for letter in letters):  # matplotlib turns it
+            part = "".join(text[letter["place"]] for letter in reversed(letters))
+        ordered.append((part if runs[k][0] else "", runs[k][1]))
+    return ordered
+
+
+def _ordered(text: str) -> list[dict[str, Any]]:
+    """Give the letters of a line from left to right, each with its level, its place in the text, and mirrored."""
+    level = bidi.get_base_level(text)
+    storage = {**bidi.get_empty_storage(), "base_level": level, "base_dir": "LR"[level]}
+    bidi.get_embedding_levels(text, storage)
+    for place, letter in enumerate(storage["chars"]):
+        letter["place"] = place
+    bidi.explicit_embed_and_overrides(storage)
+    bidi.resolve_weak_types(storage)
+    for step in (
+        bidi.resolve_neutral_types, bidi.resolve_implicit_levels, bidi.reorder_resolved_levels, bidi.apply_mirroring
+    ):  # fmt: skip
+        step(storage, False)
+    letters: list[dict[str, Any]] = storage["chars"]
+    return letters
+
+
+def _turns_letters() -> bool:
+    from matplotlib import ft2font
+
+    return hasattr(ft2font, "__libraqm_version__")
