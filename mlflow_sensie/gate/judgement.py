@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from mlflow_sensie.gate.evidence import Evidence, gather, has_metric
-from mlflow_sensie.gate.scope import NotJudged, Scope, Scopes
+from mlflow_sensie.gate.quantities import Evidence, gather
+from mlflow_sensie.gate.scope import Case, NotJudged, Scope, cases
 from mlflow_sensie.recipe.reading import load_gate
-from mlflow_sensie.recipe.rules import KINDS, Rule
-from mlflow_sensie.result import Result, TestResult
+from mlflow_sensie.recipe.rules import Rule
+from mlflow_sensie.result import Result
 from mlflow_sensie.result.verdict import Judgement, Outcome, Verdict, overall
 
 
@@ -33,8 +32,8 @@ def judge(
     Raises:
         RecipeError: a rule is not understood.
     """
-    scopes, day = Scopes(result, baseline), today or datetime.date.today()
-    judgements = tuple(found for rule in load_gate(rules) for found in _judge(rule, scopes, day))
+    whole, day = Scope(result, baseline), today or datetime.date.today()
+    judgements = tuple(judgement for rule in load_gate(rules) for judgement in _judge(rule, whole, day))
     return Verdict(
         outcome=overall(judgements),
         judgements=judgements,
@@ -47,123 +46,82 @@ def judge(
     )
 
 
-def cases(rule: Rule, scopes: Scopes) -> Iterator[tuple[Scope, TestResult | None]]:
-    """Yield what a rule is about: a scope, and a test of it where the metric is one of tests.
-
-    Raises:
-        NotJudged: there is nothing that it is about.
-    """
-    for scope in scopes.of(rule.slice):
-        tests = _tests_of(rule, scope.result)
-        if not tests:
-            raise NotJudged(_no_test(rule, scope.result))
-        yield from ((scope, test) for test in tests)
-
-
-def _tests_of(rule: Rule, result: Result) -> list[TestResult | None]:
-    """The tests of a result that a rule is about, failed ones among them; [None] for the result as a whole.
-
-    A test is found by its name or slug, whatever its kind; of a kind, or of ``*``, those that have the metric.
-    """
-    if not KINDS[rule.metric]:
-        return [None]
-    if rule.test not in (None, "*"):
-        return [test for test in result.tests.values() if rule.test in (test.name, test.slug)]
-    wanted = (rule.kind,) if rule.kind else KINDS[rule.metric]
-    tests = [test for test in result.tests.values() if test.kind in wanted]
-    return [test for test in tests if not test.ok or has_metric(rule.metric, test)]
-
-
-def _no_test(rule: Rule, result: Result) -> str:
-    there = ", ".join(f"{test.name} ({test.kind})" for test in result.tests.values())
-    named = f"no test {rule.test!r}" if rule.test not in (None, "*") else f"no {rule.kind or 'test'} has {rule.metric}"
-    return f"{named}; tests are: {there}"
-
-
-# --- one judgement -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Case:
-    """A rule on a certain day, and what it is judged on: a test, a slice, neither or both."""
-
-    rule: Rule
-    today: datetime.date
-    test: TestResult | None = None
-    where: str | None = None
-
-    @property
-    def quantity(self) -> str:
-        """What the rule limits, in words."""
-        about = [f"of {self.test.name}"] if self.test else []
-        return " ".join([self.rule.quantity, *about, *([f"where {self.where}"] if self.where else [])])
-
-    def judgement(self, outcome: Outcome, reason: str, **found: Any) -> Judgement:
-        rule = self.rule
-        waived, more = self._waived(outcome)
-        return Judgement(
-            rule=rule.label, metric=rule.metric, test=self.test.name if self.test else rule.test, slice=self.where,
-            versus=rule.versus, limit=rule.limit, limit_name=rule.limit_name, confidence=rule.confidence,
-            severity=rule.severity, outcome=outcome, reason=reason + more, waived=waived, **found,
-        )  # fmt: skip
-
-    def _waived(self, outcome: Outcome) -> tuple[bool, str]:
-        """Whether a rule that does not pass is waived today, and what to say of it."""
-        waiver = self.rule.waive
-        if waiver is None or outcome == "pass":
-            return False, ""
-        if waiver.holds(self.today):
-            return True, f". Waived until {waiver.until}: {waiver.reason}"
-        return False, f". Its waiver ended on {waiver.until}: {waiver.reason}"
-
-
-def _judge(rule: Rule, scopes: Scopes, today: datetime.date) -> Iterator[Judgement]:
+def _judge(rule: Rule, whole: Scope, today: datetime.date) -> Iterator[Judgement]:
     try:
-        for scope, test in cases(rule, scopes):
-            yield _judge_case(_Case(rule, today, test, scope.where), scope)
+        for case in cases(rule, whole):
+            yield _judge_case(case, today)
     except NotJudged as error:
-        yield _cannot(_Case(rule, today), error)
+        yield _cannot(Case(rule, whole), today, error)
 
 
-def _judge_case(case: _Case, scope: Scope) -> Judgement:
+def _judge_case(case: Case, today: datetime.date) -> Judgement:
     try:
-        return _decide(case, gather(case.rule, scope, case.test))
+        return _decide(case, today, gather(case))
     except NotJudged as error:
-        return _cannot(case, error)
+        return _cannot(case, today, error)
 
 
-def _cannot(case: _Case, why: NotJudged) -> Judgement:
-    return case.judgement("fail", f"{case.quantity} cannot be judged: {why}")
+def _cannot(case: Case, today: datetime.date, why: NotJudged) -> Judgement:
+    return _judgement(case, today, "fail", f"{_quantity(case)} cannot be judged: {why}")
 
 
-def _decide(case: _Case, found: Evidence) -> Judgement:
+def _decide(case: Case, today: datetime.date, evidence: Evidence) -> Judgement:
     outcome: Outcome = "inconclusive"
-    if found.kept >= case.rule.confidence:
+    if evidence.kept >= case.rule.confidence:
         outcome = "pass"
-    elif found.broken >= case.rule.confidence:
+    elif evidence.broken >= case.rule.confidence:
         outcome = "fail"
-    n_more = found.n_more(case.rule.confidence) if outcome == "inconclusive" else None
-    return case.judgement(
-        outcome, _in_words(case, found, outcome, n_more), value=found.value, lo95=found.lo95, hi95=found.hi95,
-        probability=found.kept, n=found.n, n_more=n_more, warnings=found.warnings,
+    n_more = evidence.n_more(case.rule.confidence) if outcome == "inconclusive" else None
+    return _judgement(
+        case, today, outcome, _in_words(case, evidence, outcome, n_more), value=evidence.value, lo95=evidence.lo95,
+        hi95=evidence.hi95, probability=evidence.kept, n=evidence.n, n_more=n_more, warnings=evidence.warnings,
     )  # fmt: skip
 
 
-def _in_words(case: _Case, found: Evidence, outcome: Outcome, n_more: int | None) -> str:
+def _judgement(case: Case, today: datetime.date, outcome: Outcome, reason: str, **evidence: Any) -> Judgement:
+    rule, test = case.rule, case.test
+    waived, more = _waived(rule, today, outcome)
+    return Judgement(
+        rule=rule.label, metric=rule.metric, test=test.name if test else rule.test, slice=case.scope.where,
+        versus=rule.versus, limit=rule.limit, limit_name=rule.limit_name, confidence=rule.confidence,
+        severity=rule.severity, outcome=outcome, reason=reason + more, waived=waived, **evidence,
+    )  # fmt: skip
+
+
+def _waived(rule: Rule, today: datetime.date, outcome: Outcome) -> tuple[bool, str]:
+    """Whether a rule that does not pass is waived today, and what to say of it."""
+    if rule.waive is None or outcome == "pass":
+        return False, ""
+    if rule.waive.holds(today):
+        return True, f". Waived until {rule.waive.until}: {rule.waive.reason}"
+    return False, f". Its waiver ended on {rule.waive.until}: {rule.waive.reason}"
+
+
+# --- in words ----------------------------------------------------------------------------------------------
+
+
+def _quantity(case: Case) -> str:
+    """What the rule limits."""
+    about = [f"of {case.test.name}"] if case.test else []
+    where = [f"where {case.scope.where}"] if case.scope.where else []
+    return " ".join([case.rule.quantity, *about, *where])
+
+
+def _in_words(case: Case, evidence: Evidence, outcome: Outcome, n_more: int | None) -> str:
     rule, sign, how = case.rule, 1, "worse by " if case.rule.versus else ""
-    if rule.versus and found.value < 0:
+    if rule.versus and evidence.value < 0:
         sign, how = -1, "better by "
-    low, high = (_number(bound, sign) for bound in (found.lo95, found.hi95)[::sign])
+    low, high = (_number(bound, sign) for bound in (evidence.lo95, evidence.hi95)[::sign])
     how_many = "no number of examples within reach would settle it"
     if n_more is not None:
         how_many = f"about {n_more:,} more examples would settle it"
     ends = {
-        "pass": f"with probability {_probability(found.kept)}",
-        "fail": f"broken with probability {_probability(found.broken)}",
-        "inconclusive": f"kept with probability {found.kept:.3f}, where {rule.confidence:g} passes and "
+        "pass": f"with probability {_probability(evidence.kept)}",
+        "fail": f"broken with probability {_probability(evidence.broken)}",
+        "inconclusive": f"kept with probability {evidence.kept:.3f}, where {rule.confidence:g} passes and "
         f"{1 - rule.confidence:g} fails; {how_many}",
     }
-    return f"{case.quantity} is {how}{_number(found.value, sign)} [{low}, {high}]; {rule.claim}: {ends[outcome]}"
+    return f"{_quantity(case)} is {how}{_number(evidence.value, sign)} [{low}, {high}]; {rule.claim}: {ends[outcome]}"
 
 
 def _number(value: float | None, sign: int) -> str:

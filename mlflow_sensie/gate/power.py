@@ -7,17 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
-from mlflow_sensie.gate.evidence import clean_of, effects_of, gather, refuse_without, spread_of, unexpected_of
-from mlflow_sensie.gate.judgement import cases
-from mlflow_sensie.gate.scope import NotJudged, Scope, Scopes
-from mlflow_sensie.inference import PerturbationFit
+from mlflow_sensie.comparison import Comparison
+from mlflow_sensie.gate.quantities import gather, standard_error
+from mlflow_sensie.gate.scope import Case, NotJudged, Scope, cases
 from mlflow_sensie.recipe.reading import load_gate
 from mlflow_sensie.recipe.rules import Rule
-from mlflow_sensie.result import Result, TestResult
+from mlflow_sensie.result import Result
 
 CORRELATION = 0.88  # between the scores of two trainings of a network
 WANTED = 0.9
@@ -73,15 +71,15 @@ class Power:
 
     def summary(self) -> pd.DataFrame:
         """A row per rule and test: rule, test, chance, n_for_90, source."""
-        rows = [[each.rule, each.test, each.chance(self.n), _examples_for([each]), each.source] for each in self.rules]
-        found = pd.DataFrame(rows, columns=["rule", "test", "chance", "n_for_90", "source"])
-        return found.astype({"n_for_90": "Int64"})  # a rule that cannot pass has none
+        rows = [[rule.rule, rule.test, rule.chance(self.n), _examples_for([rule]), rule.source] for rule in self.rules]
+        frame = pd.DataFrame(rows, columns=["rule", "test", "chance", "n_for_90", "source"])
+        return frame.astype({"n_for_90": "Int64"})  # a rule that cannot pass has none
 
     def to_text(self) -> str:
         """Say it in a sentence."""
         if not self.rules:
             return "No rule of this gate blocks: it passes whatever comes."
-        hardest, needed = min(self.rules, key=lambda each: each.chance(self.n)), self.n_for_90
+        hardest, needed = min(self.rules, key=lambda rule: rule.chance(self.n)), self.n_for_90
         named = f"{hardest.rule}{f' ({hardest.test})' if hardest.test else ''}"
         return (
             f"With {self.n:,} examples this gate of {len(self.rules)} judgements passes two equally good models at "
@@ -104,8 +102,9 @@ def power(
     baseline's, if there is one; else its own, its pairs being taken to correlate by .88. An absolute rule supposes a
     model just as good as the result's. ``n``: on so many examples instead of the result's.
     """
-    scopes = Scopes(result, baseline)
-    planned = [each for rule in load_gate(rules) if rule.severity == "error" for each in _plan(rule, scopes, result.n)]
+    whole = Scope(result, baseline)
+    blocking = [rule for rule in load_gate(rules) if rule.severity == "error"]
+    planned = [chance for rule in blocking for chance in _plan(rule, whole)]
     return Power(n or result.n, tuple(planned))
 
 
@@ -114,76 +113,53 @@ def _percent(chance: float) -> str:
 
 
 def _chance(rules: Iterable[RulePower], n: int) -> float:
-    return math.prod(each.chance(n) for each in rules)
+    return math.prod(rule.chance(n) for rule in rules)
 
 
 def _examples_for(rules: Iterable[RulePower]) -> int | None:
     """The smallest number of examples at which the chance is .9, by bisection: it only grows."""
-    found = tuple(rules)
-    if _chance(found, MOST_EXAMPLES) < WANTED:
+    rules = tuple(rules)
+    if _chance(rules, MOST_EXAMPLES) < WANTED:
         return None
     low, high = 1, MOST_EXAMPLES
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if _chance(found, middle) >= WANTED else (middle, high)
+        low, high = (low, middle) if _chance(rules, middle) >= WANTED else (middle, high)
     return high
 
 
 # --- how far the rules are from their limits, in standard errors -------------------------------------------
 
 
-def _plan(rule: Rule, scopes: Scopes, n: int) -> Iterator[RulePower]:
-    unknown = RulePower(rule.label, rule.test, None, n, -math.inf, rule.confidence, "")
+def _plan(rule: Rule, whole: Scope) -> Iterator[RulePower]:
+    # n is that of the whole evaluation, of which a slice has its share.
+    unknown = RulePower(rule.label, rule.test, None, whole.result.n, -math.inf, rule.confidence, "")
     try:
-        for scope, test in cases(rule, scopes):
-            yield _plan_case(replace(unknown, test=test.name if test else None, slice=scope.where), rule, scope, test)
+        for case in cases(rule, whole):
+            name = case.test.name if case.test else None
+            yield _plan_case(replace(unknown, test=name, slice=case.scope.where), case)
     except NotJudged as error:
         yield replace(unknown, source=str(error))
 
 
-def _plan_case(unknown: RulePower, rule: Rule, scope: Scope, test: TestResult | None) -> RulePower:
+def _plan_case(unknown: RulePower, case: Case) -> RulePower:
     try:
-        distance, source = _distance(rule, scope, test)
+        distance, source = _distance(case)
     except NotJudged as error:
         return replace(unknown, source=str(error))
-    # n is that of the whole evaluation, of which a slice has its share.
     return replace(unknown, distance=distance, source=source)
 
 
-def _distance(rule: Rule, scope: Scope, test: TestResult | None) -> tuple[float, str]:
+def _distance(case: Case) -> tuple[float, str]:
+    rule, scope = case.rule, case.scope
     if rule.versus is None:
-        found = gather(rule, scope, test)
-        if found.kept < rule.confidence and found.times and found.times(rule.confidence) is None:
+        evidence = gather(case)
+        if evidence.kept < rule.confidence and evidence.times and evidence.times(rule.confidence) is None:
             raise NotJudged("no number of examples would settle it")
-        return float(ndtri(found.kept)), AS_MEASURED
-    if scope.comparison is not None and not scope.identical:
-        low, high = scope.difference(rule.metric, test).loss.interval(0.9)
+        return float(ndtri(evidence.kept)), AS_MEASURED
+    if isinstance(scope.comparison, Comparison) and not scope.identical:
+        low, high = case.difference.loss.interval(0.9)
         if high > low:
             return rule.limit / (high - low) * 2 * float(ndtri(0.95)), FROM_PAIR
-    apart = _standard_error(rule.metric, scope.result, test) * math.sqrt(2 * (1 - CORRELATION))
+    apart = standard_error(case) * math.sqrt(2 * (1 - CORRELATION))
     return (rule.limit / apart if apart > 0 else math.inf), FROM_ONE
-
-
-def _standard_error(metric: str, result: Result, test: TestResult | None) -> float:
-    """That of one model's own quantity."""
-    if test is None:
-        return clean_of(result).posterior.scale
-    refuse_without(metric, test)
-    fit = test.fit
-    if metric == "holds_until":
-        return _holds_error(fit)
-    if metric == "spread":
-        known = spread_of(fit).spread
-        return (known.hi95 - known.lo95) / 2 / float(ndtri(0.975))
-    if metric == "mean_drop":
-        return float(fit.mean_drop_posterior.scale)
-    return max(part.scale for part in (effects_of(fit) if metric == "effect" else unexpected_of(fit)))
-
-
-def _holds_error(fit: PerturbationFit) -> float:
-    """From where P(holds) falls: half the distance between its .84 and .16 points, at most what was tested."""
-    side = min((side.holds for side in fit.sides), key=lambda holds: holds.value)
-    at = np.linspace(side.distances[0], side.distances[-1], 201)
-    kept = np.array([side.prob_at_least(float(x)) for x in at])
-    reached = [at[kept >= p].max(initial=at[0]) for p in (0.1587, 0.8413)]
-    return float(reached[0] - reached[1]) / 2

@@ -1,18 +1,20 @@
-"""What a rule is judged on: the whole evaluation or one of its slices, compared with the baseline's."""
+"""What a rule is about: a test or all of an evaluation, or of one of its slices, compared with the baseline's."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from mlflow_sensie.comparison import Comparison, Difference, compare
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.recipe.model import slug
+from mlflow_sensie.recipe.rules import QUANTITIES, Rule
 from mlflow_sensie.result import Result, TestResult
 from mlflow_sensie.scores.table import Part, ScoreTable, slice_column
 
-EVERY_LEVEL = "*"
+EVERY = "*"
 
 
 class NotJudged(Exception):
@@ -21,88 +23,144 @@ class NotJudged(Exception):
 
 @dataclass(frozen=True)
 class Scope:
-    """A result, and its comparison with the baseline or why there is none; ``where`` names the slice it is of."""
+    """A result and the baseline's, if there is one; ``where`` names the slice that they are of.
+
+    Comparisons and slices are made when a rule first asks for them.
+    """
 
     result: Result
-    comparison: Comparison | None
-    problem: str
+    baseline: Result | None = None
     where: str | None = None
+    _slices: dict[tuple[str, str], Scope] = field(default_factory=dict, repr=False, compare=False)
 
-    @classmethod
-    def of(cls, result: Result, baseline: Result | None, where: str | None) -> Scope:
-        """Compare a result with the baseline's on the same examples."""
-        if baseline is None:
-            return cls(result, None, "there is no baseline", where)
+    @cached_property
+    def comparison(self) -> Comparison | ComparisonError:
+        """The comparison with the baseline on the same examples, or why there is none."""
+        if self.baseline is None:
+            return ComparisonError("there is no baseline")
         try:
-            found = compare(baseline, result)
+            comparison = compare(self.baseline, self.result)
         except ComparisonError as error:
-            return cls(result, None, str(error), where)
-        return cls(result, found if found.paired else None, "the baseline was measured on other examples", where)
+            return error
+        return comparison if comparison.paired else ComparisonError("the baseline was measured on other examples")
 
     @property
     def identical(self) -> bool:
         """Whether this is the baseline, by name or by every score."""
-        return self.comparison is not None and self.comparison.identical
+        return isinstance(self.comparison, Comparison) and self.comparison.identical
 
     def difference(self, metric: str, test: TestResult | None) -> Difference:
         """Give the difference from the baseline's, or raise NotJudged."""
-        if self.comparison is None:
-            raise NotJudged(self.problem)
+        if isinstance(self.comparison, ComparisonError):
+            raise NotJudged(str(self.comparison))
         try:
             return self.comparison.difference(test.name if test else None, metric)
         except ComparisonError as error:
             raise NotJudged(str(error)) from error
 
-
-class Scopes:
-    """The scopes of a gate, each made when a rule first asks for it."""
-
-    def __init__(self, result: Result, baseline: Result | None) -> None:
-        self._results = result, baseline
-        self._made: dict[tuple[str, str] | None, Scope] = {}
-
-    def of(self, where: Mapping[str, Any] | None) -> list[Scope]:
-        """The scopes of a rule's ``slice``; without one the whole evaluation.
+    def slices(self, where: Mapping[str, Any] | None) -> list[Scope]:
+        """The scopes of a rule's ``slice``; without one this one alone.
 
         Raises:
             NotJudged: there is no such slice; the message says which there are.
         """
         if where is None:
-            return [self._scope(None)]
+            return [self]
         ((column, level),) = where.items()
-        levels = levels_of(self._results[0], column)
-        chosen = levels if level == EVERY_LEVEL else [str(level)]
+        levels = _levels(self.result, column)
+        chosen = levels if level == EVERY else [str(level)]
         if chosen[0] not in levels:
             raise NotJudged(f"no slice {column} = {chosen[0]!r}; there are: {', '.join(levels)}")
-        return [self._scope((column, each)) for each in chosen]
+        return [self._slice(column, name) for name in chosen]
 
-    def _scope(self, key: tuple[str, str] | None) -> Scope:
-        if key not in self._made:
-            ours, theirs = (each and (each if key is None else sliced(each, *key)) for each in self._results)
-            assert ours is not None
-            self._made[key] = Scope.of(ours, theirs, key and " = ".join(key))
-        return self._made[key]
+    def _slice(self, column: str, level: str) -> Scope:
+        if (column, level) not in self._slices:
+            result = _sliced(self.result, column, level)
+            assert result is not None
+            baseline = self.baseline and _sliced(self.baseline, column, level)
+            self._slices[column, level] = Scope(result, baseline, f"{column} = {level}")
+        return self._slices[column, level]
 
 
-def levels_of(result: Result, column: str) -> list[str]:
+def _levels(result: Result, column: str) -> list[str]:
     """The levels of a column of slices, or raise NotJudged."""
-    found = {each.column: [part.level for part in each.slices] for each in result.slices}
-    if not found.get(column):
-        known = ", ".join(found) or "none"
+    levels = {sliced.column: [part.level for part in sliced.slices] for sliced in result.slices}
+    if not levels.get(column):
+        known = ", ".join(levels) or "none"
         raise NotJudged(f"there are no slices by {column!r}: name it under the recipe's slices; they are: {known}")
-    return found[column]
+    return levels[column]
 
 
-def sliced(result: Result, column: str, level: str) -> Result | None:
+def _sliced(result: Result, column: str, level: str) -> Result | None:
     """A result of one slice alone: its tests, and its rows of the score table; None where it has no such slice."""
-    parts = [part for each in result.slices if each.column == column for part in each.slices if part.level == level]
-    if not parts:
+    columns = (sliced for sliced in result.slices if sliced.column == column)
+    part = next((part for sliced in columns for part in sliced.slices if part.level == level), None)
+    if part is None:
         return None
-    (found,) = parts
-    new = {"tests": found.tests, "n": found.n, "clean": found.clean, "clean_known": found.clean_known, "slices": ()}
+    new = {"tests": part.tests, "n": part.n, "clean": part.clean, "clean_known": part.clean_known, "slices": ()}
     alone = result.model_copy(update=new)
     if result.score_table is not None:
         alone._score_table = ScoreTable(result.score_table.metadata)
-        for block in Part(result.score_table, slice_column(slug(column)), found.code).blocks():
+        for block in Part(result.score_table, slice_column(slug(column)), part.code).blocks():
             alone._score_table.append(block)
     return alone
+
+
+@dataclass(frozen=True)
+class Case:
+    """A rule, and what it is judged on: a scope, and a test of it where it is about tests."""
+
+    rule: Rule
+    scope: Scope
+    test: TestResult | None = None
+
+    @property
+    def subject(self) -> Result | TestResult:
+        """What has the quantity: the test, or the whole result."""
+        return self.test or self.scope.result
+
+    @property
+    def difference(self) -> Difference:
+        """The quantity's difference from the baseline's, or raise NotJudged."""
+        return self.scope.difference(self.rule.metric, self.test)
+
+
+def cases(rule: Rule, whole: Scope) -> Iterator[Case]:
+    """Yield what a rule is about.
+
+    Raises:
+        NotJudged: there is nothing that it is about.
+    """
+    for scope in whole.slices(rule.slice):
+        tests = _tests(rule, scope.result)
+        if not tests:
+            raise NotJudged(_no_test(rule, scope.result))
+        yield from (Case(rule, scope, test) for test in tests)
+
+
+def has_metric(metric: str, test: TestResult) -> bool:
+    """Whether a test that went well has a quantity."""
+    return test.kind in QUANTITIES[metric].kinds and getattr(test.fit, metric, None) is not None
+
+
+def _tests(rule: Rule, result: Result) -> list[TestResult | None]:
+    """The tests of a result that a rule is about, failed ones among them; [None] for the result as a whole.
+
+    A test is found by its name or slug, whatever its kind; of a kind, or of ``*``, those that have the metric.
+    """
+    kinds = QUANTITIES[rule.metric].kinds
+    if not kinds:
+        return [None]
+    if rule.test not in (None, EVERY):
+        return [test for test in result.tests.values() if rule.test in (test.name, test.slug)]
+    wanted = (rule.kind,) if rule.kind else kinds
+    tests = [test for test in result.tests.values() if test.kind in wanted]
+    return [test for test in tests if not test.ok or has_metric(rule.metric, test)]
+
+
+def _no_test(rule: Rule, result: Result) -> str:
+    tests = ", ".join(f"{test.name} ({test.kind})" for test in result.tests.values())
+    missing = f"no test {rule.test!r}"
+    if rule.test in (None, EVERY):
+        missing = f"no {rule.kind or 'test'} has {rule.metric}"
+    return f"{missing}; tests are: {tests}"

@@ -4,30 +4,46 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mlflow_sensie.recipe.values import Spec
 
-Metric = Literal["clean_score", "mean_drop", "effect", "spread", "unexpected", "holds_until"]
 TestKind = Literal["perturbation", "property", "category", "class"]
 Severity = Literal["error", "warn"]
+Better = Literal["lower", "higher", "smaller"]
 
-# The kinds of test that have the metric; none for what belongs to the whole evaluation.
-KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+
+@dataclass(frozen=True)
+class RuleQuantity:
+    """What a rule may limit: the kinds of test that have it, and which values are better.
+
+    Without ``kinds`` it belongs to the whole evaluation. Of a quantity that is better ``smaller`` a rule limits the
+    size, whatever the sign.
+    """
+
+    kinds: tuple[TestKind, ...]
+    better: Better
+
+
+# How each is judged stands in ``mlflow_sensie.gate.quantities``, under the same names.
+QUANTITIES: Mapping[str, RuleQuantity] = MappingProxyType(
     {
-        "clean_score": (),
-        "mean_drop": ("perturbation",),
-        "effect": ("perturbation", "property"),
-        "spread": ("property", "category", "class"),
-        "unexpected": ("perturbation", "property"),
-        "holds_until": ("perturbation",),
+        "clean_score": RuleQuantity((), "higher"),
+        "mean_drop": RuleQuantity(("perturbation",), "lower"),
+        "effect": RuleQuantity(("perturbation", "property"), "smaller"),
+        "spread": RuleQuantity(("property", "category", "class"), "lower"),
+        "unexpected": RuleQuantity(("perturbation", "property"), "smaller"),
+        "holds_until": RuleQuantity(("perturbation",), "higher"),
     }
 )
-GREATER_IS_BETTER = frozenset({"clean_score", "holds_until"})
-SIZES = frozenset({"effect", "unexpected"})  # of these a rule limits the size, whatever the sign
+if TYPE_CHECKING:
+    Metric = str
+else:
+    Metric = Literal[tuple(QUANTITIES)]  # so that the recipe's schema lists them
 LIMITS = ("at_least", "at_most", "worse_by_at_most")
 
 
@@ -77,20 +93,20 @@ class Rule(Spec):
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Rule:
-        given = [name for name in LIMITS if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"exactly one of {', '.join(LIMITS)} is needed; {' and '.join(given) or 'none'} came")
-        if (self.versus is None) is (given[0] == "worse_by_at_most"):
+        limits = [name for name in LIMITS if getattr(self, name) is not None]
+        if len(limits) != 1:
+            raise ValueError(f"exactly one of {', '.join(LIMITS)} is needed; {' and '.join(limits) or 'none'} came")
+        if (self.versus is None) is (limits[0] == "worse_by_at_most"):
             raise ValueError("worse_by_at_most and 'versus: baseline' belong together")
-        right = "at_least" if self.metric in GREATER_IS_BETTER else "at_most"
-        if given[0] not in (right, "worse_by_at_most"):
+        right = "at_least" if QUANTITIES[self.metric].better == "higher" else "at_most"
+        if limits[0] not in (right, "worse_by_at_most"):
             better = "greater" if right == "at_least" else "smaller"
-            raise ValueError(f"{better} is better for {self.metric}, so its limit is {right}; {given[0]} came")
+            raise ValueError(f"{better} is better for {self.metric}, so its limit is {right}; {limits[0]} came")
         return self
 
     @model_validator(mode="after")
     def _is_about_something(self) -> Rule:
-        kinds = KINDS[self.metric]
+        kinds = QUANTITIES[self.metric].kinds
         if not kinds and (self.test is not None or self.kind is not None):
             raise ValueError(f"{self.metric} belongs to the whole evaluation: leave test and kind out")
         if kinds and (self.test is None) is (self.kind is None):
@@ -113,7 +129,7 @@ class Rule(Spec):
     @property
     def quantity(self) -> str:
         """The metric, between bars where its size is limited."""
-        return f"|{self.metric}|" if self.metric in SIZES else self.metric
+        return f"|{self.metric}|" if QUANTITIES[self.metric].better == "smaller" else self.metric
 
     @property
     def claim(self) -> str:
@@ -124,7 +140,7 @@ class Rule(Spec):
     def label(self) -> str:
         """The rule's name, or what it says."""
         about = self.test if self.test not in (None, "*") else f"every {self.kind or 'test'}"
-        parts = [self.quantity, *([f"of {about}"] if KINDS[self.metric] else []), self.claim]
+        parts = [self.quantity, *([f"of {about}"] if QUANTITIES[self.metric].kinds else []), self.claim]
         for column, level in (self.slice or {}).items():
             parts.append(f"for every {column}" if level == "*" else f"where {column} = {level}")
         return self.name or " ".join(parts)

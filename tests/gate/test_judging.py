@@ -14,7 +14,7 @@ from gate.made import made, rules
 from mlflow_sensie import Result
 from mlflow_sensie.errors import RecipeError
 from mlflow_sensie.gate import judge, power
-from mlflow_sensie.gate.evidence import FEW
+from mlflow_sensie.gate.quantities import FEW
 from mlflow_sensie.result.verdict import Judgement, Verdict
 
 Array = NDArray[np.float64]

@@ -1,0 +1,93 @@
+"""The table of what rules limit: every entry has everything, here as in recipes, comparisons, keys and docs."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gate.made import made, rules
+from mlflow_sensie import Result
+from mlflow_sensie.comparison import compare
+from mlflow_sensie.gate import judge, power
+from mlflow_sensie.gate.quantities import QUANTITIES, GateQuantity
+from mlflow_sensie.recipe import rules as recipe_rules
+from mlflow_sensie.recipe.model import Recipe
+from mlflow_sensie.result.keys import KEYS, OVERVIEW
+
+PAGE = Path(__file__).parents[2] / "docs" / "gate.md"
+KINDS = [(name, kind) for name, quantity in recipe_rules.QUANTITIES.items() for kind in quantity.kinds or (None,)]
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[Result, Result]:
+    """Results of two models, with a test of every kind and every quantity that these can have."""
+    rng = np.random.default_rng(0)
+    n, ability = 300, rng.normal(size=300)
+    recipe: dict[str, Any] = {"properties": ["p", "site"], "class_test": True, "calibration": True}
+    metadata = {"p": ability, "site": rng.choice(["a", "b", "c"], n)}
+    old, new = (
+        made(1 / (1 + np.exp(-1 - ability[:, None] + rng.normal(size=(n, 3)) + [0, 0.3, 0.8])), "m", metadata, **recipe)
+        for _ in range(2)
+    )
+    return old, new
+
+
+def limited(name: str, kind: str | None, **limit: Any) -> dict[str, Any]:
+    return {"metric": name, **({} if kind is None else {"kind": kind}), **limit}
+
+
+def test_recipes_and_the_gate_have_the_same() -> None:
+    assert list(QUANTITIES) == list(recipe_rules.QUANTITIES)
+
+
+def test_an_entry_by_half_is_none() -> None:
+    with pytest.raises(TypeError, match="standard_error"):
+        GateQuantity(lambda limit, subject: None)  # type: ignore[call-arg, arg-type, return-value]
+    with pytest.raises(TypeError, match="better"):
+        recipe_rules.RuleQuantity(("perturbation",))  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(("name", "kind"), KINDS)
+def test_every_quantity_is_judged_by_itself_and_against_a_baseline(
+    pair: tuple[Result, Result], name: str, kind: str | None
+) -> None:
+    old, new = pair
+    side = "at_least" if recipe_rules.QUANTITIES[name].better == "higher" else "at_most"
+    gate = rules(
+        limited(name, kind, **{side: 0.5}), limited(name, kind, versus="baseline", worse_by_at_most=0.05)
+    )  # fmt: skip
+    for judgement in judge(new, gate, old).judgements:
+        assert judgement.value is not None and judgement.probability is not None, judgement.reason
+    for baseline in (old, None):
+        assert all(rule.distance > -math.inf for rule in power(new, gate, baseline).rules)  # else it says why not
+
+
+@pytest.mark.parametrize(("name", "kind"), KINDS)
+def test_a_comparison_has_its_difference_and_agrees_which_is_better(
+    pair: tuple[Result, Result], name: str, kind: str | None
+) -> None:
+    found = compare(*pair)
+    tests = [None] if kind is None else [test.name for test in found.tests.values() if test.kind == kind]
+    assert tests and {found.difference(test, name).better for test in tests} == {recipe_rules.QUANTITIES[name].better}
+
+
+@pytest.mark.parametrize(("name", "kind"), KINDS)
+def test_it_is_a_key_on_the_run(name: str, kind: str | None) -> None:
+    keys = {key.name for key in OVERVIEW} if kind is None else {key.name for key in KEYS if kind in key.kinds}
+    assert name in keys
+
+
+@pytest.mark.parametrize("name", QUANTITIES)
+def test_it_stands_in_the_schema_and_on_the_page(name: str) -> None:
+    assert name in Recipe.model_json_schema()["$defs"]["Rule"]["properties"]["metric"]["enum"]
+    (row,) = (line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `metric` |"))
+    assert f"`{name}`" in row
+
+
+def test_what_a_test_must_have_is_said_of_kinds_that_have_it() -> None:
+    for name, quantity in QUANTITIES.items():
+        assert set(quantity.needs) <= set(recipe_rules.QUANTITIES[name].kinds)
