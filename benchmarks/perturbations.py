@@ -52,7 +52,7 @@ def ours(perturbation: Perturbation, batch: Any, magnitudes: Any) -> Task:
     return run
 
 
-def each(function: Callable[[Any, int], Any], batch: Any) -> Task:
+def per_image(function: Callable[[Any, int], Any], batch: Any) -> Task:
     """A function of one image and its position, for all images."""
     return lambda: [function(image, index) for index, image in enumerate(batch)]
 
@@ -67,40 +67,40 @@ def tasks(batch: Any) -> dict[str, dict[str, Task]]:
     """What is compared, by perturbation; the first is ours, the second what ratios refer to."""
     rng = np.random.default_rng(0)
     angle, matrix_size = 30.0, batch.shape[2:0:-1]
-    found: dict[str, dict[str, Task]] = {
+    compared: dict[str, dict[str, Task]] = {
         "rotation": {
             "ours": ours(Rotate(), batch, ANGLES),
-            "scipy": each(
+            "scipy": per_image(
                 lambda x, _: ndimage.rotate(x, angle, axes=(1, 0), reshape=False, order=1, mode="grid-constant"),
                 batch,
             ),
         },
         "blur σ=2": {
             "ours": ours(GaussianBlur(), batch, SIGMAS),
-            "scipy": each(lambda x, _: ndimage.gaussian_filter(x, (2, 2, 0), mode="nearest"), batch),
+            "scipy": per_image(lambda x, _: ndimage.gaussian_filter(x, (2, 2, 0), mode="nearest"), batch),
         },
         "noise": {
             "ours": ours(GaussianNoise(), batch, NOISE),
-            "a seeded draw per image": each(seeded, batch),
-            "a draw per image": each(
+            "a seeded draw per image": per_image(seeded, batch),
+            "a draw per image": per_image(
                 lambda x, _: np.clip(x + rng.normal(0, 0.1, x.shape), 0, 1).astype(np.float32), batch
             ),
         },
         "brightness": {
             "ours": ours(Brightness(), batch, NOISE),
-            "numpy per image": each(lambda x, _: np.clip(x + np.float32(0.1), 0, 1), batch),
+            "numpy per image": per_image(lambda x, _: np.clip(x + np.float32(0.1), 0, 1), batch),
         },
     }
     if cv2 is not None:
         middle = ((matrix_size[0] - 1) / 2, (matrix_size[1] - 1) / 2)
         matrix = cv2.getRotationMatrix2D(middle, angle, 1.0)
-        found["rotation"]["cv2"] = each(lambda x, _: cv2.warpAffine(x, matrix, matrix_size), batch)
+        compared["rotation"]["cv2"] = per_image(lambda x, _: cv2.warpAffine(x, matrix, matrix_size), batch)
         border = cv2.BORDER_REPLICATE
-        found["blur σ=2"]["cv2"] = each(lambda x, _: cv2.GaussianBlur(x, (17, 17), 2, borderType=border), batch)
+        compared["blur σ=2"]["cv2"] = per_image(lambda x, _: cv2.GaussianBlur(x, (17, 17), 2, borderType=border), batch)
     codec = jpeg_per_image()
     if codec is not None:
-        found["JPEG q=50"] = {"ours": ours(Jpeg(), batch, np.full(10, 50.0)), **codec(batch)}
-    return found
+        compared["JPEG q=50"] = {"ours": ours(Jpeg(), batch, np.full(10, 50.0)), **codec(batch)}
+    return compared
 
 
 def jpeg_per_image() -> Callable[[Any], dict[str, Task]] | None:
@@ -112,7 +112,7 @@ def jpeg_per_image() -> Callable[[Any], dict[str, Task]] | None:
         _, data = cv2.imencode(".jpg", (image * 255).round().astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 50])
         return cv2.imdecode(data, cv2.IMREAD_UNCHANGED).astype(np.float32) / 255
 
-    return lambda batch: {"cv2": each(through, batch)}
+    return lambda batch: {"cv2": per_image(through, batch)}
 
 
 def fastest(run: Mapping[str, Task], repeats: int) -> dict[str, float]:

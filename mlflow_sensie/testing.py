@@ -46,18 +46,17 @@ def check_perturbation(
     without channels. ``survey`` is what is known of the whole data, ``magnitudes`` default to the perturbation's
     own, and ``monotone`` to what it declares.
     """
-    given = [("what was given", inputs, survey)]
-    for form, batch, known in samples(perturbation) if inputs is None else given:
-        known = survey or known
-        bound = perturbation if known is None else perturbation.bind(known)
+    own = [("what was given", inputs, survey)]
+    for form, batch, sample_survey in samples(perturbation) if inputs is None else own:
+        batch_survey = survey or sample_survey
+        bound = perturbation if batch_survey is None else perturbation.bind(batch_survey)
         points = [float(p) for p in (bound.default_magnitudes if magnitudes is None else magnitudes)]
         try:
             _check(bound, batch, points, bound.monotone if monotone is None else monotone)
         except AssertionError as error:
             raise AssertionError(f"{error} Inputs: {form}.") from error
         except Exception as error:
-            said = f"{type(bound).__name__} raised {type(error).__name__} for {form}: {error}"
-            raise AssertionError(said) from error
+            raise AssertionError(f"{bound.name} raised {type(error).__name__} for {form}: {error}") from error
 
 
 def _check(perturbation: Perturbation, inputs: Any, points: list[float], monotone: bool) -> None:
@@ -78,7 +77,7 @@ def _check(perturbation: Perturbation, inputs: Any, points: list[float], monoton
 
 def _require(perturbation: Perturbation, holds: bool, what: str) -> None:
     if not holds:
-        raise AssertionError(f"{type(perturbation).__name__} {what}.")
+        raise AssertionError(f"{perturbation.name} {what}.")
 
 
 def _run(perturbation: Perturbation, inputs: Any, points: Sequence[float]) -> list[Any]:
@@ -97,8 +96,8 @@ def _check_output(perturbation: Perturbation, inputs: Any, point: float, output:
     _require(perturbation, was == now, f"changed the dtype from {was} to {now} {at}")
     _require(perturbation, not shares_memory(output, inputs), f"returned its input's own memory {at}")
     if isinstance(inputs, pd.DataFrame):
-        kept = output.columns.equals(inputs.columns) and output.index.equals(inputs.index)
-        _require(perturbation, kept, f"changed the columns or the index {at}")
+        alike = output.columns.equals(inputs.columns) and output.index.equals(inputs.index)
+        _require(perturbation, alike, f"changed the columns or the index {at}")
     if not perturbation.makes_missing:
         _require(perturbation, not (bad(output) & ~bad(inputs)).any(), f"made new missing or infinite values {at}")
 
@@ -149,7 +148,7 @@ def _check_pickle(perturbation: Perturbation) -> None:
     try:
         returned = pickle.loads(pickle.dumps(perturbation))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise AssertionError(f"{type(perturbation).__name__} cannot be pickled: {error}") from error
+        raise AssertionError(f"{perturbation.name} cannot be pickled: {error}") from error
     _require(perturbation, returned == perturbation, "is not equal to its own pickled copy")
 
 
@@ -158,8 +157,8 @@ def _check_pickle(perturbation: Perturbation) -> None:
 
 def dtypes(inputs: Any) -> list[str]:
     """The dtypes of a batch by name; the width of a fixed-width string does not count."""
-    found = list(inputs.dtypes) if isinstance(inputs, pd.DataFrame) else [inputs.dtype]
-    return ["str" if getattr(dtype, "kind", "") == "U" else str(dtype) for dtype in found]
+    columns = list(inputs.dtypes) if isinstance(inputs, pd.DataFrame) else [inputs.dtype]
+    return ["str" if getattr(dtype, "kind", "") == "U" else str(dtype) for dtype in columns]
 
 
 def same(one: Any, other: Any, tolerance: float = 0.0) -> bool:

@@ -15,6 +15,7 @@ from scipy import ndimage
 from mlflow_sensie import probe
 from mlflow_sensie.doors.cli import main
 from mlflow_sensie.perturbations import BUILT_IN as PERTURBATIONS
+from mlflow_sensie.perturbations.text import EditFunction
 from mlflow_sensie.properties import BUILT_IN as PROPERTIES
 
 ROOT = Path(__file__).parents[1]
@@ -88,6 +89,11 @@ def test_the_functions_of_the_page_on_extending_run() -> None:
     assert not result.failed
     assert result.tests["crop"].curve["score"].iloc[-1] < result.tests["crop"].curve["score"].iloc[0]
     np.testing.assert_allclose(result.tests["theirs"].curve["score"], result.tests["ours"].curve["score"], atol=1e-5)
+
+
+def test_the_edits_of_the_page_on_extending_run() -> None:
+    exclaim = EditFunction(code_of("extending.md", "exclaim"))
+    assert exclaim(np.array(["No. Never."]), 1.0, np.random.default_rng(0)).tolist() == ["No! Never!"]
 
 
 # --- the figures of the study ------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +18,9 @@ class Vignette(ImagePerturbation):
     to pixels (N, H, W, C) in [0, 1] at a magnitude that is not the neutral one.
     """
 
-    unit: ClassVar[str] = "fraction of light"
-    limits: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    default_magnitudes: ClassVar[tuple[float, ...]] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+    unit = "fraction of light"
+    limits = (0.0, 1.0)
+    default_magnitudes = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
     power: float = 2.0  # a parameter: recipes set it with params: {power: 4}
 

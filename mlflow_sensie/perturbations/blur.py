@@ -1,6 +1,6 @@
 """Blurs of images: averages over a neighbourhood, with the edge pixel repeated outside the image.
 
-They are our own because a filter of SciPy takes four times as long, on a whole batch as on each image.
+They are our own because the filters of SciPy, given a whole batch, take four times as long.
 """
 
 from __future__ import annotations

@@ -32,9 +32,9 @@ def test_a_function_is_called_once_per_magnitude_but_not_at_the_neutral(rng) -> 
         return x * p
 
     x = np.arange(4.0)
-    found = list(FunctionPerturbation(spy, neutral=1.0).along(x, [0, 1, 2]))
+    perturbed = list(FunctionPerturbation(spy, neutral=1.0).along(x, [0, 1, 2]))
     assert calls == [0.0, 2.0]
-    np.testing.assert_array_equal(found, [x * 0, x, x * 2])
+    np.testing.assert_array_equal(perturbed, [x * 0, x, x * 2])
     assert next(FunctionPerturbation(spy).along(x, [1.0])) is not x
     assert calls == [0.0, 2.0, 1.0]
 

@@ -20,9 +20,9 @@ def test_gaussian_blur_agrees_with_scipy(batch, sigma) -> None:
 def test_large_images_are_blurred_alike_with_and_without_opencv(monkeypatch, shape, dtype) -> None:
     pytest.importorskip("cv2")
     large = np.random.default_rng(0).random(shape).astype(dtype)
-    found = list(GaussianBlur().along(large, [0.01, 1.3, 30.0]))
+    perturbed = list(GaussianBlur().along(large, [0.01, 1.3, 30.0]))
     monkeypatch.setattr("mlflow_sensie.perturbations.blur.opencv", lambda: None)
-    for with_it, without in zip(found, GaussianBlur().along(large, [0.01, 1.3, 30.0]), strict=True):
+    for with_it, without in zip(perturbed, GaussianBlur().along(large, [0.01, 1.3, 30.0]), strict=True):
         assert with_it.shape == large.shape and with_it.dtype == dtype
         np.testing.assert_allclose(with_it, without, atol=1e-6)
 

@@ -41,11 +41,11 @@ def test_jpeg_without_a_codec_says_what_to_install(monkeypatch: pytest.MonkeyPat
 
 def test_pixelate_makes_blocks_of_means() -> None:
     image = np.random.default_rng(0).random((2, 7, 10))
-    found = Pixelate()(image, 4)
+    perturbed = Pixelate()(image, 4)
     np.testing.assert_allclose(
-        found[:, :4, 4:8], np.broadcast_to(image[:, :4, 4:8].mean((1, 2))[:, None, None], (2, 4, 4))
+        perturbed[:, :4, 4:8], np.broadcast_to(image[:, :4, 4:8].mean((1, 2))[:, None, None], (2, 4, 4))
     )
     np.testing.assert_allclose(
-        found[:, 4:, 8:], np.broadcast_to(image[:, 4:, 8:].mean((1, 2))[:, None, None], (2, 3, 2))
+        perturbed[:, 4:, 8:], np.broadcast_to(image[:, 4:, 8:].mean((1, 2))[:, None, None], (2, 3, 2))
     )
     np.testing.assert_allclose(Pixelate()(image, 50)[0], image[0].mean())

@@ -13,10 +13,10 @@ from perturbations.spots import centre, spot
 @pytest.mark.parametrize("order", [0, 1])
 @pytest.mark.parametrize("fill", [0.0, 0.7])
 def test_rotation_agrees_with_scipy(batch, angle, order, fill) -> None:
-    found = Rotate(order=order, fill=fill)(batch, angle)
+    perturbed = Rotate(order=order, fill=fill)(batch, angle)
     options = {"axes": (2, 1), "reshape": False, "mode": "grid-constant", "cval": fill}
     expected = ndimage.rotate(batch, angle, order=order, **options)
-    differs = np.abs(found - expected) > 1e-5
+    differs = np.abs(perturbed - expected) > 1e-5
     assert differs.mean() <= (0 if order == 1 else 0.01)  # which pixel is nearest may be a tie
 
 

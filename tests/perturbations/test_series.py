@@ -27,8 +27,8 @@ def test_series_of_every_form(make, channels, dtype) -> None:
 def test_series_noise_is_in_units_of_each_channels_sd() -> None:
     flat = np.zeros((20, 200, 2))
     survey = Survey(n=20, kind="series", tensor=TensorSummary(0, 1, (0.0, 0.0), (1.0, 10.0)))
-    found = Noise().bind(survey)(flat, 0.5, rng())
-    np.testing.assert_allclose(found.std(axis=(0, 1)), [0.5, 5.0], rtol=0.05)
+    perturbed = Noise().bind(survey)(flat, 0.5, rng())
+    np.testing.assert_allclose(perturbed.std(axis=(0, 1)), [0.5, 5.0], rtol=0.05)
     with pytest.raises(ValueError, match="call bind"):
         Noise()(flat, 0.5, rng())
     with pytest.raises(DataError, match="2 channels; the series have 3"):

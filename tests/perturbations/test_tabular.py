@@ -63,23 +63,23 @@ def test_every_dtype_is_kept(make, column) -> None:
         return
     for magnitude in (perturbation.default_magnitudes[-1], perturbation.limits[1]):
         if np.isfinite(magnitude):
-            found = perturbation(frame, magnitude, rng())
-            assert found.dtypes.equals(frame.dtypes) and found.index.equals(frame.index)
+            perturbed = perturbation(frame, magnitude, rng())
+            assert perturbed.dtypes.equals(frame.dtypes) and perturbed.index.equals(frame.index)
     check_perturbation(perturbation, frame, monotone=False)
 
 
 def test_noise_is_in_units_of_each_columns_sd() -> None:
     frame, survey = large()
-    found = Noise().bind(survey)(frame, 0.5, rng())
-    assert (found["x"] - frame["x"]).std() == pytest.approx(0.5 * frame["x"].std(), rel=0.05)
-    assert (found["k"] - frame["k"]).std() == pytest.approx(0.5 * frame["k"].std(), rel=0.05)
-    assert found["c"].equals(frame["c"]) and found["b"].equals(frame["b"])
+    perturbed = Noise().bind(survey)(frame, 0.5, rng())
+    assert (perturbed["x"] - frame["x"]).std() == pytest.approx(0.5 * frame["x"].std(), rel=0.05)
+    assert (perturbed["k"] - frame["k"]).std() == pytest.approx(0.5 * frame["k"].std(), rel=0.05)
+    assert perturbed["c"].equals(frame["c"]) and perturbed["b"].equals(frame["b"])
 
 
 def test_units_come_from_the_survey_and_not_from_the_batch() -> None:
     frame, survey = large()
-    found = Shift().bind(survey)(frame.iloc[:2], 1.0)
-    np.testing.assert_allclose(found["x"] - frame["x"].iloc[:2], survey.columns["x"].sd)
+    perturbed = Shift().bind(survey)(frame.iloc[:2], 1.0)
+    np.testing.assert_allclose(perturbed["x"] - frame["x"].iloc[:2], survey.columns["x"].sd)
 
 
 def test_scale_round_and_outliers() -> None:
@@ -98,10 +98,10 @@ def test_scale_round_and_outliers() -> None:
 
 def test_integers_are_rounded_and_clipped_and_large_ones_kept() -> None:
     frame = pd.DataFrame({"small": np.array([0, 255], dtype=np.uint8), "large": [2**62 + 1, -(2**62) - 1]})
-    found = Shift().bind(survey_of(frame))(frame, 5.0)
-    assert found["small"].tolist() == [255, 255]
-    kept = Outliers().bind(survey_of(frame))(frame, 1e-9, rng())
-    assert kept["large"].tolist() == frame["large"].tolist()
+    perturbed = Shift().bind(survey_of(frame))(frame, 5.0)
+    assert perturbed["small"].tolist() == [255, 255]
+    perturbed = Outliers().bind(survey_of(frame))(frame, 1e-9, rng())
+    assert perturbed["large"].tolist() == frame["large"].tolist()
 
 
 def test_swap_draws_another_level_by_its_frequency() -> None:
@@ -127,10 +127,10 @@ def test_other_levels_never_draws_the_own_one() -> None:
 
 def test_missing_empties_its_rate_and_leaves_what_cannot_be_missing() -> None:
     frame, _ = large()
-    found = Missing()(frame, 0.2, rng())
-    assert found["x"].isna().mean() == pytest.approx(0.2, abs=0.02)
-    assert found["c"].isna().mean() == pytest.approx(0.2, abs=0.02)
-    assert found["k"].equals(frame["k"]) and found["b"].equals(frame["b"])
+    perturbed = Missing()(frame, 0.2, rng())
+    assert perturbed["x"].isna().mean() == pytest.approx(0.2, abs=0.02)
+    assert perturbed["c"].isna().mean() == pytest.approx(0.2, abs=0.02)
+    assert perturbed["k"].equals(frame["k"]) and perturbed["b"].equals(frame["b"])
     with pytest.raises(DataError, match="cannot perturb {'k': 'int64'}"):
         Missing(columns=["k"])(frame, 0.2, rng())
 
@@ -139,10 +139,10 @@ def test_permute_keeps_the_distribution_of_the_whole_data() -> None:
     frame, survey = large()
     frame = frame.sort_values("x")
     low = frame.iloc[:500]  # a chunk of sorted data must not be shuffled within itself
-    found = Permute().bind(survey)(low, 1.0, rng())
-    assert found["x"].mean() == pytest.approx(frame["x"].mean(), abs=0.4)
-    assert found["k"].between(0, 49).all()
-    assert (found["c"] == "a").mean() == pytest.approx(0.7, abs=0.07)
+    perturbed = Permute().bind(survey)(low, 1.0, rng())
+    assert perturbed["x"].mean() == pytest.approx(frame["x"].mean(), abs=0.4)
+    assert perturbed["k"].between(0, 49).all()
+    assert (perturbed["c"] == "a").mean() == pytest.approx(0.7, abs=0.07)
     within = Permute()(low, 1.0, rng())
     assert sorted(within["x"]) == sorted(low["x"]) and not within["x"].equals(low["x"])
 
@@ -153,10 +153,10 @@ def test_permute_draws_only_values_that_there_are() -> None:
         {"flag": frame["b"].astype(float), "half": frame["k"] / 2, "count": frame["k"].astype("Int64")}
     )
     survey = take_survey(make_examples(frame, np.arange(len(frame)) % 2), None)
-    found = Permute().bind(survey)(frame, 1.0, rng())
+    perturbed = Permute().bind(survey)(frame, 1.0, rng())
     for name in frame:
-        assert set(found[name]) <= set(frame[name])
-        assert found[name].mean() == pytest.approx(frame[name].mean(), rel=0.1)
+        assert set(perturbed[name]) <= set(frame[name])
+        assert perturbed[name].mean() == pytest.approx(frame[name].mean(), rel=0.1)
 
 
 def test_levels_that_a_category_lacks_are_not_drawn() -> None:
@@ -190,6 +190,6 @@ def test_what_cannot_be_done_is_refused() -> None:
 
 def test_column_labels_of_any_kind() -> None:
     frame = pd.DataFrame(np.ones((3, 2)), columns=pd.MultiIndex.from_tuples([("a", 1), ("a", 2)], names=["p", "q"]))
-    found = Scale()(frame, 3)
-    pd.testing.assert_frame_equal(found, frame * 3)
+    perturbed = Scale()(frame, 3)
+    pd.testing.assert_frame_equal(perturbed, frame * 3)
     pd.testing.assert_frame_equal(Scale()(pd.DataFrame({0: [1.0], "x": [2]}), 2), pd.DataFrame({0: [2.0], "x": [4]}))

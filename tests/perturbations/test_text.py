@@ -46,9 +46,11 @@ def test_every_form_of_text(perturbation) -> None:
     texts, _ = sample_texts()
     frame = pd.DataFrame({"title": texts, "n": range(len(texts)), "kind": pd.Categorical(["a"] * len(texts))})
     expected = perturbation(texts, 0.2, rng())
-    found = perturbation(frame, 0.2, rng())
-    assert [text for text in found["title"] if isinstance(text, str)] == [text for text in expected if text is not None]
-    assert found["n"].equals(frame["n"]) and found["kind"].equals(frame["kind"])
+    perturbed = perturbation(frame, 0.2, rng())
+    assert [text for text in perturbed["title"] if isinstance(text, str)] == [
+        text for text in expected if text is not None
+    ]
+    assert perturbed["n"].equals(frame["n"]) and perturbed["kind"].equals(frame["kind"])
     for dtype in ("string", object):
         series = pd.Series(texts, dtype=dtype, index=range(5, 15), name="t")
         check_perturbation(perturbation, series)
@@ -64,10 +66,10 @@ def test_every_form_of_text(perturbation) -> None:
 @settings(max_examples=60, deadline=None)
 @given(text=st.text(max_size=40), which=st.sampled_from(TEXT), rate=st.floats(0, 1))
 def test_any_text_at_any_rate(text, which, rate) -> None:
-    found = once(which, text, rate)
-    assert isinstance(found, str)
+    perturbed = once(which, text, rate)
+    assert isinstance(perturbed, str)
     if rate == 0 or not text:
-        assert found == text
+        assert perturbed == text
 
 
 @pytest.mark.parametrize(

@@ -47,10 +47,10 @@ def test_one_float_per_example_that_depends_on_no_other(name) -> None:
         inputs, survey = sample(prop.kind)
         assert prop.needs == "inputs"
     prop = prop.bind(survey)
-    found = prop(inputs)
-    assert found.shape == (len(inputs),) and found.dtype == np.float64
-    assert np.nanstd(found) > 0 or name in ("series.length",)
-    np.testing.assert_allclose(prop(inputs[2:5]), found[2:5])
+    measured = prop(inputs)
+    assert measured.shape == (len(inputs),) and measured.dtype == np.float64
+    assert np.nanstd(measured) > 0 or name in ("series.length",)
+    np.testing.assert_allclose(prop(inputs[2:5]), measured[2:5])
     assert prop(inputs[:0]).shape == (0,)
 
 
