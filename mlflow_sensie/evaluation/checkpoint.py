@@ -11,25 +11,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from mlflow_sensie.errors import DataError, RecipeError
 from mlflow_sensie.moments import FloatArray
+from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.scores.table import ID, Block, ScoreTable
-
-if TYPE_CHECKING:
-    from mlflow_sensie.recipe.model import Recipe
 
 SECONDS = 10.0  # of work that a crash may cost
 MOST_CHUNKS = 64  # in one file
+CHUNKS = "by shape"  # how examples are cut; what was stored under another way has other rows and other draws
 FIRST = "first.npy"
 NAME = re.compile(r"(\d{8})-(\d{8})\.parquet")
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredChunk:
     """The score rows of one chunk, how many predictions they took, and by slug how tests had failed by then."""
 
     block: Block
@@ -54,14 +53,14 @@ class Checkpoint:
         except OSError as error:
             raise RecipeError(f"checkpoint: the folder {folder} cannot be made: {error}") from error
         self._files = {number: path for path in sorted(folder.iterdir()) for number in _numbers(path)}
-        self._read: tuple[Path | None, dict[int, Kept]] = None, {}
-        self._held: dict[int, Kept] = {}
+        self._read: tuple[Path | None, dict[int, StoredChunk]] = None, {}
+        self._waiting: dict[int, StoredChunk] = {}
         self._since = monotonic()
 
     def __contains__(self, number: int) -> bool:
         return number in self._files
 
-    def find(self, number: int) -> Kept | None:
+    def find(self, number: int) -> StoredChunk | None:
         """Read a chunk; None where it is not there."""
         path = self._files.get(number)
         if path is None:
@@ -70,21 +69,21 @@ class Checkpoint:
             self._read = path, _read(path)
         return self._read[1][number]
 
-    def keep(self, number: int, kept: Kept) -> None:
-        """Keep a chunk, at the latest when ten seconds have passed and another one comes."""
-        if self._held and number != max(self._held) + 1:
+    def store(self, number: int, chunk: StoredChunk) -> None:
+        """Store a chunk, at the latest when ten seconds have passed and another one comes."""
+        if self._waiting and number != max(self._waiting) + 1:
             self.close()
-        self._held[number] = kept
-        if monotonic() - self._since >= SECONDS or len(self._held) >= MOST_CHUNKS:
+        self._waiting[number] = chunk
+        if monotonic() - self._since >= SECONDS or len(self._waiting) >= MOST_CHUNKS:
             self.close()
 
     def close(self) -> None:
-        """Write what is held."""
-        if self._held:
-            path = self.folder / f"{min(self._held):08d}-{max(self._held):08d}.parquet"
-            _write(path, self._held)
-            self._files |= dict.fromkeys(self._held, path)
-        self._held, self._since = {}, monotonic()
+        """Write what waits."""
+        if self._waiting:
+            path = self.folder / f"{min(self._waiting):08d}-{max(self._waiting):08d}.parquet"
+            _write(path, self._waiting)
+            self._files |= dict.fromkeys(self._waiting, path)
+        self._waiting, self._since = {}, monotonic()
 
     def agree(self, first: FloatArray) -> None:
         """Compare the clean scores of the first examples, (n,), with those of the model that began.
@@ -113,20 +112,20 @@ def folder_of(recipe: Recipe, data_sha256: str, model: str, version: str) -> Pat
     """
     assert recipe.checkpoint is not None
     same = recipe.model_copy(update={"time_budget": None if recipe.time_budget is None else 1.0})
-    key = json.dumps([same.digest(), data_sha256, model, version])
+    key = json.dumps([same.digest(), data_sha256, model, version, CHUNKS])
     return Path(recipe.checkpoint).expanduser() / hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 def _numbers(path: Path) -> range:
-    found = NAME.fullmatch(path.name)
-    return range(int(found[1]), int(found[2]) + 1) if found else range(0)
+    match = NAME.fullmatch(path.name)
+    return range(int(match[1]), int(match[2]) + 1) if match else range(0)
 
 
-def _write(path: Path, held: Mapping[int, Kept]) -> None:
-    about = [[len(kept.block[ID]), kept.n_predictions, dict(kept.failures)] for kept in held.values()]
-    table = ScoreTable({"chunks": about})
-    for kept in held.values():
-        table.append(kept.block)
+def _write(path: Path, chunks: Mapping[int, StoredChunk]) -> None:
+    metadata = [[len(chunk.block[ID]), chunk.n_predictions, dict(chunk.failures)] for chunk in chunks.values()]
+    table = ScoreTable({"chunks": metadata})
+    for chunk in chunks.values():
+        table.append(chunk.block)
     _appear(path, table.write_parquet)
 
 
@@ -137,12 +136,12 @@ def _appear(path: Path, write: Callable[[Path], Any]) -> None:
     os.replace(beside, path)
 
 
-def _read(path: Path) -> dict[int, Kept]:
+def _read(path: Path) -> dict[int, StoredChunk]:
     table = ScoreTable.read_parquet(path)
     columns = {name: table.column(name) for name in table.columns}
-    found, start = {}, 0
-    for number, (rows, made, failures) in zip(_numbers(path), table.metadata["chunks"], strict=True):
+    chunks, start = {}, 0
+    for number, (rows, n_predictions, failures) in zip(_numbers(path), table.metadata["chunks"], strict=True):
         block = {name: values[start : start + rows] for name, values in columns.items()}
-        found[number] = Kept(block, made, failures)
+        chunks[number] = StoredChunk(block, n_predictions, failures)
         start += rows
-    return found
+    return chunks

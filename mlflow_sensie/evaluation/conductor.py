@@ -38,7 +38,7 @@ from mlflow_sensie.recipe.model import Recipe, SliceSpec
 from mlflow_sensie.recipe.reading import capped_log_examples
 from mlflow_sensie.result import Interaction, Result, ScoreInfo, SliceColumn, TestResult
 from mlflow_sensie.scores.scorer import Scorer, Targets, resolve_scorer
-from mlflow_sensie.scores.table import ScoreTable
+from mlflow_sensie.scores.table import ScoreTable, property_column
 
 SCORE_BYTES = 8
 MOST_ESTIMATED = 1024  # examples that are tried out for an estimate
@@ -158,10 +158,10 @@ def sweep_of(prepared: Prepared) -> Sweep:
     inputs, scorer, targets = prepared.inputs, prepared.scorer, prepared.targets
     recipe, plan = inputs.recipe, inputs.plan
     return Sweep(
-        inputs.model, scorer, targets, inputs.model_examples, plan.tests, prepared.properties, plan.predicted,
-        recipe.batch_size, recipe.seed, recipe.missing, prepared.roles.columns(),
-        _stopping(recipe, scorer, targets, plan), recipe.calibration and scorer.announces,
-        checkpoint=_checkpoint(prepared),
+        inputs.model, scorer, targets, inputs.model_examples, plan.tests,
+        {property_column(prop.slug): prop.values for prop in prepared.properties} | prepared.roles.columns(),
+        plan.predicted, recipe.batch_size, recipe.seed, recipe.missing, _stopping(recipe, scorer, targets, plan),
+        recipe.calibration and scorer.announces, checkpoint=_checkpoint(prepared),
     )  # fmt: skip
 
 

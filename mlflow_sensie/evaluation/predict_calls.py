@@ -16,11 +16,10 @@ BATCH_BYTES = 32 * 2**20  # of inputs per predict call with batch_size "auto"
 
 
 class HasInputs(Protocol):
-    """What waits for the model: its ``inputs`` are an array or a frame of n rows."""
+    """What waits for the model: its ``inputs``, an array or a frame of n rows, are as the model takes them."""
 
     @property
-    def inputs(self) -> Any:
-        """They are as the model takes them."""
+    def inputs(self) -> Any: ...
 
 
 P = TypeVar("P", bound=HasInputs)
@@ -40,53 +39,53 @@ def predict_in_calls(model: Model, inputs: Any, batch_size: int | str) -> Predic
 
 @dataclass
 class PredictBatcher:
-    """Packs pieces into predict calls of ``limit`` rows and hands each piece its own answer."""
+    """Packs what waits for the model into calls of ``limit`` rows, and hands each its own predictions."""
 
     predict: Callable[[Any], Predictions]
     limit: int
 
-    def answers(self, pieces: Iterator[P]) -> Iterator[tuple[P, Predictions | Exception]]:
-        """Yield each piece with its predictions, or with what the model raised on it."""
-        held: list[P] = []
-        for piece in pieces:
-            held.append(piece)
-            if sum(len(each.inputs) for each in held) >= self.limit:
-                yield from self._flush(held)
-                held = []
-        yield from self._flush(held)
+    def answers(self, versions: Iterator[P]) -> Iterator[tuple[P, Predictions | Exception]]:
+        """Yield each version of some inputs with its predictions, or with what the model raised on it."""
+        waiting: list[P] = []
+        for version in versions:
+            waiting.append(version)
+            if sum(len(version.inputs) for version in waiting) >= self.limit:
+                yield from self._flush(waiting)
+                waiting = []
+        yield from self._flush(waiting)
 
-    def _flush(self, held: list[P]) -> Iterator[tuple[P, Predictions | Exception]]:
-        if not held:
+    def _flush(self, waiting: list[P]) -> Iterator[tuple[P, Predictions | Exception]]:
+        if not waiting:
             return
         try:
-            together = self.sliced(concat([piece.inputs for piece in held]))
+            together = self.sliced(concat([version.inputs for version in waiting]))
         except Exception as error:
-            if len(held) == 1:
-                yield held[0], error
+            if len(waiting) == 1:
+                yield waiting[0], error
                 return
-            for piece in held:  # one of them is the culprit: ask again, one by one
-                yield from self._flush([piece])
+            for version in waiting:  # one of them is the culprit: ask again, one by one
+                yield from self._flush([version])
             return
         start = 0
-        for piece in held:
-            stop = start + len(piece.inputs)
-            yield piece, replace(together, values=together.values[start:stop])
+        for version in waiting:
+            stop = start + len(version.inputs)
+            yield version, replace(together, values=together.values[start:stop])
             start = stop
 
     def sliced(self, inputs: Any) -> Predictions:
         """Predict in calls of at most ``limit`` rows, halved for good when memory runs out."""
-        answers: list[Predictions] = []
+        predictions: list[Predictions] = []
         start = 0
         while start < len(inputs):
             stop = start + self.limit
             if stop == len(inputs) - 1 and self.limit > 2:  # no single row is left over: some models drop its axis
                 stop -= 1
             try:
-                answers.append(self.predict(rows(inputs, slice(start, stop))))
+                predictions.append(self.predict(rows(inputs, slice(start, stop))))
             except MemoryError:
                 if self.limit == 1:
                     raise
                 self.limit = max(1, min(self.limit, len(inputs)) // 2)
                 continue
             start = stop
-        return replace(answers[0], values=np.concatenate([each.values for each in answers]))
+        return replace(predictions[0], values=np.concatenate([part.values for part in predictions]))

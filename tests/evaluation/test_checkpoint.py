@@ -14,7 +14,7 @@ import pytest
 from mlflow_sensie import Result, probe
 from mlflow_sensie.errors import DataError, RecipeError
 from mlflow_sensie.evaluation import checkpoint
-from mlflow_sensie.evaluation.checkpoint import Checkpoint, Kept
+from mlflow_sensie.evaluation.checkpoint import Checkpoint, StoredChunk
 
 N = 1_000  # chunks of 64, 64, 128, 256 and 488
 X = pd.DataFrame(np.random.default_rng(0).normal(size=(N, 3)), columns=["a", "b", "c"])
@@ -174,7 +174,7 @@ def test_several_may_fill_one_folder(tmp_path: Path) -> None:
     one, other = Checkpoint(tmp_path), Checkpoint(tmp_path)
     for keeper, numbers in ((one, (0, 1)), (other, (3, 2))):
         for number in numbers:
-            keeper.keep(number, Kept(blocks[number], 10 * number, {"t": "it broke"} if number == 3 else {}))
+            keeper.store(number, StoredChunk(blocks[number], 10 * number, {"t": "it broke"} if number == 3 else {}))
         keeper.close()
     both = Checkpoint(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
