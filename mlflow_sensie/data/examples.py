@@ -22,7 +22,7 @@ from mlflow_sensie.data.input_format import (
     stack,
 )
 from mlflow_sensie.data.lazy_rows import InMemoryRows, LazyRows, MappedRows, RowSubset
-from mlflow_sensie.data.types import Inputs, Positions
+from mlflow_sensie.data.types import Inputs, Positions, named_column
 from mlflow_sensie.errors import DataError
 
 CHUNK = 256  # fixed positions: the unit of perturbation and of randomness
@@ -92,10 +92,8 @@ class Examples:
         features = self.input_format.kind in ("tabular", "text")
         source = self.source
         for frame in (self.metadata, source if features else None):
-            if isinstance(frame, pd.DataFrame):
-                by_name = {str(key): key for key in frame.columns}  # names need not be text
-                if name in by_name:
-                    return frame[by_name[name]]
+            if (column := named_column(frame, name)) is not None:
+                return column
         if isinstance(source, LazyRows):
             return source.column(name) if features or name in source.others else None
         if name in self.input_format.names and self.input_format.kind == "tabular":

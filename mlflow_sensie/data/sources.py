@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from mlflow_sensie.data.lazy_rows import InMemoryRows, LazyRows, MappedRows, Par
 from mlflow_sensie.data.types import Inputs
 from mlflow_sensie.errors import DataError, did_you_mean
 
-READ = ".parquet, .csv, .npz, a folder of .parquet or .npy files, a Delta table, or a folder of images in subfolders"
 # Since pandas 3.1 numbers are read to the last digit without being asked for.
 _EXACT: dict[str, Any] = {"float_precision": "round_trip"} if pd.__version__.startswith(("2.", "3.0.")) else {}
 INPUTS, TARGETS, IDS = "inputs", "targets", "ids"  # names of arrays in a .npz file or a folder of .npy files
@@ -109,15 +109,10 @@ def read_data(path: str | Path, targets: str | None = None, *, version: int | No
         raise DataError(f"there is no file or folder {path}")
     if path.is_dir():
         return replace(_read_folder(path, targets, version), name=path.name)
-    if path.suffix == ".parquet":
-        return replace(_of_parquet([path], targets), name=path.stem, files=(path,))
-    if path.suffix == ".csv":
-        frame = read_csv(path)
-        answers = frame[choose_column(targets, list(frame.columns), path.name)].to_numpy()
-        return Data(frame.drop(columns=targets), answers, name=path.stem, files=(path,))
-    if path.suffix == ".npz":
-        return replace(_of_arrays(_read_npz(path), targets, path), name=path.stem, files=(path,))
-    raise DataError(f"{path.name} is of no kind that is read; these are: {READ}")
+    if path.suffix not in READERS:
+        known = f"{', '.join(READERS)}, {FOLDERS}"
+        raise DataError(f"{path.name} is of no kind that is read; these are: {known}")
+    return replace(READERS[path.suffix](path, targets), name=path.stem, files=(path,))
 
 
 def _read_folder(path: Path, targets: str | None, version: int | None) -> Data:
@@ -168,11 +163,17 @@ def read_csv(path: str | Path) -> pd.DataFrame:
     return frame
 
 
+def _of_csv(path: Path, targets: str | None) -> Data:
+    frame = read_csv(path)
+    answers = frame[choose_column(targets, list(frame.columns), path.name)].to_numpy()
+    return Data(frame.drop(columns=targets), answers)
+
+
 def _are_dates(present: pd.Series[Any]) -> bool:
     return all(isinstance(cell, str) for cell in present) and bool(present.str.fullmatch(DATES).all())
 
 
-def _of_parquet(paths: list[Path], targets: str | None, owner: Any = None) -> Data:
+def _of_parquet(paths: Sequence[Path], targets: str | None, owner: Any = None) -> Data:
     import pyarrow as pa
 
     try:
@@ -266,3 +267,14 @@ def _of_arrays(arrays: Mapping[str, NDArray[Any]], targets: str | None, path: Pa
     ids = beside.pop(IDS, None)
     properties = pd.DataFrame({name: np.asarray(array) for name, array in beside.items()}) if beside else None
     return Data(rest[chosen[0]], np.asarray(arrays[targets]), properties, ids)
+
+
+# How each kind of file is read: path and name of the targets → data. A further kind is one line here.
+READERS: Mapping[str, Callable[[Path, str | None], Data]] = MappingProxyType(
+    {
+        ".parquet": lambda path, targets: _of_parquet([path], targets),
+        ".csv": _of_csv,
+        ".npz": lambda path, targets: _of_arrays(_read_npz(path), targets, path),
+    }
+)
+FOLDERS = "a folder of .parquet or .npy files, a Delta table, or a folder of images in subfolders"

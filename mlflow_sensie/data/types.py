@@ -15,6 +15,12 @@ Positions = slice | NDArray[np.intp]
 IMMUTABLE_CELLS = (str, bytes, int, float, complex, bool, type(None), np.generic)
 
 
+def named_column(frame: Any, name: str) -> pd.Series[Any] | None:
+    """Return the column of a frame whose name is written so, for names need not be text; else ``None``."""
+    names = [key for key in frame.columns if str(key) == name] if isinstance(frame, pd.DataFrame) else []
+    return frame[names[-1]] if names else None
+
+
 def fresh_copy(inputs: Any) -> Any:
     """An equal copy of ``inputs``, so deep that writing into its cells leaves the original alone."""
     if isinstance(inputs, np.ndarray) and inputs.dtype != object:

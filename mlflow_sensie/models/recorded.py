@@ -14,6 +14,7 @@ from mlflow_sensie.data.examples import Examples
 from mlflow_sensie.data.input_format import InputFormat
 from mlflow_sensie.data.lazy_rows import LazyRows
 from mlflow_sensie.data.sources import Data, as_source
+from mlflow_sensie.data.types import named_column
 from mlflow_sensie.errors import DataError, ModelError, RecipeError, did_you_mean
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.recipe.model import Recipe
@@ -67,12 +68,8 @@ def _without(data: Data, names: Sequence[str]) -> Data:
 def _column(inputs: Any, beside: pd.DataFrame | None, name: str) -> pd.Series[Any] | None:
     if isinstance(inputs, LazyRows) and (column := inputs.column(name)) is not None:
         return column
-    for frame in (inputs, beside):
-        if isinstance(frame, pd.DataFrame):
-            by_name = {str(key): key for key in frame.columns}
-            if name in by_name:
-                return frame[by_name[name]]
-    return None
+    columns = (named_column(frame, name) for frame in (inputs, beside))
+    return next((column for column in columns if column is not None), None)
 
 
 def recorded_model(predictions: Any, task: str | None) -> Model:

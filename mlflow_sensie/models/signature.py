@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mlflow_sensie.data.input_format import stack
 from mlflow_sensie.data.types import Inputs
 
 
@@ -66,7 +67,9 @@ class InputSchema:
             ((name, tensor),) = self.tensors.items()
             return {name: tensor.of(inputs)}
         columns = {str(name): column for name, column in inputs.items()}
-        return {name: tensor.of(_stack(columns[name])) for name, tensor in self.tensors.items()}
+        wanted = {name: columns[name] for name in self.tensors}
+        arrays = {name: stack(cells) if cells.dtype == object else cells.to_numpy() for name, cells in wanted.items()}
+        return {name: tensor.of(arrays[name]) for name, tensor in self.tensors.items()}
 
 
 def read_schema(schema: Any, raw: Any) -> InputSchema:
@@ -120,8 +123,3 @@ def _tensor(spec: Any) -> Tensor:
     shape = tuple(spec.shape[1:])
     fixed = bool(shape) and all(side > 0 for side in shape)
     return Tensor(shape if fixed else None, np.dtype(spec.type))
-
-
-def _stack(column: pd.Series[Any]) -> NDArray[Any]:
-    values = column.to_numpy()
-    return np.stack([np.asarray(cell) for cell in values]) if values.dtype == object else values

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_args
 
@@ -121,3 +122,13 @@ def test_a_row_with_nan_scores_nan() -> None:
     for kind in (kind for kind in KINDS.values() if kind.task == "classifier"):
         scores = kind.score(p, np.array([0, 1]), {"top_k": 1, "threshold": 0.5, "positive": 1})
         assert np.isnan(scores).tolist() == [False, True]
+
+
+def test_the_page_has_the_table_of_the_scores() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "scores.md").read_text(encoding="utf-8")
+    rows = []
+    for name, kind in KINDS.items():
+        ends = ["" if end is None else f"{end:g}".replace("-", "−") for end in (kind.scale.lower, kind.scale.upper)]
+        rows.append(f"| `{name}` | {kind.label} | {' | '.join(ends)} | {kind.scale.unit} | {kind.needs} |")
+    wanted = "\n".join(rows)
+    assert wanted in page, f"docs/scores.md: put in\n{wanted}"
