@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,18 +22,24 @@ MOST_TESTS = 12
 SHUFFLED_ROWS = 20_000  # predictions spent on finding out which columns move the model
 MOSTLY_MISSING = 0.5
 
-_IMAGES = ("image.rotate", "image.gaussian_blur", "image.gaussian_noise", "image.brightness")
-_TEXTS = ("text.typos", "text.case", "text.punctuation", "text.drop_words")
-_SERIES = ("series.noise", "series.scale", "series.dropout", "series.shift")
+# perturbations and properties of each kind
+_OF_KIND: Mapping[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "tensor": (
+        ("image.rotate", "image.gaussian_blur", "image.gaussian_noise", "image.brightness"),
+        {"ink": "image.mean", "contrast": "image.contrast"},
+    ),
+    "text": (
+        ("text.typos", "text.case", "text.punctuation", "text.drop_words"),
+        {"length": "text.length", "word-length": "text.mean_word_length"},
+    ),
+    "series": (
+        ("series.noise", "series.scale", "series.dropout", "series.shift"),
+        {"mean": "series.mean", "volatility": "series.volatility"},
+    ),
+}
 
-
-@dataclass(frozen=True)
-class Choice:
-    """The tests that ``auto`` writes out, and the reason for each, and for what was left out."""
-
-    properties: tuple[PropertySpec, ...]
-    perturbations: tuple[PerturbationSpec, ...]
-    reasons: tuple[str, ...]
+Choice = tuple[tuple[PropertySpec, ...], tuple[PerturbationSpec, ...]]
+Reasons = list[tuple[str, str]]  # the name of a test or column, and why it is tested or left out
 
 
 def choose(recipe: Recipe, examples: Examples, model: Model | None) -> tuple[Recipe, tuple[str, ...]]:
@@ -51,77 +56,70 @@ def choose(recipe: Recipe, examples: Examples, model: Model | None) -> tuple[Rec
         ModelError: the model fails on the unperturbed examples.
     """
     kind, input_format = examples.input_format.kind, examples.input_format
+    reasons: Reasons = []
     if kind == "tabular":
-        choice = _for_tables(examples, model, recipe.batch_size)
-    elif kind == "text":
-        choice = _for_kind(examples, _TEXTS, {"length": "text.length", "word-length": "text.mean_word_length"})
-    elif kind == "series":
-        choice = _for_kind(examples, _SERIES, {"mean": "series.mean", "volatility": "series.volatility"})
-    elif input_format.layout is not None:
-        measured = {"ink": "image.mean", "contrast": "image.contrast"}
-        choice = _for_kind(examples, _IMAGES, measured, value_range=recipe.value_range)
+        properties, perturbations = _for_tables(examples, model, recipe.batch_size, reasons)
+    elif kind in ("text", "series") or input_format.layout is not None:
+        properties, perturbations = _for_kind(examples, *_OF_KIND[kind], recipe.value_range, reasons)
     else:
         raise RecipeError(
             f"recipe auto has no tests for {kind} inputs of shape {input_format.shape}; "
             "name properties, perturbations or class_test"
         )
-    perturbations = () if model is None else choice.perturbations
-    found: dict[str, Any] = {"properties": choice.properties, "perturbations": perturbations}
-    dropped = [spec.name for spec in choice.perturbations if model is None]
-    theirs = dropped + [spec.name for part, specs in found.items() if part in recipe.model_fields_set for spec in specs]
-    reasons = tuple(each for each in choice.reasons if not any(each.startswith(f"{name}: ") for name in theirs))
-    left_open = {part: specs for part, specs in found.items() if part not in recipe.model_fields_set}
-    return recipe.model_copy(update=left_open), reasons
+    silent = set() if model is not None else {spec.name for spec in perturbations}
+    chosen: dict[str, Any] = {"properties": properties, "perturbations": () if model is None else perturbations}
+    for part in recipe.model_fields_set & chosen.keys():  # the user's own stay
+        silent |= {spec.name for spec in chosen.pop(part)}
+    said = tuple(f"{name}: {why}" for name, why in reasons if name not in silent)
+    return recipe.model_copy(update=chosen), said
 
 
 def _for_kind(
-    examples: Examples, perturbations: tuple[str, ...], properties: dict[str, str], **settings: Any
+    examples: Examples, perturbations: tuple[str, ...], measured: dict[str, str], value_range: Any, reasons: Reasons
 ) -> Choice:
-    kind = {"tensor": f"images ({examples.input_format.layout}, {examples.input_format.shape})"}.get(
-        examples.input_format.kind, examples.input_format.kind
-    )
-    reasons = [f"{name}: the inputs are {kind}" for name in perturbations]
-    specs: list[PropertySpec] = []
-    for spec in (PropertySpec(name=name, of=of) for name, of in properties.items()):
+    """The usual tests of images, texts or series, and properties that every example has."""
+    form = examples.input_format
+    kind = f"images ({form.layout}, {form.shape})" if form.kind == "tensor" else form.kind
+    reasons += [(name, f"the inputs are {kind}") for name in perturbations]
+    properties: list[PropertySpec] = []
+    for name, function in measured.items():
+        spec = PropertySpec(name=name, of=function)
         try:
-            make_plan(Recipe(properties=(spec,), **settings), examples)
+            make_plan(Recipe(properties=(spec,), value_range=value_range), examples)
         except DataError as error:
-            reasons.append(f"{spec.name}: left out, {error}")
+            reasons.append((name, f"left out, {error}"))
         else:
-            reasons.append(f"{spec.name}: {spec.of}, which every example has")
-            specs.append(spec)
-    room = MOST_TESTS - len(perturbations) - len(properties)
-    columns, more = _usable(examples.extra_names(), examples)
-    specs += [_column(each.name, properties) for each in columns[:room]]
-    reasons += more + [f"{each.name}: {_article(each.kind)} column beside the inputs" for each in columns[:room]]
-    reasons += [f"{each.name}: left out, at most {MOST_TESTS} tests" for each in columns[room:]]
-    return Choice(tuple(specs), _specs(perturbations), tuple(reasons))
+            reasons.append((name, f"{function}, which every example has"))
+            properties.append(spec)
+    room = MOST_TESTS - len(perturbations) - len(measured)
+    columns = _usable(examples.extra_names(), examples, reasons)
+    properties += [_column(column.name, measured) for column in columns[:room]]
+    reasons += [(column.name, f"{_article(column.kind)} column beside the inputs") for column in columns[:room]]
+    reasons += [(column.name, f"left out, at most {MOST_TESTS} tests") for column in columns[room:]]
+    return tuple(properties), tuple(PerturbationSpec(name=name, apply=name) for name in perturbations)
 
 
-def _for_tables(examples: Examples, model: Model | None, batch_size: int | str) -> Choice:
-    usable, reasons = _usable(examples.column_names(), examples)
-    extra = examples.extra_names()
-    inputs = [each for each in usable if each.name not in extra]
+def _for_tables(examples: Examples, model: Model | None, batch_size: int | str, reasons: Reasons) -> Choice:
+    """The columns, those first that move the model most, and what their kinds allow to perturb."""
+    columns, extra = _usable(examples.column_names(), examples, reasons), examples.extra_names()
     perturbations = _table_perturbations(examples, reasons)
-    if not usable and not perturbations:
-        raise RecipeError(f"recipe auto found no column to test; {'; '.join(reasons)}")
-    moved = {} if model is None else _movement(model, examples, [each.name for each in inputs], batch_size)
+    if not columns and not perturbations:
+        texts = "; ".join(f"{name}: {why}" for name, why in reasons)
+        raise RecipeError(f"recipe auto found no column to test; {texts}")
+    inputs = [column for column in columns if column.name not in extra]
+    movement = {} if model is None else _movement(model, examples, [column.name for column in inputs], batch_size)
     room = MOST_TESTS - len(perturbations)
-    outside = [each for each in usable if each.name in extra][: max(room // 2, room - len(inputs))]
-    inputs.sort(key=lambda each: -moved.get(each.name, 0))
+    outside = [column for column in columns if column.name in extra][: max(room // 2, room - len(inputs))]
+    inputs.sort(key=lambda column: -movement.get(column.name, 0))
     chosen = [*outside, *inputs][:room]
-    for each in usable:
-        seen = each.name in moved
-        why = (
-            f"the prediction moves by {moved[each.name]:.3g} when it is shuffled"
-            if seen
-            else "no model was asked whether it moves"
-            if model is None
-            else "the model does not see it"
-        )
-        left_out = "" if each in chosen else f"left out, at most {MOST_TESTS} tests; "
-        reasons.append(f"{each.name}: {left_out}{_article(each.kind)} column; {why}")
-    return Choice(tuple(_column(each.name) for each in chosen), perturbations, tuple(reasons))
+    for column in columns:
+        if column.name in movement:
+            why = f"the prediction moves by {movement[column.name]:.3g} when it is shuffled"
+        else:
+            why = "no model was asked whether it moves" if model is None else "the model does not see it"
+        left_out = "" if column in chosen else f"left out, at most {MOST_TESTS} tests; "
+        reasons.append((column.name, f"{left_out}{_article(column.kind)} column; {why}"))
+    return tuple(_column(column.name) for column in chosen), perturbations
 
 
 def _column(name: str, taken: Collection[str] = ()) -> PropertySpec:
@@ -134,42 +132,38 @@ def _article(kind: str) -> str:
     return f"an {kind}" if kind == "integer" else f"a {kind}"
 
 
-def _specs(names: tuple[str, ...]) -> tuple[PerturbationSpec, ...]:
-    return tuple(PerturbationSpec(name=name, apply=name) for name in names)
-
-
-def _table_perturbations(examples: Examples, reasons: list[str]) -> tuple[PerturbationSpec, ...]:
+def _table_perturbations(examples: Examples, reasons: Reasons) -> tuple[PerturbationSpec, ...]:
     """Noise on numbers, swaps of categories, missing values in the columns that have some already."""
     inputs = examples.take(slice(0, 1)).inputs
     names = list(inputs.columns) if isinstance(inputs, pd.DataFrame) else list(examples.input_format.names)
     columns: dict[Any, Any] = {name: examples.column(str(name)) for name in names}
-    found = {name: summarise_column(str(name), column) for name, column in columns.items()}
-    numeric = pd.api.types.is_numeric_dtype
-    gaps = [name for name, each in found.items() if 0 < each.n_missing < each.n and each.kind != "other"]
-    wanted = {
-        "tabular.noise": (any(each.sd and numeric(columns[name]) for name, each in found.items()), "numeric columns"),
-        "tabular.swap": (any(each.kind == "category" and each.n_unique > 1 for each in found.values()), "categories"),
-        "tabular.missing": (bool(gaps), f"missing values already, in {', '.join(map(str, gaps))}"),
+    summaries = {name: summarise_column(str(name), column) for name, column in columns.items()}
+    numeric = any(one.sd and pd.api.types.is_numeric_dtype(columns[name]) for name, one in summaries.items())
+    categories = any(one.kind == "category" and one.n_unique > 1 for one in summaries.values())
+    gaps = [name for name, one in summaries.items() if 0 < one.n_missing < one.n and one.kind != "other"]
+    what = {
+        "tabular.noise": "numeric columns" if numeric else "",
+        "tabular.swap": "categories" if categories else "",
+        "tabular.missing": f"missing values already, in {', '.join(map(str, gaps))}" if gaps else "",
     }
-    chosen = tuple(name for name, (fits, _) in wanted.items() if fits)
-    reasons += [f"{name}: the inputs have {wanted[name][1]}" for name in chosen]
+    chosen = [name for name in what if what[name]]
+    reasons += [(name, f"the inputs have {what[name]}") for name in chosen]
     params = {"tabular.missing": {"columns": gaps}}  # the model need not bear any elsewhere
     return tuple(PerturbationSpec(name=name, apply=name, params=params.get(name, {})) for name in chosen)
 
 
-def _usable(names: list[str], examples: Examples) -> tuple[list[ColumnSummary], list[str]]:
-    """The columns that make a property, and why the others do not."""
-    found: list[ColumnSummary] = []
-    reasons: list[str] = []
+def _usable(names: list[str], examples: Examples, reasons: Reasons) -> list[ColumnSummary]:
+    """The columns that make a property; why the others do not is added to the reasons."""
+    usable: list[ColumnSummary] = []
     for name in dict.fromkeys(names):
         column = examples.column(name)
         assert column is not None
         summary = summarise_column(name, column)
         if reason := _useless(summary):
-            reasons.append(f"{name}: left out, {reason}")
+            reasons.append((name, f"left out, {reason}"))
         else:
-            found.append(summary)
-    return found, reasons
+            usable.append(summary)
+    return usable
 
 
 def _useless(summary: ColumnSummary) -> str | None:
@@ -211,14 +205,14 @@ def _movement(model: Model, examples: Examples, names: list[str], batch_size: in
     sample = examples.take(np.linspace(0, len(examples) - 1, min(size, len(examples))).astype(np.intp))
     clean = _predict(model, sample.inputs, batch_size)
     order = np.random.default_rng(0).permutation(len(sample))
-    moved: dict[str, float] = {}
+    movement: dict[str, float] = {}
     for start in range(0, len(names), 50):  # 50 shuffled copies to a predict call
         part = names[start : start + 50]
         answers = _predict(model, concat([_shuffled(sample, name, order) for name in part]), batch_size)
         for index, name in enumerate(part):
             answer = answers[index * len(sample) : (index + 1) * len(sample)]
-            moved[name] = _distance(clean, answer)
-    return moved
+            movement[name] = _distance(clean, answer)
+    return movement
 
 
 def _predict(model: Model, inputs: Any, batch_size: int | str) -> np.ndarray[Any, Any]:
