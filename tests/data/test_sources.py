@@ -14,7 +14,7 @@ import pytest
 from mlflow_sensie.data.examples import make_examples
 from mlflow_sensie.data.identity import digests_of
 from mlflow_sensie.data.lazy_rows import LazyRows
-from mlflow_sensie.data.sources import Data, as_data, read_csv, read_data, shared
+from mlflow_sensie.data.sources import READERS, Data, as_data, read_csv, read_data, shared
 from mlflow_sensie.doors.loading import load
 from mlflow_sensie.errors import DataError
 
@@ -35,6 +35,33 @@ def images(rng: np.random.Generator) -> Any:
 def everything(data: Data) -> tuple[Any, list[Any]]:
     inputs = data.inputs.take(slice(None)) if isinstance(data.inputs, LazyRows) else data.inputs
     return inputs, list(data.targets)
+
+
+# How numbers in two columns, and targets called y, are written as each kind of file.
+WRITERS: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
+    ".parquet": lambda frame, path: frame.to_parquet(path),
+    ".csv": lambda frame, path: frame.to_csv(path, index=False),
+    ".npz": lambda frame, path: np.savez(path, inputs=frame[["a", "b"]].to_numpy(), y=frame["y"].to_numpy()),
+}
+
+
+@pytest.mark.parametrize("suffix", READERS)
+def test_every_kind_of_file_holds_the_same_data(suffix: str, tmp_path: Path, rng: np.random.Generator) -> None:
+    frame = pd.DataFrame({"a": rng.normal(size=N), "b": rng.normal(size=N), "y": np.arange(N) % 2})
+    path = tmp_path / f"numbers{suffix}"
+    WRITERS[suffix](frame, path)
+    data = read_data(path, "y")
+    inputs, targets = everything(data)
+    np.testing.assert_array_equal(np.asarray(inputs), frame[["a", "b"]])
+    assert targets == list(frame["y"]) and (data.name, data.files) == ("numbers", (path,))
+    with pytest.raises(DataError, match=f"these are: .*{suffix}"):
+        read_data(write_other(tmp_path), "y")
+
+
+def write_other(folder: Path) -> Path:
+    path = folder / "numbers.other"
+    path.write_text("a", encoding="utf-8")
+    return path
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "folder"])
