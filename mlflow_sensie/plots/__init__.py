@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, TypeVar
 from mlflow_sensie.plots import canvas, fonts, ticks
 from mlflow_sensie.plots.canvas import to_array, to_png, to_svg
 from mlflow_sensie.plots.curves import draw_curve
-from mlflow_sensie.plots.forest import draw_differences, overview
+from mlflow_sensie.plots.forest import draw_differences, draw_posterior, overview
 from mlflow_sensie.plots.gallery import draw_grid
 from mlflow_sensie.plots.gallery_frames import draw_tables, draw_texts
 from mlflow_sensie.plots.levels import draw_levels
 from mlflow_sensie.plots.pair import draw_pair
-from mlflow_sensie.plots.posterior import draw_posterior
 from mlflow_sensie.plots.slices import draw_slices
 from mlflow_sensie.plots.tile import draw_tile
 

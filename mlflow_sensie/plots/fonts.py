@@ -5,12 +5,15 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from mlflow_sensie.text import words
 
 if TYPE_CHECKING:
     from matplotlib.ft2font import FT2Font
+
+    from mlflow_sensie.comparison import TestComparison
+    from mlflow_sensie.result import TestResult
 
 WIDE_FONTS = (
     "Noto Sans CJK SC",
@@ -28,29 +31,13 @@ WIDE_FONTS = (
 NO_GLYPH = "□"
 
 
-class Named(Protocol):
-    """What has the name of a test: its result, or the comparison of two."""
-
-    @property
-    def name(self) -> str:
-        """As the user named it."""
-
-    @property
-    def slug(self) -> str:
-        """As files and metrics are named."""
-
-    @property
-    def unit(self) -> str:
-        """The unit of the property or magnitude."""
-
-
-def name_of(test: Named) -> str:
+def name_of(test: TestResult | TestComparison) -> str:
     """Give a test's name as it can be shown; where the fonts lack some of it, with the slug beside it."""
     shown = legible(test.name)
     return f"{shown} ({test.slug})" if NO_GLYPH in shown and NO_GLYPH not in test.name else shown
 
 
-def axis_name(test: Named, inches: float, size: float, note: str = "") -> str:
+def axis_name(test: TestResult | TestComparison, inches: float, size: float, note: str = "") -> str:
     """Name the property or magnitude for an axis, with its unit and a note; the name is shortened to fit."""
     unit = "date" if test.unit == words.DAYS else shorten(legible(test.unit), inches / 2, size)
     tail = (f" ({unit})" if unit else "") + (f", {note}" if note else "")
@@ -70,8 +57,7 @@ def families() -> tuple[str, ...]:
 def _fonts(weight: str) -> list[FT2Font]:
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
-    wanted = [FontProperties(family=[name], weight=weight) for name in families()]
-    return [get_font(findfont(properties)) for properties in wanted]
+    return [get_font(findfont(FontProperties(family=[name], weight=weight))) for name in families()]
 
 
 @lru_cache(maxsize=4096)
@@ -90,8 +76,8 @@ def _drawable(letter: str) -> bool:
 
 def legible(text: str) -> str:
     """Replace what no font can draw by □ and white space by single spaces; invisible marks are left out."""
-    kept = (c for c in " ".join(str(text)[:2000].split()) if unicodedata.category(c) != "Cf")
-    return "".join(c if _drawable(c) else NO_GLYPH for c in kept)
+    letters = (c for c in " ".join(str(text)[:2000].split()) if unicodedata.category(c) != "Cf")
+    return "".join(c if _drawable(c) else NO_GLYPH for c in letters)
 
 
 def width(text: str, size: float, weight: str = "normal") -> float:
@@ -105,14 +91,15 @@ def shorten(text: str, inches: float, size: float, weight: str = "normal", *, ta
         return text
     low, high = 1, len(text) - 1
     while low < high:
-        kept = (low + high + 1) // 2
-        low, high = (kept, high) if width(_cut(text, kept, tail), size, weight) <= inches else (low, kept - 1)
+        count = (low + high + 1) // 2
+        low, high = (count, high) if width(_cut(text, count, tail), size, weight) <= inches else (low, count - 1)
     return _cut(text, low, tail)
 
 
-def _cut(text: str, kept: int, tail: bool) -> str:
-    head = -(-kept * 2 // 3) if tail else kept
-    return f"{text[:head].rstrip()}…{text[len(text) - (kept - head) :].lstrip() if kept > head else ''}"
+def _cut(text: str, count: int, tail: bool) -> str:
+    """Give so many letters of a text, two thirds of them from its beginning or all, with "…" for the rest."""
+    head = -(-count * 2 // 3) if tail else count
+    return f"{text[:head].rstrip()}…{text[len(text) - (count - head) :].lstrip() if count > head else ''}"
 
 
 def pack(phrases: Iterable[str], inches: float, size: float, glue: str = " · ") -> list[str]:

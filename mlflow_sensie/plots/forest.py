@@ -1,4 +1,4 @@
-"""Forests: what all tests of a result found, or how two models differ in all of them, with intervals."""
+"""Forests: the intervals of all tests of a result, of all differences of two, and of what engine `pymc` sampled."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow_sensie.comparison.difference import BETTER, UNDECIDED, WORSE, conclusion
 from mlflow_sensie.inference import Interval
+from mlflow_sensie.inference.pymc_engine import posterior_of
 from mlflow_sensie.plots import canvas, fonts, ticks
 from mlflow_sensie.plots.canvas import BLUE, GREEN, GREY, INK, PALE, VERMILION
 from mlflow_sensie.plots.points import handle, patch
@@ -318,3 +319,52 @@ def _draw_interval(ax: Axes, y: int, interval: Interval, row: Row) -> None:
             arrow: dict[str, Any] = {"marker": marker, "color": color, "markersize": 5, "linestyle": "none"}
             ax.plot([edge], [y], **arrow, clip_on=False, zorder=3, label="beyond")
     ax.plot([interval.value], [y], zorder=4, label="value", **_sign(row.says))
+
+
+# --- draws -----------------------------------------------------------------------------------------
+
+
+def draw_posterior(result: Result) -> Figure:
+    """Draw the effects' posteriors below each other, with their 50 and 95 % intervals.
+
+    Raises:
+        ValueError: the result holds no draws.
+    """
+    if result.inference_data is None:
+        raise ValueError("there are no draws: engine pymc makes them, and a result read back from JSON has none")
+    effects = posterior_of(result.inference_data)[["effect"]]
+    short = [fonts.shorten(name, 2.2, 10) for name in effects["test"].to_numpy().tolist()]
+    if len(set(short)) == len(short):
+        effects = effects.assign_coords(test=short)
+    figure, ax = _draw_by_arviz(effects, (canvas.WIDTH, 1.2 + 0.34 * len(short)))
+    rope = float(result.recipe["inference"]["rope"])
+    ax.axvspan(-rope, rope, color=PALE, alpha=0.5, lw=0, zorder=0)
+    ax.set_xlabel(f"effect ({result.score.unit})\n50 and 95 % intervals; grey: |effect| < {rope:g}", fontsize=9)
+    return canvas.finish(figure)
+
+
+def _draw_by_arviz(effects: Any, size: tuple[float, float]) -> tuple[Figure, Any]:
+    """Give a figure and its axes; from version 1 on ArviZ draws by pyplot, which the other figures never touch."""
+    import arviz as az
+
+    options: dict[str, Any] = {"var_names": ["effect"], "combined": True, "backend": "matplotlib"}
+    if not hasattr(az, "convert_to_datatree"):  # before ArviZ 1
+        from matplotlib.figure import Figure
+
+        figure = Figure(size, layout="constrained")
+        data, labels = az.convert_to_inference_data(effects), az.labels.NoVarLabeller()
+        ax = figure.subplots()
+        az.plot_forest(data, ax=ax, hdi_prob=0.95, labeller=labels, textsize=9, show=False, **options)
+        ax.set_title("")
+        if effects.sizes["test"] == 1:
+            ax.set_yticklabels(effects["test"].to_numpy())  # which ArviZ leaves out
+        return figure, ax
+    from matplotlib import pyplot
+
+    plot = az.plot_forest(
+        az.convert_to_datatree(effects), ci_kind="eti", ci_probs=(0.5, 0.95), labels=["test"],
+        figure_kwargs={"figsize": size, "layout": "constrained"}, **options,
+    )  # fmt: skip
+    figure = plot.viz["figure"].item()
+    pyplot.close(figure)
+    return figure, plot.viz["plot"].sel(column="forest").item()

@@ -11,7 +11,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import mlflow_sensie
-from mlflow_sensie import Result, plots
+from mlflow_sensie import Result
 from mlflow_sensie.errors import DataError, RecipeError
 from mlflow_sensie.inference import Interval
 from mlflow_sensie.inference.pooling import pooled
@@ -124,18 +124,6 @@ def test_wrong_keys_are_refused(keys: dict[str, Any], message: str) -> None:
         load_recipe({"properties": ["age"], "perturbations": [DAMP], **keys})
 
 
-@pytest.mark.parametrize("long", [False, True])
-def test_headings_of_the_heat_map_break_at_no_letter(long: bool) -> None:
-    names = ["a_property_with_a_name" * long or "age", "another_property" * long or "height"]
-    data = frame().assign(**{name: frame()["age"] + k for k, name in enumerate(names)})
-    many = [{**DAMP, "name": f"perturbation{k}" if long else f"p{k}"} for k in range(6)]
-    figure = run(data, properties=names, perturbations=many, slices=["site"]).plot("site", kind="slices")
-    said = [text for text in figure.texts if "mean drop" in " ".join(text.get_text().split())]
-    assert len(said) == 6 + 1  # and the subtitle
-    assert {text.get_rotation() for text in said[1:]} == {90.0 if long else 0.0}
-    assert any(f"{names[0]}: effect" == " ".join(text.get_text().split()) for text in figure.texts)
-
-
 def test_balanced_weights_need_classes() -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(DataError, match="balanced is for classes"):
@@ -199,14 +187,6 @@ def test_the_result_survives_json() -> None:
     again = Result.from_json(found.to_json())
     assert again.slices == found.slices and again.interactions == found.interactions
     pd.testing.assert_frame_equal(again.slices_frame(), found.slices_frame())
-
-
-def test_the_heat_map_shows_every_slice() -> None:
-    found = run(slices=["site"])
-    figure = plots.draw_slices(found, found.slices[0])
-    texts = [text.get_text() for text in figure.axes[0].get_yticklabels()]
-    assert [text.split()[0] for text in texts] == ["A", "B", "C"]
-    assert plots.to_png(figure).startswith(b"\x89PNG")
 
 
 def test_slices_land_on_the_run(experiment_id: str) -> None:

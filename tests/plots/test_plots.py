@@ -18,7 +18,7 @@ from matplotlib.text import Text
 
 import mlflow_sensie
 from mlflow_sensie import plots
-from mlflow_sensie.plots import canvas, fonts
+from mlflow_sensie.plots import canvas
 from mlflow_sensie.result import Result
 from mlflow_sensie.result.result import PlotKind
 from mlflow_sensie.text import words
@@ -95,34 +95,12 @@ def test_a_plain_title_is_kept_and_a_long_one_shortened() -> None:
     assert "…" in said(plots.draw(make_result(test), test), "title")
 
 
-def test_where_the_fonts_lack_letters_the_slug_tells_tests_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fonts, "_drawable", str.isascii)
-    test = case("few").model_copy(update={"name": "旋转"})
-    assert said(plots.draw(make_result(test), test), "title") == "□□ (slug-4)"
-
-
 def test_a_failed_test_says_why() -> None:
     text = said(figure("failed"), "error")
     assert "failed" in said(figure("failed"), "subtitle")
     assert "magnitude 3.0, chunk 7 of 'mine' returned (256, 28, 27)" in text
     assert text.count("x") > 350
     assert said(figure("failed without a word"), "error") == "No error was recorded."
-
-
-def test_letters_are_found_in_any_installed_font(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fonts, "WIDE_FONTS", ("STIXGeneral", "No Such Font"))
-    for cached in (fonts.families, fonts._fonts, fonts._advance):
-        cached.cache_clear()
-    test = case("few").model_copy(update={"name": "cafe\u0301 \u2b9a \U0001d538 \u22ff"})
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        found = plots.draw(make_result(test), test)
-        plots.to_png(found, dpi=30)
-    assert fonts.families() == ("DejaVu Sans", "STIXGeneral")
-    assert said(found, "title").startswith("cafe\u0301")
-    monkeypatch.undo()
-    for cached in (fonts.families, fonts._fonts, fonts._advance):
-        cached.cache_clear()
 
 
 def test_an_endless_error_is_cut() -> None:
