@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from mlflow_sensie.result import Result, TestResult
 
 # What stands before the end of a range up to which the score holds, by the side.
-AT_LEAST = {"below": "at least ", "above": "at least "}
-SIGNS = {"below": "≤ ", "above": "≥ "}
+AT_LEAST = {"below": "at least ", "above": "at least ", "all": "at least "}  # by side: "all" without a neutral
+SIGNS = {"below": "≤ ", "above": "≥ ", "all": "≥ "}
 RANKS = "from the lowest to the highest rank"
 # How two models differ where B is better, where it is worse, and where that is open, by the kind of test.
 LEVELS = (
