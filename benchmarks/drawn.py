@@ -15,6 +15,7 @@ from scipy.special import betaincinv, ndtr
 from study import PROBABILITY, Array, Rng
 
 from mlflow_sensie.inference import (
+    MagnitudeGrid,
     SamplingDesign,
     category_test,
     mean_test,
@@ -153,7 +154,7 @@ def result_of(drawn: Drawn, name: str, data: str = "made", uuid: str | None = No
     clean, table = drawn.scores[:, 0], ScoreTable({"data_sha256": data, "score": "probability"})
     columns, tests = _tests(drawn)
     table.append({"id": np.arange(len(clean)), "clean": clean, **columns})
-    known = mean_test(lambda: [(clean, SamplingDesign())], PROBABILITY)
+    known = mean_test(clean, PROBABILITY, SamplingDesign())
     result = Result(
         version="0", score=ScoreInfo(kind="probability", lower=0.0, upper=1.0, unit="probability", source="made"),
         n=len(clean), clean=known.plain.summary(), clean_known=known, tests={test.name: test for test in tests},
@@ -175,16 +176,14 @@ def _tests(drawn: Drawn) -> tuple[dict[str, Array], list[TestResult]]:
         if expected is not None:
             columns |= {f"expected/sweep/{j}": expected[:, j + 1] for j in range(scores.shape[1] - 1)}
             follow = partial(list, [expected])
-        fit = perturbation_test(
-            lambda: [scores], PROBABILITY, magnitudes=drawn.magnitudes, neutral=0.0, expected=follow
-        )
+        fit = perturbation_test(scores, MagnitudeGrid.of(drawn.magnitudes, 0.0), PROBABILITY, expected=follow)
         tests.append(TestResult(name="sweep", slug="sweep", kind="perturbation", fit=fit))
     if drawn.p is not None:
         p, announced, columns["property/p"] = drawn.p, None if expected is None else expected[:, 0], drawn.p
-        slope = property_test(lambda: [(p, scores[:, 0], announced)], PROBABILITY, span=property_span(p))
+        slope = property_test(p, scores[:, 0], PROBABILITY, expected=announced, span=property_span(p))
         tests.append(TestResult(name="p", slug="p", kind="property", fit=slope))
     if drawn.level is not None:
         level, columns["property/level"] = drawn.level, drawn.level
-        spread = category_test(lambda: [(level, scores[:, 0])], PROBABILITY, levels=[str(k) for k in range(LEVELS)])
+        spread = category_test(level, scores[:, 0], PROBABILITY, levels=[str(k) for k in range(LEVELS)])
         tests.append(TestResult(name="level", slug="level", kind="category", fit=spread))
     return columns, tests

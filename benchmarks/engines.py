@@ -1,9 +1,9 @@
-"""What the engines cost once the sums are there, and how exact sums made in chunks are.
+"""What the engines cost once the sums are there, and how exact sums over blocks of rows are.
 
 Run `python benchmarks/engines.py [--skip-pymc] [--examples N]`. Ten tests of 100,000 scores each: from their sums
 to posteriors and everything that follows from them, by engine `robust`, `exact` and, where it is installed, `pymc`,
 in turn; times are medians of a few rounds, of the processor and by the clock. Then N examples (ten million unless
-said) in chunks against a direct computation in extended precision, the property being offset by a million.
+said) in blocks of rows against a direct computation in extended precision, the property being offset by a million.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlflow_sensie.inference import (
+    MagnitudeGrid,
     PerturbationFit,
     Priors,
     PropertyFit,
@@ -33,12 +34,12 @@ from mlflow_sensie.inference import (
     property_span,
     property_test,
 )
+from mlflow_sensie.inference.weights import ROWS
 
 Array = NDArray[np.float64]
 Fits = dict[str, PropertyFit | PerturbationFit]
 SCORES = 100_000
 MAGNITUDES = 10
-CHUNK = 256
 OFFSET = 1e6
 PROBABILITY, UNBOUNDED = ScoreScale(0, 1, "probability"), ScoreScale(None, None, "score")
 
@@ -49,14 +50,11 @@ def ten_tests(rng: np.random.Generator) -> Fits:
     for k in range(5):
         p = rng.gamma(2.0, size=SCORES)
         y = np.clip(0.8 - 0.01 * k * p + 0.2 * rng.normal(size=SCORES), 0, 1)
-        blocks = [(p, y, None)]
-        found[f"property {k}"] = property_test(lambda blocks=blocks: blocks, PROBABILITY, span=property_span(p))
+        found[f"property {k}"] = property_test(p, y, PROBABILITY, span=property_span(p))
         u = np.linspace(0, 1, MAGNITUDES + 1)
         fall = rng.uniform(0, 0.1 * (k + 1), (SCORES // MAGNITUDES, 1))
-        rows = [np.clip(0.9 - fall * u + 0.05 * rng.normal(size=(len(fall), len(u))), 0, 1)]
-        found[f"sweep {k}"] = perturbation_test(
-            lambda rows=rows: rows, PROBABILITY, magnitudes=u[1:].tolist(), neutral=0.0
-        )
+        rows = np.clip(0.9 - fall * u + 0.05 * rng.normal(size=(len(fall), len(u))), 0, 1)
+        found[f"sweep {k}"] = perturbation_test(rows, MagnitudeGrid.of(u[1:], 0.0), PROBABILITY)
     return found
 
 
@@ -134,22 +132,17 @@ def direct(p: Array, y: Array, length: float) -> dict[str, float]:
 
 
 def compare_sums(n: int) -> None:
-    """Print how far sums in chunks are from the direct ones."""
+    """Print how far sums over blocks of rows are from the direct ones."""
     p, y = draw_chunks(n)
     span = property_span(p)
-
-    def blocks() -> Iterator[tuple[Array, Array, None]]:
-        for k in range(0, n, CHUNK):
-            yield p[k : k + CHUNK], y[k : k + CHUNK], None
-
     start = time.perf_counter()
-    fit = property_test(blocks, UNBOUNDED, span=span)
+    fit = property_test(p, y, UNBOUNDED, span=span)
     seconds = time.perf_counter() - start
     found, expected = fit.regression, direct(p, y, span[1] - span[0])
     assert found.level is not None
     values = [found.level, found.effect, found.information, found.rest, fit.posterior.scale]
-    print(f"\n{n:,} examples in chunks of {CHUNK}, p offset by {OFFSET:,.0f} ({seconds:.0f} s) against all at once\n")
-    print("| sum | merged | direct | relative difference |\n|---|---|---|---|")
+    print(f"\n{n:,} examples in blocks of {ROWS:,}, p offset by {OFFSET:,.0f} ({seconds:.0f} s) against all at once\n")
+    print("| sum | in blocks | direct | relative difference |\n|---|---|---|---|")
     for (name, other), value in zip(expected.items(), values, strict=True):
         print(f"| {name} | {value:.12g} | {other:.12g} | {abs(value / other - 1):.1e} |")
     raw = float((p * y).sum() - p.sum() * y.sum() / n) / float((p * p).sum() - p.sum() ** 2 / n) * (span[1] - span[0])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
 from mlflow_sensie.inference import (
+    MagnitudeGrid,
     PerturbationFit,
     PropertyFit,
     bin_edges,
@@ -50,7 +50,7 @@ def _fit(scenario: Scenario, data: tuple[Array, ...]) -> PropertyFit | Perturbat
     p, y = data
     edges, unique = bin_edges(p)
     span = property_span(p)
-    return property_test(lambda: [(p, y, None)], scenario.scale, span=span, edges=edges, unique=unique)
+    return property_test(p, y, scenario.scale, span=span, edges=edges, unique=unique)
 
 
 def study_decisions(scenario: Scenario, sets: int) -> list[Row]:
@@ -123,11 +123,10 @@ def _family(scenario: Scenario, data: tuple[Array, ...], family: int) -> list[Pr
     p, clean, sweeps = data
     fits: list[PropertyFit | PerturbationFit] = []
     for x in p.T:
-        rows = [(x, clean, None)]
-        fits.append(property_test(partial(iter, rows), scenario.scale, span=property_span(x), family=family))
+        fits.append(property_test(x, clean, scenario.scale, span=property_span(x), family=family))
     for k in range(sweeps.shape[1]):
-        blocks, at = partial(iter, [sweeps[:, k]]), [-2, -1, 1, 2, 3]
-        fits.append(perturbation_test(blocks, scenario.scale, magnitudes=at, neutral=0, family=family))
+        grid = MagnitudeGrid.of([-2, -1, 1, 2, 3], 0)
+        fits.append(perturbation_test(sweeps[:, k], grid, scenario.scale, family=family))
     return fits
 
 

@@ -7,8 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mlflow_sensie.inference import PerturbationFit, PropertyFit, SamplingDesign, perturbation_test, property_test
-from mlflow_sensie.inference.pooling import pooled
+from mlflow_sensie.inference import (
+    MagnitudeGrid,
+    PerturbationFit,
+    PropertyFit,
+    SamplingDesign,
+    perturbation_test,
+    property_test,
+)
+from mlflow_sensie.inference.spread import pooled
 from study import COVERAGE, UNBOUNDED, Array, Rng, Row, Scenario, Table, U, collect, covered, flip, large, rng_of
 from study.methods import guarded
 from study.properties import normal
@@ -105,13 +112,9 @@ def study_designs(scenario: Scenario, sets: int) -> list[Row]:
         found = {}
         for name, design in {"robust": known, "clusters unknown": SamplingDesign(w)}.items():
             if len(rows) == 2:
-                fit: PropertyFit | PerturbationFit = property_test(
-                    lambda: [(*rows, None)], scenario.scale, span=(0, 1), design=lambda d=design: [d]
-                )
+                fit: PropertyFit | PerturbationFit = property_test(*rows, scenario.scale, span=(0, 1), design=design)
             else:
-                fit = perturbation_test(
-                    lambda: [rows[0]], scenario.scale, magnitudes=U[1:], neutral=0.0, design=lambda d=design: [d]
-                )
+                fit = perturbation_test(rows[0], MagnitudeGrid.of(U[1:], 0.0), scenario.scale, design=design)
             e = fit.effect
             found[name] = [e.lo50, e.hi50, e.lo95, e.hi95, guarded(fit)]
         if c[0] < 0:

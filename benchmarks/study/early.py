@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
 from mlflow_sensie.data.examples import make_examples
 from mlflow_sensie.evaluation.chunks import SweepTest
-from mlflow_sensie.evaluation.fitting import sweep_scores
 from mlflow_sensie.evaluation.stopping import Stopping, stratified_order
 from mlflow_sensie.evaluation.sweep import Sweep
 from mlflow_sensie.inference import PerturbationFit, ScoreScale, perturbation_test
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.perturbations.base import FunctionPerturbation
 from mlflow_sensie.scores.scorer import Scorer, Targets
-from mlflow_sensie.scores.table import Scores
+from mlflow_sensie.scores.table import CLEAN, Scores
 from study import LOSS, PROBABILITY, UNBOUNDED, Array, Rng, Row, Scenario, Table, U, large, rng_of
 from study.sweeps import (
     dip,
@@ -85,8 +83,8 @@ def _stopped(scenario: Scenario, data: tuple[Array, ...], seed: int, rule: str) 
     sweep_test = SweepTest("sweep", "sweep", turn, tuple(U[1:].tolist()))
 
     def fit(table: Scores) -> PerturbationFit:
-        blocks = partial(sweep_scores, sweep_test, table.asked(sweep_test.columns))
-        return perturbation_test(blocks, scenario.scale, magnitudes=sweep_test.magnitudes, neutral=0.0)
+        rows = table.asked(sweep_test.columns).array([CLEAN, *sweep_test.columns])
+        return perturbation_test(rows, sweep_test.grid, scenario.scale)
 
     stopping = Stopping(stratified_order(labels, seed), lambda _, table: RULES[rule](fit(table), width))
     sweep = Sweep(model, scorer, Targets(labels), examples, [sweep_test], stopping=stopping)

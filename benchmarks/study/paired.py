@@ -294,7 +294,7 @@ def study_properties(pair: Pair, sets: int) -> list[Row]:
         a, b = pair.draw(_rng(pair, k), pair.n)
         span = property_span(a[:, 0])
         width = span[1] - span[0]
-        fits = [property_test(lambda t=t: [(t[:, 0], t[:, 1], None)], pair.scale, span=span) for t in (a, b)]
+        fits = [property_test(t[:, 0], t[:, 1], pair.scale, span=span) for t in (a, b)]
         both = paired_fit(lambda a=a, b=b: [(a[:, 0], b[:, 1] - a[:, 1], None)], pair.scale, (0.0, 1.0), span)
         one, apart = (property_differences(*fits, each, _rng(pair, k))["effect"] for each in (both, None))
         found.append(_figures(one, apart, (other - own) * width, (abs(other) - abs(own)) * width))

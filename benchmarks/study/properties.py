@@ -195,7 +195,7 @@ def property_methods(scenario: Scenario, data: tuple[Array, ...]) -> dict[str, l
     p, y = data[:2]
     span = property_span(p)
     width = span[1] - span[0]
-    fit = property_test(lambda: [(p, y, None)], scenario.scale, span=span)
+    fit = property_test(p, y, scenario.scale, span=span)
     s = fit.slope
     return {
         "robust": [s.lo50, s.hi50, s.lo95, s.hi95, guarded(fit)],
@@ -215,9 +215,9 @@ def rank_methods(scenario: Scenario, data: tuple[Array, ...]) -> dict[str, list[
     p, y = data[:2]
     share, span, ranks = shares(p), property_span(p), Ranks.of(p)
     fits = {
-        "rank": property_test(lambda: [(p, y, None)], scenario.scale, span=span, ranks=ranks),
-        "rank, taken as known": property_test(lambda: [(share, y, None)], scenario.scale, span=ranks.span),
-        "p itself": property_test(lambda: [(p, y, None)], scenario.scale, span=span),
+        "rank": property_test(p, y, scenario.scale, span=span, ranks=ranks),
+        "rank, taken as known": property_test(share, y, scenario.scale, span=ranks.span),
+        "p itself": property_test(p, y, scenario.scale, span=span),
     }
     found = {name: (fit.slope, float("few_informative" in fit.flags)) for name, fit in fits.items()}
     return {name: [s.lo50, s.hi50, s.lo95, s.hi95, few] for name, (s, few) in found.items()}
@@ -226,7 +226,7 @@ def rank_methods(scenario: Scenario, data: tuple[Array, ...]) -> dict[str, list[
 def unexpected_methods(scenario: Scenario, data: tuple[Array, ...]) -> dict[str, list[float]]:
     """Give the intervals of the unexpected part."""
     p, y, expected = data
-    fit = property_test(lambda: [(p, y, expected)], scenario.scale, span=property_span(p))
+    fit = property_test(p, y, scenario.scale, expected=expected, span=property_span(p))
     found = fit.unexpected
     assert found is not None
     return {"robust, unexpected": [found.lo50, found.hi50, found.lo95, found.hi95]}

@@ -16,11 +16,12 @@ from numpy.polynomial import Polynomial
 from scipy.special import expit
 
 from mlflow_sensie.inference import (
+    ExtraFits,
+    MagnitudeGrid,
     PerturbationFit,
     PropertyFit,
     RangeFit,
     ScoreScale,
-    Shape,
     bin_edges,
     perturbation_test,
     property_span,
@@ -165,7 +166,7 @@ def study_sweep_ranges(scenario: Scenario, sets: int) -> list[Row]:
     found = []
     for k in range(sets):
         (scores,) = scenario.draw(_rng(scenario, k), scenario.n)
-        fit = _sweep(scenario, scores, Shape("auto"))
+        fit = _sweep(scenario, scores, ExtraFits("auto"))
         for part in fit.fit_range:
             inside = (part.start - TINY <= U) & (part.stop + TINY >= U)
             slope = float(np.polyfit(U[inside], truth[inside], 1)[0])
@@ -180,7 +181,7 @@ def study_property_ranges(scenario: Scenario, sets: int) -> list[Row]:
     p, y = p[order], y[order]
     found = []
     for k in range(sets):
-        fit = _property(scenario, scenario.draw(_rng(scenario, k), scenario.n), Shape("auto"))
+        fit = _property(scenario, scenario.draw(_rng(scenario, k), scenario.n), ExtraFits("auto"))
         for part in fit.fit_range:
             inside = slice(*np.searchsorted(p, [part.start, part.stop]))
             slope = float(np.cov(p[inside], y[inside])[0, 1] / p[inside].var(ddof=1))
@@ -198,7 +199,7 @@ def study_polynomials(scenario: Scenario, sets: int) -> list[Row]:
     held, widths = [], []
     for k in range(sets):
         drawn = scenario.draw(_rng(scenario, k), scenario.n)
-        shape = Shape(polynomial=3)
+        shape = ExtraFits(polynomial=3)
         fit = _sweep(scenario, drawn[0], shape) if sweep else _property(scenario, drawn, shape)
         _, low, high = fit.polynomials[0].at(at)
         held.append((low - TINY <= truth) & (truth <= high + TINY))
@@ -208,16 +209,16 @@ def study_polynomials(scenario: Scenario, sets: int) -> list[Row]:
     return [Row(scenario.name, scenario.n, "sweep" if sweep else "property", values)]
 
 
-def _sweep(scenario: Scenario, scores: Array, shape: Shape) -> PerturbationFit:
+def _sweep(scenario: Scenario, scores: Array, shape: ExtraFits) -> PerturbationFit:
     magnitudes = U[1:].tolist()
-    return perturbation_test(lambda: [scores], scenario.scale, magnitudes=magnitudes, neutral=0.0, shape=shape)
+    return perturbation_test(scores, MagnitudeGrid.of(magnitudes, 0.0), scenario.scale, extra=shape)
 
 
-def _property(scenario: Scenario, data: tuple[Array, ...], shape: Shape) -> PropertyFit:
+def _property(scenario: Scenario, data: tuple[Array, ...], shape: ExtraFits) -> PropertyFit:
     p, y = data
     edges, unique = bin_edges(p)
     span = property_span(p)
-    return property_test(lambda: [(p, y, None)], scenario.scale, edges=edges, unique=unique, span=span, shape=shape)
+    return property_test(p, y, scenario.scale, edges=edges, unique=unique, span=span, extra=shape)
 
 
 # ---------------------------------------------------------------- calibration
@@ -253,13 +254,7 @@ def study_calibration(scenario: Scenario, sets: int) -> list[Row]:
     found = []
     for k in range(sets):
         scores, expected = scenario.draw(_rng(scenario, k), scenario.n)
-        fit = perturbation_test(
-            lambda s=scores: [s],  # type: ignore[misc]
-            scenario.scale,
-            magnitudes=U[1:].tolist(),
-            neutral=0.0,
-            expected=lambda e=expected: [e],  # type: ignore[misc]
-        )
+        fit = perturbation_test(scores, MagnitudeGrid.of(U[1:].tolist(), 0.0), scenario.scale, expected=expected)
         one = fit.unexpected
         assert one is not None and fit.calibration is not None
         hold = [one.lo50 <= truth <= one.hi50, one.lo95 <= truth <= one.hi95]

@@ -68,7 +68,7 @@ SPREAD_POWER = [
 
 def _category(scenario: Scenario, names: list[str], data: tuple[Array, ...]) -> CategoryFit:
     level, y = data
-    return category_test(lambda: [(level, y)], scenario.scale, levels=names)
+    return category_test(level, y, scenario.scale, levels=names)
 
 
 def study_spread(scenario: Scenario, sets: int) -> list[Row]:

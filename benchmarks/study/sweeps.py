@@ -8,7 +8,7 @@ import numpy as np
 from scipy.integrate import trapezoid
 from scipy.special import expit
 
-from mlflow_sensie.inference import PerturbationFit, ScoreScale, perturbation_test
+from mlflow_sensie.inference import MagnitudeGrid, PerturbationFit, ScoreScale, perturbation_test
 from study import (
     COVERAGE,
     LOSS,
@@ -192,9 +192,7 @@ def sweep_fit(
     magnitudes: Sequence[float] = tuple(U[1:].tolist()),
     allowed_drop: float = 0.1,
 ) -> PerturbationFit:
-    return perturbation_test(
-        lambda: [scores], scenario.scale, magnitudes=magnitudes, neutral=0.0, allowed_drop=allowed_drop
-    )
+    return perturbation_test(scores, MagnitudeGrid.of(magnitudes, 0.0), scenario.scale, allowed_drop=allowed_drop)
 
 
 def sweep_methods(scenario: Scenario, data: tuple[Array, ...]) -> dict[str, list[float]]:

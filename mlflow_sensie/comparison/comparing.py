@@ -19,11 +19,9 @@ from mlflow_sensie.comparison.pairing import SIDES, Pairing, design_columns, des
 from mlflow_sensie.comparison.properties import paired_fit, property_differences
 from mlflow_sensie.comparison.result import Compared, Comparison, TestComparison
 from mlflow_sensie.comparison.sweeps import SweepPair, contrast_difference, contrasts_of
-from mlflow_sensie.inference import SamplingDesign, ScoreScale, bin_edges
+from mlflow_sensie.inference import Ranks, SamplingDesign, ScoreScale, bin_edges
 from mlflow_sensie.inference.binning import inner_edges
-from mlflow_sensie.inference.grid import MagnitudeGrid
 from mlflow_sensie.inference.holds_until import Floor
-from mlflow_sensie.inference.ranks import Ranks
 from mlflow_sensie.moments import FloatArray
 from mlflow_sensie.result import Result, TestResult
 from mlflow_sensie.scores.table import CLEAN, EXPECTED, expected_column, property_column, score_column
@@ -176,7 +174,7 @@ class _Pair:
         return TestComparison(test.name, test.slug, test.kind, test.unit, n, found, curve, few)
 
     def _sweep(self, test: TestResult) -> SweepPair:
-        sweep = MagnitudeGrid.of(test.fit.magnitudes, test.fit.neutral, test.fit.log_distance)
+        sweep = test.fit.grid
         columns = _scores_of(test)
         return SweepPair(sweep, self.joint(columns, contrasts_of(sweep)), self.pairing.reach(columns, self.scale))
 

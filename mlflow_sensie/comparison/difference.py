@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
-from mlflow_sensie.inference import Interval, OrderStatistics, SkewedT
-from mlflow_sensie.inference.curve import distance, magnitude_at
+from mlflow_sensie.inference import Interval, MagnitudeGrid, OrderStatistics, SkewedT
 
 DifferencePosterior = SkewedT | OrderStatistics
 Better = Literal["lower", "higher", "smaller"]
@@ -139,6 +139,11 @@ class CurveDifference:
         """Whether the sweep goes both ways from its neutral."""
         return self.neutral is not None and min(self.p) < self.neutral < max(self.p)
 
+    @cached_property
+    def grid(self) -> MagnitudeGrid:
+        """The geometry of the sweep."""
+        return MagnitudeGrid.of([p for p in self.p if p != self.neutral], self.neutral, self.log)
+
     def reached(self, far: float) -> float:
         """Turn a distance from the neutral back into a magnitude.
 
@@ -147,7 +152,7 @@ class CurveDifference:
         if self.two_sided:
             return math.exp(far) if self.log else far
         below = self.neutral is not None and min(self.p) < self.neutral
-        return magnitude_at(far, self.neutral, self.log, below=below)
+        return self.grid.magnitude_at(far, below=below)
 
     @property
     def farthest(self) -> float:
@@ -155,7 +160,7 @@ class CurveDifference:
         if self.neutral is None:
             return max(self.p)
         ends = [end for end in (min(self.p), max(self.p)) if end != self.neutral]
-        return self.reached(min(float(distance(end, self.neutral, self.log)) for end in ends))
+        return self.reached(min(float(self.grid.distance(end)) for end in ends))
 
     def as_identical(self) -> CurveDifference:
         """Give the curve difference of a model from itself."""

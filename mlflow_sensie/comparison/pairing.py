@@ -92,7 +92,7 @@ class Pairing:
         for side in SIDES if not scale.bounded else ():
             for rows, _ in self.rows(side, columns):
                 seen += Extremes.of(rows)
-        return scale.reach(seen)
+        return scale.range_of(np.array([seen.lower, seen.upper]))
 
     def identical(self) -> bool:
         """Whether every score of the two is equal: clean, expected, and at all magnitudes that both have."""

@@ -10,9 +10,15 @@ import numpy as np
 from mlflow_sensie.comparison.contrasts import Estimate, Rng, independent
 from mlflow_sensie.comparison.difference import Difference
 from mlflow_sensie.comparison.sweeps import size_difference
-from mlflow_sensie.inference import Posterior, PropertyFit, ScoreScale, property_test
-from mlflow_sensie.inference.posterior import SkewedT
-from mlflow_sensie.inference.ranks import Ranks
+from mlflow_sensie.inference import (
+    Posterior,
+    PropertyFit,
+    Ranks,
+    SamplingDesign,
+    ScoreScale,
+    SkewedT,
+    property_test,
+)
 from mlflow_sensie.inference.weights import SamplingDesignBlocks
 
 Blocks = Callable[[], Iterable[tuple[Any, Any, Any]]]
@@ -32,7 +38,19 @@ def paired_fit(
     weights and clusters; with `ranks` the slope is that on the rank.
     """
     width = reach[1] - reach[0]
-    return property_test(blocks, ScoreScale(-width, width, scale.unit), span=span, design=design, ranks=ranks)
+    ours = list(blocks())
+    p, step = (np.concatenate([block[k] for block in ours]) for k in (0, 1))
+    announced = None if ours[0][2] is None else np.concatenate([block[2] for block in ours])
+    counts = SamplingDesign()
+    if design is not None:
+        parts = list(design())
+        weights, clusters = ([getattr(part, name) for part in parts] for name in ("weights", "clusters"))
+        counts = SamplingDesign(
+            None if weights[0] is None else np.concatenate(weights),
+            None if clusters[0] is None else np.concatenate(clusters),
+        )
+    around = ScoreScale(-width, width, scale.unit)
+    return property_test(p, step, around, expected=announced, span=span, design=counts, ranks=ranks)
 
 
 def property_differences(a: PropertyFit, b: PropertyFit, both: PropertyFit | None, rng: Rng) -> dict[str, Difference]:

@@ -15,8 +15,8 @@ from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.inference import SamplingDesign
 from mlflow_sensie.inference.contrast import enough
 from mlflow_sensie.inference.posterior import OrderStatistics
-from mlflow_sensie.inference.slope import per_unit
-from mlflow_sensie.moments import FloatArray, GroupedMoments, IntArray, PowerSums
+from mlflow_sensie.inference.weights import Powers, unit_sums
+from mlflow_sensie.moments import FloatArray, GroupedMoments, IntArray
 
 Grouped = tuple[IntArray, FloatArray, SamplingDesign]
 PSEUDO_COUNT = 5.0
@@ -122,10 +122,11 @@ def informative_of(rows: Callable[[], Iterable[Grouped]], step: GroupedMoments) 
             weight = design.weight(len(values)) * pull[group]
             yield (weight * (values - step.mean[group]))[:, None], design
 
-    sums = PowerSums.empty(1)
-    for unit in per_unit(influences()):
-        sums += PowerSums.of(unit)
-    return float(sums.informative()[0])
+    blocks = list(influences())
+    codes = [design.clusters for _, design in blocks if design.clusters is not None]
+    whole = SamplingDesign(None, np.concatenate(codes) if codes else None)
+    units = unit_sums(np.concatenate([block for block, _ in blocks]), whole)
+    return float(Powers.of([units], 1).informative()[0])
 
 
 def _noise(groups: GroupedMoments, width: float) -> FloatArray:

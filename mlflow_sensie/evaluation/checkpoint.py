@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from mlflow_sensie.errors import DataError, RecipeError
-from mlflow_sensie.moments import FloatArray
+from mlflow_sensie.inference.weights import FloatArray
 from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.scores.table import ID, Block, ScoreTable
 

@@ -6,6 +6,7 @@ import math
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from mlflow_sensie.data.examples import Examples, rows
 from mlflow_sensie.data.input_format import as_cell, holds_arrays
 from mlflow_sensie.data.types import Inputs, fresh_copy
+from mlflow_sensie.inference import MagnitudeGrid
 from mlflow_sensie.perturbations.base import FunctionPerturbation, Perturbation
 from mlflow_sensie.scores.table import expected_column, score_column
 
@@ -35,6 +37,11 @@ class SweepTest:
     slug: str
     perturbation: Perturbation
     magnitudes: tuple[float, ...]
+
+    @cached_property
+    def grid(self) -> MagnitudeGrid:
+        """The geometry of the sweep: distances from the neutral, and sides."""
+        return MagnitudeGrid.of(self.magnitudes, self.perturbation.neutral, self.perturbation.log_distance)
 
     @property
     def columns(self) -> list[str]:

@@ -7,12 +7,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlflow_sensie.evaluation.chunks import SweepTest
-from mlflow_sensie.evaluation.fitting import sweep_scores
 from mlflow_sensie.inference import PerturbationFit
-from mlflow_sensie.inference.grid import MagnitudeGrid, Side
+from mlflow_sensie.inference.grid import Side
 from mlflow_sensie.inference.holds_until import AllowedDrop, Floor
 from mlflow_sensie.result import FirstFailure
-from mlflow_sensie.scores.table import ID, TARGET, Block, Scores
+from mlflow_sensie.scores.table import CLEAN, ID, TARGET, Block, Scores
 
 MOST = 10
 
@@ -25,11 +24,13 @@ def first_to_fall(
     Of several at one distance those that lose most come first. ``targets`` tells whether the true answer may be
     shown beside the example's identifier.
     """
-    sweep, floor = MagnitudeGrid.of(test.magnitudes, fit.neutral, fit.log_distance), Floor.of(drop, fractional)
+    floor, columns = Floor.of(drop, fractional), [CLEAN, *test.columns]
     best = pd.DataFrame()
-    for block, rows in zip(table.blocks([ID, TARGET]), sweep_scores(test, table), strict=True):
-        for side in sweep.sides:
-            best = _merged(best, _falls(block, rows, floor, side))
+    for block in table.blocks([ID, TARGET, *columns]):
+        rows = np.column_stack([block[name] for name in columns])
+        fallen = floor.fallen(rows)
+        for side in fit.grid.sides:
+            best = _merged(best, _falls(block, rows, fallen, side))
     return tuple(
         FirstFailure(
             example=str(row["example"]),
@@ -42,21 +43,20 @@ def first_to_fall(
     )
 
 
-def _falls(block: Block, rows: NDArray[np.float64], floor: Floor, side: Side) -> pd.DataFrame:
+def _falls(block: Block, rows: NDArray[np.float64], fallen: NDArray[np.bool_], side: Side) -> pd.DataFrame:
     """Where examples first fall on one side, a row for each that does."""
-    own = rows[:, list(side.columns)]
-    below = own < (floor.keep * rows[:, 0] - floor.below)[:, None]
-    fallen = np.flatnonzero(below.any(axis=1))
-    at = below[fallen].argmax(axis=1)
-    found = {
-        "example": block[ID][fallen],
-        "target": block[TARGET][fallen],
+    own, below = rows[:, list(side.columns)], fallen[:, list(side.columns)]
+    examples = np.flatnonzero(below.any(axis=1))
+    at = below[examples].argmax(axis=1)
+    columns = {
+        "example": block[ID][examples],
+        "target": block[TARGET][examples],
         "distance": side.distances[at],
         "magnitude": side.magnitudes[at],
-        "clean": rows[fallen, 0],
-        "score": own[fallen, at],
+        "clean": rows[examples, 0],
+        "score": own[examples, at],
     }
-    return pd.DataFrame(found)
+    return pd.DataFrame(columns)
 
 
 def _merged(best: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:

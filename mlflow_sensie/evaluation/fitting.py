@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from mlflow_sensie.evaluation.property_data import PredictedProperty, PropertyDa
 from mlflow_sensie.evaluation.sweep import Sweep
 from mlflow_sensie.inference import (
     CategoryFit,
+    ExtraFits,
     GuardedEstimate,
     Interval,
     PerturbationFit,
@@ -28,14 +28,13 @@ from mlflow_sensie.inference import (
     perturbation_test,
     property_test,
 )
-from mlflow_sensie.inference.extra_fits import NOTHING, Shape
+from mlflow_sensie.inference.extra_fits import NO_EXTRA
 from mlflow_sensie.inference.holds_until import AllowedDrop
-from mlflow_sensie.inference.weights import SamplingDesignBlocks, designs
 from mlflow_sensie.recipe.model import PerturbationSpec, Recipe
 from mlflow_sensie.recipe.values import AbsoluteDrop
 from mlflow_sensie.result import Kind, TestResult
 from mlflow_sensie.scores.scorer import Scorer
-from mlflow_sensie.scores.table import CLEAN, CLUSTER, EXPECTED, WEIGHT, Block, Scores, property_column
+from mlflow_sensie.scores.table import CLEAN, CLUSTER, EXPECTED, WEIGHT, Scores, property_column
 
 CLASS = "class"
 FLAGS = {
@@ -60,14 +59,14 @@ def infer(
 
     What rests on clean scores alone uses every example that has one; a perturbation test those it was asked of.
     """
-    by_property = {each.name: _infer_property(each, recipe, scorer, table) for each in properties}
-    by_property |= {each.name: _infer_predicted(each, recipe, scorer, table) for each in plan.predicted}
+    by_property = {prop.name: _infer_property(prop, recipe, scorer, table) for prop in properties}
+    by_property |= {prop.name: _infer_predicted(prop, recipe, scorer, table) for prop in plan.predicted}
     order = [*(spec.name for spec in recipe.properties), *([CLASS] if recipe.class_test else [])]
-    found = {name: by_property[name] for name in order}
+    tests = {name: by_property[name] for name in order}
     for spec, test in zip(recipe.perturbations, plan.tests, strict=True):
         failure = sweep.failures.get(test.slug)
-        found[test.name] = _infer_perturbation(spec, test, recipe, scorer, table, str(failure) if failure else None)
-    return {name: test.model_copy(update={"stopped": sweep.reason(test.slug)}) for name, test in found.items()}
+        tests[test.name] = _infer_perturbation(spec, test, recipe, scorer, table, str(failure) if failure else None)
+    return {name: test.model_copy(update={"stopped": sweep.reason(test.slug)}) for name, test in tests.items()}
 
 
 def when_precise(width: float, recipe: Recipe, scorer: Scorer, plan: Plan) -> Callable[[SweepTest, Scores], bool]:
@@ -98,29 +97,23 @@ def settle_predicted(prop: PredictedProperty, table: Scores) -> PropertyData:
     Raises:
         DataError: they are constant.
     """
-    column = property_column(prop.slug)
-    return prop.settle(pd.Series(np.concatenate([block[column] for block in table.blocks([column])])))
+    return prop.settle(pd.Series(table.column(property_column(prop.slug))))
 
 
 def _infer_property(prop: PropertyData, recipe: Recipe, scorer: Scorer, table: Scores) -> TestResult:
-    column = property_column(prop.slug)
-    wanted = [column, CLEAN, *([EXPECTED] if EXPECTED in table.columns and prop.levels is None else [])]
-
-    def rows() -> Iterator[tuple[NDArray[Any], ...]]:
-        for block in table.blocks(wanted):
-            yield tuple(block[name] for name in wanted)
-
     kind: Kind = "property" if prop.levels is None else "class" if prop.name == CLASS else "category"
     merged = (f"{prop.merged + 1} levels under 1 % of the examples are merged",) if prop.merged else ()
     try:
         fit = fit_property(
             prop,
-            rows,
+            table.column(property_column(prop.slug)),
+            table.column(CLEAN),
             scorer.scale,
             recipe.inference.rope,
             design_of(table),
             recipe.family,
-            Shape(recipe.inference.fit_range, recipe.inference.polynomial),
+            expected=table.column(EXPECTED) if EXPECTED in table.columns and prop.levels is None else None,
+            extra=ExtraFits(recipe.inference.fit_range, recipe.inference.polynomial),
         )
     except ValueError as error:  # e.g. one level is left where missing scores are dropped
         text = f"test {prop.name!r}: {error}"
@@ -130,26 +123,25 @@ def _infer_property(prop: PropertyData, recipe: Recipe, scorer: Scorer, table: S
 
 def fit_property(
     prop: PropertyData,
-    rows: Callable[[], Iterator[tuple[NDArray[Any], ...]]],
+    values: NDArray[Any],
+    scores: NDArray[np.float64],
     scale: ScoreScale,
     rope: float,
-    design: SamplingDesignBlocks | None,
+    design: SamplingDesign,
     family: int = 1,
-    shape: Shape = NOTHING,
+    *,
+    expected: NDArray[np.float64] | None = None,
+    extra: ExtraFits = NO_EXTRA,
 ) -> PropertyFit | CategoryFit:
-    """Run the property or category test on blocks of (value or level, score[, expected score])."""
+    """Run the property or category test on values or level numbers (n,) and scores (n,)."""
     if prop.levels is not None:
-        pairs: Any = rows
-        return category_test(pairs, scale, levels=prop.levels, rope=rope, design=design, family=family)
+        return category_test(values, scores, scale, levels=prop.levels, rope=rope, design=design, family=family)
     assert prop.span is not None
-
-    def triples() -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]]:
-        for p, score, *expected in rows():
-            yield p, score, expected[0] if expected else None
-
     return property_test(
-        triples,
+        values,
+        scores,
         scale,
+        expected=expected,
         edges=prop.edges,
         unique=prop.unique,
         span=prop.span,
@@ -157,7 +149,7 @@ def fit_property(
         design=design,
         ranks=prop.ranks,
         family=family,
-        shape=shape,
+        extra=extra,
     )
 
 
@@ -187,17 +179,15 @@ def fit_perturbation(
     asked = table.asked(test.columns)
     followed = set(test.expected_columns) <= set(table.columns)
     return perturbation_test(
-        functools.partial(sweep_scores, test, asked),
+        asked.array([CLEAN, *test.columns]),
+        test.grid,
         scorer.scale,
-        magnitudes=test.magnitudes,
-        neutral=test.perturbation.neutral,
-        log_distance=test.perturbation.log_distance,
         allowed_drop=allowed_drop(spec, recipe),
         rope=recipe.inference.rope,
         design=design_of(asked),
         family=recipe.family,
-        shape=Shape(spec.fit_range or recipe.inference.fit_range, recipe.inference.polynomial),
-        expected=functools.partial(sweep_expected, test, asked) if followed else None,
+        extra=ExtraFits(spec.fit_range or recipe.inference.fit_range, recipe.inference.polynomial),
+        expected=asked.array([EXPECTED, *test.expected_columns]) if followed else None,
     )
 
 
@@ -217,54 +207,31 @@ def allowed_drop(spec: PerturbationSpec, recipe: Recipe) -> AllowedDrop:
     return ("absolute", drop.absolute) if isinstance(drop, AbsoluteDrop) else drop
 
 
-def sweep_scores(test: SweepTest, table: Scores) -> Iterator[NDArray[np.float64]]:
-    """Yield the scores of a perturbation test block by block, (n, 1 + J): clean, then every magnitude."""
-    columns = [CLEAN, *test.columns]
-    for block in table.blocks(columns):
-        yield np.column_stack([block[name] for name in columns])
-
-
-def sweep_expected(test: SweepTest, table: Scores) -> Iterator[NDArray[np.float64]]:
-    """Yield what the model itself expects to score, in the form of ``sweep_scores``."""
-    columns = [EXPECTED, *test.expected_columns]
-    for block in table.blocks(columns):
-        yield np.column_stack([block[name] for name in columns])
-
-
-def design_of(table: Scores) -> SamplingDesignBlocks | None:
-    """Weights and clusters of the table's rows; None where it has neither."""
-    columns = [name for name in (WEIGHT, CLUSTER) if name in table.columns]
-
-    def blocks() -> Iterator[SamplingDesign]:
-        for block in table.blocks(columns):
-            yield SamplingDesign(block.get(WEIGHT), block.get(CLUSTER))
-
-    return blocks if columns else None
+def design_of(table: Scores) -> SamplingDesign:
+    """Weights and clusters of the table's rows, those that it has."""
+    weights, clusters = (table.column(name) if name in table.columns else None for name in (WEIGHT, CLUSTER))
+    return SamplingDesign(weights, clusters)
 
 
 def clean_score(table: Scores, scale: ScoreScale) -> GuardedEstimate:
-    """The posterior of the mean clean score."""
-    return _mean(table, [CLEAN], lambda block: block[CLEAN], scale)
+    """The posterior of the mean clean score.
+
+    Raises:
+        DataError: fewer than two examples have one.
+    """
+    return _mean(table.column(CLEAN), table, scale)
 
 
 def unannounced(table: Scores, scale: ScoreScale) -> Interval | None:
     """Mean clean score less what the model's own probabilities announce; None where it gives none."""
     if EXPECTED not in table.columns:
         return None
-    around = ScoreScale(-1.0, 1.0, scale.unit)
-    return _mean(table, [CLEAN, EXPECTED], lambda block: block[CLEAN] - block[EXPECTED], around).posterior.summary()
+    excess = table.column(CLEAN) - table.column(EXPECTED)
+    return _mean(excess, table, ScoreScale(-1.0, 1.0, scale.unit)).posterior.summary()
 
 
-def _mean(
-    table: Scores, columns: Sequence[str], value: Callable[[Block], NDArray[Any]], scale: ScoreScale
-) -> GuardedEstimate:
-    def rows() -> Iterator[tuple[NDArray[np.float64], SamplingDesign]]:
-        for block, design in zip(table.blocks(columns), designs(design_of(table)), strict=False):
-            found = value(block)
-            kept = np.isfinite(found)
-            yield found[kept], design.take(kept)
-
+def _mean(values: NDArray[np.float64], table: Scores, scale: ScoreScale) -> GuardedEstimate:
     try:
-        return mean_test(rows, scale)
+        return mean_test(values, scale, design_of(table))
     except ValueError as error:
         raise DataError(str(error)) from error

@@ -22,7 +22,6 @@ from mlflow_sensie.evaluation.columnwise import ColumnwisePerturbation, Part, Su
 from mlflow_sensie.evaluation.property_data import PredictedProperty, PropertyData, to_property
 from mlflow_sensie.evaluation.roles import Roles, find_roles
 from mlflow_sensie.inference import Ranks, bin_edges, merge_rare, property_span
-from mlflow_sensie.inference.auto_range import points_within
 from mlflow_sensie.inference.grid import MagnitudeGrid
 from mlflow_sensie.perturbations import BUILT_IN
 from mlflow_sensie.perturbations.base import FunctionPerturbation, Perturbation
@@ -142,7 +141,7 @@ def _check_range(spec: PerturbationSpec, magnitudes: tuple[float, ...], made: Pe
         return
     tested = tuple(sorted(p for p in magnitudes if p != made.neutral))
     sides = MagnitudeGrid.of(tested, made.neutral, made.log_distance).sides
-    if not any(len(points_within(side, spec.fit_range)) >= 2 for side in sides):
+    if not any(len(side.within(*spec.fit_range)) >= 2 for side in sides):
         points = ", ".join(f"{p:g}" for p in sorted({*tested, *([made.neutral] if made.neutral is not None else [])}))
         low, high = spec.fit_range
         raise RecipeError(f"{where}: fit_range [{low:g}, {high:g}] holds fewer than two points of a side ({points})")

@@ -16,18 +16,16 @@ from mlflow_sensie.evaluation.fitting import (
     design_of,
     fit_property,
     settle_predicted,
-    sweep_scores,
     unannounced,
 )
 from mlflow_sensie.evaluation.plan import Plan
 from mlflow_sensie.evaluation.property_data import PropertyData
 from mlflow_sensie.evaluation.roles import TARGET
 from mlflow_sensie.inference import PerturbationFit, ScoreScale
-from mlflow_sensie.inference.grid import MagnitudeGrid
 from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.result import Interaction, Kind, Slice, SliceColumn, TestResult
 from mlflow_sensie.scores.scorer import Scorer
-from mlflow_sensie.scores.table import CLEAN, Part, Scores, property_column, slice_column
+from mlflow_sensie.scores.table import CLEAN, Scores, property_column, slice_column
 
 
 def infer_slices(
@@ -42,7 +40,7 @@ def _slices(
 ) -> Iterator[Slice]:
     without = {CLASS} if column.name == TARGET else {column.name}  # constant within its own slices
     for code, level in enumerate(column.levels or ()):
-        part = Part(table, slice_column(column.slug), code)
+        part = table.part(slice_column(column.slug), code)
         try:
             known = clean_score(part, scale)
         except DataError:  # fewer than two examples
@@ -51,7 +49,7 @@ def _slices(
         yield Slice(
             level=level,
             code=code,
-            n=sum(len(block[CLEAN]) for block in part.blocks([CLEAN])),
+            n=len(part),
             clean=known.plain.summary(),
             clean_known=known,
             unannounced=unannounced(part, scale),
@@ -87,22 +85,17 @@ def infer_interactions(
 def _interaction(
     prop: PropertyData, test: SweepTest, fit: PerturbationFit, table: Scores, scale: ScoreScale, recipe: Recipe
 ) -> Interaction:
-    sides = MagnitudeGrid.of(test.magnitudes, fit.neutral, fit.log_distance).sides
-    side = next(each for each in sides if each.name == fit.worse)
+    side = test.grid.side(fit.worse)
     contrast = side.slope_contrast() * side.length
-    column, table = property_column(prop.slug), table.asked(test.columns)
-
-    def own() -> Iterator[tuple[NDArray[Any], NDArray[np.float64]]]:
-        for block, rows in zip(table.blocks([column]), sweep_scores(test, table), strict=True):
-            yield block[column], rows @ contrast
-
+    asked = table.asked(test.columns)
+    values, own = asked.column(property_column(prop.slug)), asked.array([CLEAN, *test.columns]) @ contrast
     kind: Kind = "property" if prop.levels is None else "category"
     about: dict[str, Any] = {"property": prop.name, "perturbation": test.name, "side": fit.worse, "kind": kind}
     try:
-        found = fit_property(prop, own, _range(contrast, scale), recipe.inference.rope, design_of(table))
+        fitted = fit_property(prop, values, own, _range(contrast, scale), recipe.inference.rope, design_of(asked))
     except ValueError as error:  # too few examples have both
         return Interaction(**about, unit=prop.unit, error=str(error))
-    return Interaction(**about, unit=prop.unit, fit=found)
+    return Interaction(**about, unit=prop.unit, fit=fitted)
 
 
 def _range(contrast: NDArray[np.float64], scale: ScoreScale) -> ScoreScale:

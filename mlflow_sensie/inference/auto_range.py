@@ -1,134 +1,110 @@
-"""Lines through part of a curve: a range that the user gave, or the one in which most of the drop happens."""
+"""The window of a curve in which most of its drop happens, and what choosing it after seeing the curve costs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtr
 
-from mlflow_sensie.inference.contrast import GuardedEstimate
-from mlflow_sensie.inference.curve import Line
-from mlflow_sensie.inference.grid import MagnitudeGrid, Side
-from mlflow_sensie.inference.posterior import Interval, Posterior
-from mlflow_sensie.inference.region import Region, region_of
-from mlflow_sensie.inference.sweep_sums import ScoreSums
-from mlflow_sensie.moments import IntArray
+from mlflow_sensie.inference.weights import BoolArray, FloatArray, IntArray
 
-FitRange = tuple[float, float] | Literal["auto"] | None
-GIVEN = "the range was given: the interval holds if it was given before the curve was seen"
-CHOSEN = (
-    "the range was chosen after seeing the curve, so this describes it; the interval allows for the choice of the "
-    "range, but says nothing of where another curve would fall"
-)
+START, STOP = 0.1, 0.9
+DRAWS, SEED = 2000, 0
 
 
 @dataclass(frozen=True)
-class RangeFit:
-    """A line through part of a curve; never part of a test's `slope` and `effect`.
+class Region:
+    """Points `first` to `last` of a curve, and the levels at which intervals hold 50 % and 95 % in spite of choice."""
 
-    `start` and `stop` are in the unit of p (those of `line` in shares where there are ranks); `points` counts the
-    magnitudes, or the examples of a property. `slope` is per unit of distance (or of p) and `effect` the slope
-    times the length of the range, with `posterior`; where `auto` chose the range their intervals are wider than
-    the posterior's. `note` says how far they can be trusted.
+    first: int
+    last: int
+    level50: float
+    level95: float
+
+
+def region_of(
+    x: FloatArray, mean: FloatArray, covariance: FloatArray, weights: FloatArray | None = None, *, from_start: bool
+) -> Region | None:
+    """Find the points between 10 % and 90 % of the drop of a curve; None where it never falls.
+
+    `mean` (J,) is the curve at ascending `x` (J,) and `covariance` (J, J) that of its means. With `from_start`
+    the drop is that from the first point to the lowest; without, the largest fall in the direction of the line
+    through the curve with these `weights`. Where fewer than two points lie inside, the points that enclose
+    10 % and 90 % are taken. The levels come from a parametric bootstrap of the choice: curves drawn about the one
+    seen, shrunk towards its mean by as much as noise alone explains, choose for themselves; the error of a line's
+    slope over the window it was chosen for is held by that share of intervals.
     """
-
-    side: str
-    start: float
-    stop: float
-    points: int
-    auto: bool
-    slope: Interval
-    effect: Interval
-    posterior: Posterior
-    few_informative: bool
-    line: Line
-    note: str
-
-    @classmethod
-    def of(
-        cls, effect: Posterior, length: float, line: Line, points: int, few: bool, region: Region | None
-    ) -> RangeFit:
-        """Report a posterior of the effect over a line's range; of a chosen `region` with its wider intervals."""
-        found = effect.summary()
-        if region is not None:
-            found = Interval(effect.loc, *effect.interval(region.level50), *effect.interval(region.level95))
-        return cls(
-            side=line.side,
-            start=line.start,
-            stop=line.stop,
-            points=points,
-            auto=region is not None,
-            slope=found.scaled(1 / length),
-            effect=found,
-            posterior=effect,
-            few_informative=few,
-            line=line,
-            note=GIVEN if region is None else CHOSEN,
-        )
+    w = np.ones(len(x)) if weights is None else weights
+    first, last, falls = _windows(mean[None], x, w, from_start)
+    if not falls[0]:
+        return None
+    levels = _levels(x, mean, covariance, w, from_start)
+    return Region(int(first[0]), int(last[0]), *levels)
 
 
-@dataclass(frozen=True)
-class FitWindow:
-    """Part of a side of a sweep, as a side of its own, and the region if it was chosen."""
-
-    side: Side
-    region: Region | None
-
-    def fit(self, sweep: MagnitudeGrid, slope: GuardedEstimate, sums: ScoreSums) -> RangeFit:
-        """Fit a line, given the posterior of its slope."""
-        effect = slope.posterior.scaled(self.side.length)
-        line = side_line(sweep, self.side, slope.posterior, sums)
-        return RangeFit.of(effect, self.side.length, line, len(self.side.columns), slope.few_informative, self.region)
-
-
-def stretches(sweep: MagnitudeGrid, sums: ScoreSums, fit_range: FitRange) -> list[FitWindow]:
-    """Cut the sides of a sweep down to a range of p, or to where they fall; fewer than two points are none."""
-    if fit_range is None:
-        return []
-    found = []
-    for side in sweep.sides:
-        if fit_range == "auto":
-            columns = list(side.columns)
-            covariance = sums.moments.covariance()[np.ix_(columns, columns)] / sums.n
-            region = region_of(side.distances, sums.moments.mean[columns], covariance, from_start=True)
-            inside = np.arange(0) if region is None else np.arange(region.first, region.last + 1)
-        else:
-            region, inside = None, points_within(side, fit_range)
-        if len(inside) >= 2:
-            found.append(FitWindow(_part(side, inside), region))
-    return found
+def _windows(
+    curves: FloatArray, x: FloatArray, w: FloatArray, from_start: bool
+) -> tuple[IntArray, IntArray, BoolArray]:
+    """Give the first and the last point of each curve's window, and whether it has one; curves are (B, J)."""
+    if from_start:
+        return _falls(curves, from_start)
+    centred = w * (x - w @ x / w.sum())
+    rises = curves @ centred > 0
+    first, last, falls = _falls(np.where(rises[:, None], curves[:, ::-1], curves), from_start)
+    most = curves.shape[1] - 1
+    return np.where(rises, most - last, first), np.where(rises, most - first, last), falls
 
 
-def points_within(side: Side, fit_range: tuple[float, float]) -> IntArray:
-    """Give the indices of a side's points whose magnitudes lie in a range, its ends included."""
-    low, high = fit_range
-    slack = 1e-9 * (high - low)
-    return np.flatnonzero((side.magnitudes >= low - slack) & (side.magnitudes <= high + slack))
+def _falls(curves: FloatArray, from_start: bool) -> tuple[IntArray, IntArray, BoolArray]:
+    rows, places = np.arange(len(curves)), np.arange(curves.shape[1])
+    top = np.repeat(curves[:, :1], len(places), 1) if from_start else np.maximum.accumulate(curves, 1)
+    end = np.argmax(top - curves, 1)
+    highest = top[rows, end]
+    total = highest - curves[rows, end]
+    begin = np.zeros(len(rows), np.int64) if from_start else np.argmax(curves == highest[:, None], 1)
+    fallen = np.where(places >= begin[:, None], highest[:, None] - curves, -np.inf)
+    first = np.argmax(fallen >= (START - 1e-9) * total[:, None], 1)
+    beyond = np.argmax(fallen >= (STOP - 1e-9) * total[:, None], 1)
+    last = np.where(fallen[rows, beyond] <= (STOP + 1e-9) * total, beyond, beyond - 1)
+    few = last - first < 1
+    return np.where(few, first - 1, first), np.where(few, beyond, last), total > 0
 
 
-def _part(side: Side, inside: IntArray) -> Side:
-    columns = tuple(side.columns[k] for k in inside)
-    return replace(side, columns=columns, magnitudes=side.magnitudes[inside], distances=side.distances[inside])
+def _levels(
+    x: FloatArray, mean: FloatArray, covariance: FloatArray, w: FloatArray, from_start: bool
+) -> tuple[float, float]:
+    values, vectors = np.linalg.eigh(covariance)
+    noise = np.random.default_rng(SEED).standard_normal((DRAWS, len(x)))
+    errors = noise @ (vectors * np.sqrt(np.maximum(values, 0))).T
+    first, last, usable = _windows(_shrunk(mean, covariance) + errors, x, w, from_start)
+    contrasts = _contrasts(x, w)[first, last]
+    sd = np.sqrt(np.maximum(np.einsum("bi,ij,bj->b", contrasts, covariance, contrasts), 0))
+    usable &= sd > 1e-12 * max(float(sd.max()), 1e-300)
+    if not usable.any():
+        return 0.5, 0.95
+    size = np.abs(np.einsum("bi,bi->b", contrasts[usable], errors[usable])) / sd[usable]
+    needed = [float(2 * ndtr(np.quantile(size, level)) - 1) for level in (0.5, 0.95)]
+    return max(needed[0], 0.5), max(needed[1], 0.95)
 
 
-def side_line(sweep: MagnitudeGrid, side: Side, slope: Posterior, sums: ScoreSums) -> Line:
-    """Give the line through the points of a side, with a slope of this posterior."""
-    columns = list(side.columns)
-    mean, covariance = sums.moments.mean[columns], sums.moments.covariance()[np.ix_(columns, columns)] / sums.n
-    u = side.distances - side.distances.mean()
-    average, rise = np.full(len(u), 1 / len(u)), u / (u @ u)
-    return Line(
-        side=side.name,
-        start=float(side.magnitudes.min()),
-        stop=float(side.magnitudes.max()),
-        neutral=sweep.neutral,
-        log_distance=sweep.log_distance,
-        centre=float(side.distances.mean()),
-        level=float(mean.mean()),
-        slope=slope.loc,
-        level_var=float(average @ covariance @ average),
-        slope_var=slope.scale**2,
-        covariance=float(average @ covariance @ rise),
-        df=slope.df,
-    )
+def _shrunk(mean: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Shrink a curve towards its mean by the share of its variation that noise explains."""
+    about = np.eye(len(mean)) - 1 / len(mean)
+    values, vectors = np.linalg.eigh(about @ covariance @ about)
+    real = values > 1e-10 * max(float(values[-1]), 1e-300)
+    away = mean - mean.mean()
+    seen = float((((away @ vectors)[real]) ** 2 / values[real]).sum())
+    share = max(0.0, 1 - real.sum() / seen) if seen > 0 else 1.0
+    return np.asarray(mean.mean() + share * away)
+
+
+def _contrasts(x: FloatArray, w: FloatArray) -> FloatArray:
+    """Give c (J, J, J): c[first, last] @ curve is the slope of the line through those points."""
+    out = np.zeros((len(x),) * 3)
+    for first in range(len(x)):
+        for last in range(first + 1, len(x)):
+            inside = slice(first, last + 1)
+            u = x[inside] - w[inside] @ x[inside] / w[inside].sum()
+            out[first, last, inside] = w[inside] * u / (w[inside] @ (u * u))
+    return out

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mlflow_sensie.inference.curve import Curve, curve_of
-from mlflow_sensie.inference.decision import Decision, Significance, decide, significance
+from mlflow_sensie.inference.decision import Decision, ScoreScale, Significance, decide, significance
 from mlflow_sensie.inference.posterior import Interval
-from mlflow_sensie.inference.scale import ScoreScale
 from mlflow_sensie.inference.spread import Spread, spread_of
-from mlflow_sensie.inference.weights import SamplingDesign, SamplingDesignBlocks, designs, effective_groups
-from mlflow_sensie.moments import Extremes, FloatArray, GroupedMoments, IntArray
+from mlflow_sensie.inference.weights import AS_THEY_ARE, GroupedMoments, IntArray, SamplingDesign
 
 RARE_SHARE = 0.01
 SMALL_LEVEL = 5
@@ -63,43 +61,46 @@ class CategoryFit:
 
 
 def category_test(
-    blocks: Callable[[], Iterable[tuple[ArrayLike, ArrayLike]]],
+    level: ArrayLike,
+    scores: ArrayLike,
     scale: ScoreScale,
     *,
     levels: Sequence[str],
     rope: float = 0.02,
-    design: SamplingDesignBlocks | None = None,
+    design: SamplingDesign = AS_THEY_ARE,
     family: int = 1,
 ) -> CategoryFit:
     """Estimate the spread of the mean score between the levels of a category.
 
-    `blocks()` yields (level index (n,) with -1 for missing, score (n,)); scores that are not finite are
-    dropped and counted. `design()` yields, for every block, the weights and clusters of its rows. The
-    intervals of `family` tests hold together. Raises ValueError where fewer than two levels have a score.
+    ``level`` (n,) is the index of each example's level, -1 where it is missing; ``scores`` (n,) that are not finite
+    are dropped and counted. The intervals of ``family`` tests hold together. The model is that of ``spread_of``.
+    Raises ValueError where fewer than two levels have a score.
+
+    >>> scores = np.repeat([0.9, 0.5, 0.9], 40) + 0.1 * np.tile([-1, 1], 60)
+    >>> fit = category_test(np.repeat([0, 1, 2], 40), scores, ScoreScale(0, 1, "probability"), levels=["a", "b", "c"])
+    >>> fit.decision, round(fit.range, 2)
+    ('sensitive', 0.4)
     """
-    k, seen, dropped = len(levels), Extremes.empty(), 0
-    examples = GroupedMoments.empty(k + 1)
-    for group, y, gone, _ in _rows(blocks, design, k):
-        examples += GroupedMoments.of(group, y, k + 1, scale.lower, scale.upper)
-        seen += Extremes.of(y)
-        dropped += gone
-    units = examples
-    if design is not None:
-        units = effective_groups(((group, y, of) for group, y, _, of in _rows(blocks, design, k)), k + 1)
-    having = [level for level, count in zip(levels, examples.n[:k], strict=True) if count > 0]
+    k, y = len(levels), np.asarray(scores, np.float64)
+    scored = np.isfinite(y)
+    index = np.asarray(level, np.int64)[scored]
+    group, y, design = np.where(index < 0, k, index), y[scored], design.take(scored)
+    examples = GroupedMoments.of(group, y, k + 1, scale.lower, scale.upper)
+    units = examples if design.alike else GroupedMoments.effective(group, y, k + 1, design)
+    having = [name for name, count in zip(levels, examples.n[:k], strict=True) if count > 0]
     if len(having) < 2:
         raise ValueError(f"a category test needs at least two levels with a score, not {having!r} of {list(levels)!r}")
-    named, found = units.select(np.arange(k)), examples.select(np.arange(k))
-    missing = examples.select(np.array([k]))
-    spread = spread_of(named, scale, seen, rope, family)
+    inside, last = np.arange(k), np.array([k])
+    named, known, missing = units.select(inside), examples.select(inside), examples.select(last)
+    spread = spread_of(named, scale, scale.range_of(y), rope, family)
     few = named.n[named.n > 0].min() < SMALL_LEVEL
     # With few levels the prior alone puts P(spread >= rope) near .95, and at p < .05 two levels of 30 zeros and
     # ones, whose tails are coarse, are called different in 6 % of data sets with no difference.
     chance = spread.p_value is None or spread.p_value > MOST_CHANCE / family
     return CategoryFit(
-        n=int(found.n.sum()),
+        n=int(known.n.sum()),
         n_missing=int(missing.n[0]),
-        n_dropped=dropped,
+        n_dropped=int((~scored).sum()),
         levels=tuple(levels),
         rope=rope,
         spread=spread.spread,
@@ -108,22 +109,11 @@ def category_test(
         decision=decide(spread.prob_sensitive, chance=chance),
         significance=significance(spread.spread, rope, spread=True),
         levels_spread=spread,
-        curve=curve_of(named, list(range(k)), levels, scale, found),
-        missing=curve_of(units.select(np.array([k])), [None], ["missing"], scale, missing) if missing.n[0] else None,
+        curve=curve_of(named, list(range(k)), levels, scale, known),
+        missing=curve_of(units.select(last), [None], ["missing"], scale, missing) if missing.n[0] else None,
         flags=("small_levels",) if few else (),
         family=family,
     )
-
-
-def _rows(
-    blocks: Callable[[], Iterable[tuple[ArrayLike, ArrayLike]]], design: SamplingDesignBlocks | None, missing: int
-) -> Iterator[tuple[IntArray, FloatArray, int, SamplingDesign]]:
-    """Give each block's groups, missing values being the last, scores, how many have none, and design."""
-    for (index, score), of in zip(blocks(), designs(design), strict=False):
-        y = np.asarray(score, np.float64)
-        kept = np.isfinite(y)
-        group = np.asarray(index, np.int64)[kept]
-        yield np.where(group < 0, missing, group), y[kept], int((~kept).sum()), of.take(kept)
 
 
 def merge_rare(levels: Sequence[str], counts: ArrayLike, share: float = RARE_SHARE) -> tuple[tuple[str, ...], IntArray]:
@@ -131,6 +121,9 @@ def merge_rare(levels: Sequence[str], counts: ArrayLike, share: float = RARE_SHA
 
     `counts` (K,) examples per level. Gives the new levels, "other" last, and the new index (K,) of every old
     level. One rare level keeps its name; where merging would leave fewer than two levels nothing is merged.
+
+    >>> merge_rare(["a", "b", "c"], [997, 2, 1])[0]
+    ('a', 'other')
     """
     n = np.asarray(counts, np.float64)
     rare = n < share * n.sum()

@@ -1,14 +1,24 @@
-"""Posteriors of contrasts: one number per example, a fixed combination of its scores."""
+"""Estimates of contrasts, one number per example that is a fixed combination of its scores; means are one of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mlflow_sensie.inference.posterior import Posterior
-from mlflow_sensie.inference.weights import Powers, Units
-from mlflow_sensie.moments import FloatArray, Moments, PowerSums
+from mlflow_sensie import moments as mergeable
+from mlflow_sensie.inference.decision import ScoreScale
+from mlflow_sensie.inference.grid import MagnitudeGrid
+from mlflow_sensie.inference.posterior import Interval, Posterior
+from mlflow_sensie.inference.weights import (
+    AS_THEY_ARE,
+    FloatArray,
+    Moments,
+    Powers,
+    SamplingDesign,
+    Units,
+    row_blocks,
+)
 
 ENOUGH = 20.0  # informative examples, from which on their spread can be trusted
 
@@ -62,10 +72,147 @@ def contrast_estimates(
     return estimates
 
 
+def mean_test(scores: FloatArray, scale: ScoreScale, design: SamplingDesign = AS_THEY_ARE) -> GuardedEstimate:
+    """Estimate the mean of scores (n,), guarded where few examples carry it.
+
+    Scores that are not finite are left out. The two pseudo-examples of the guard lie at the score's bounds. Raises
+    ValueError for fewer than two independent examples.
+
+    >>> scores = np.array([1.0, 0.0, 1.0, 1.0] * 30)
+    >>> mean = mean_test(scores, ScoreScale(0, 1, "probability")).posterior
+    >>> mean.loc, [round(end, 3) for end in mean.interval(0.95)]
+    (0.75, [0.671, 0.829])
+    """
+    scored = np.isfinite(scores)
+    y = np.asarray(scores, np.float64) if scored.all() else np.asarray(scores[scored], np.float64)
+    low, high = scale.range_of(y)
+    middle = low + (high - low) / 2
+    units = Units.of(y[:, None], design if scored.all() else design.take(scored))
+    if not units.n > 1:
+        raise ValueError(f"only {units.n:.0f} examples (or clusters) have a score; at least two are needed")
+    # Pseudo-examples lie as far above 0 as below it, so the estimate is that of the distance from the middle.
+    moments = replace(units.moments, mean=units.moments.mean - middle)
+    powers = units.powers(np.eye(1))
+    (centred,) = contrast_estimates(replace(units, moments=moments), np.eye(1), (low, high), powers=powers)
+    posterior, plain = (replace(one, loc=one.loc + middle) for one in (centred.posterior, centred.plain))
+    return replace(centred, posterior=posterior, plain=plain)
+
+
+@dataclass(frozen=True, eq=False)
+class SweepSample:
+    """The rows (n, 1 + J) of a sweep in which every score is finite, as units, and how many rows are not."""
+
+    rows: FloatArray
+    dropped: int
+    units: Units
+
+    @classmethod
+    def of(cls, scores: FloatArray, grid: MagnitudeGrid, design: SamplingDesign) -> SweepSample:
+        """Leave out incomplete rows; raise ValueError for another width and fewer than two examples or clusters."""
+        rows = np.asarray(scores, np.float64)
+        if rows.ndim != 2 or rows.shape[1] != grid.width:
+            raise ValueError(
+                f"scores need {grid.width} columns, clean and {grid.width - 1} magnitudes, not {rows.shape}"
+            )
+        complete = np.ones(len(rows), np.bool_)
+        for block in row_blocks(len(rows)):
+            complete[block] = np.isfinite(rows[block]).all(axis=1)
+        if not complete.all():
+            rows, design = rows[complete], design.take(complete)
+        dropped = int((~complete).sum())
+        if len(rows) < 2:
+            raise ValueError(
+                "a perturbation test needs at least two examples with finite scores at every magnitude, "
+                f"not {len(rows)} ({dropped} dropped)"
+            )
+        units = Units.of(rows, design)
+        if not units.n > 1:
+            raise ValueError(f"all {len(rows)} examples are one cluster; at least two clusters are needed")
+        return cls(rows, dropped, units)
+
+
+@dataclass(frozen=True)
+class SideExcess:
+    """The effect of score - expected score on one side, of the side alone; `posterior` is guarded."""
+
+    side: str
+    effect: Interval
+    posterior: Posterior
+    few_informative: bool
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How the score changes over a sweep beyond what the model's own expected score says.
+
+    `unexpected` is the effect of score - expected on the `worse` side, the one where it falls more, with
+    intervals for taking the worse of the sides, and `slope` the same per unit of distance. It is 0 for a
+    calibrated model and negative for one that grows overconfident. `expected` (J + 1,) is the mean expected
+    score at the clean inputs and at each magnitude.
+    """
+
+    unexpected: Interval
+    slope: Interval
+    worse: str
+    sides: tuple[SideExcess, ...]
+    expected: tuple[float, ...]
+
+
+def calibration_of(
+    grid: MagnitudeGrid,
+    scores: FloatArray,
+    expected: FloatArray,
+    moments: Moments,
+    reach: tuple[float, float],
+    design: SamplingDesign = AS_THEY_ARE,
+    family: int = 1,
+) -> Calibration:
+    """Estimate the effect of score - expected from the examples' own excess.
+
+    `scores` and `expected` are (n, 1 + J), the clean ones first; `moments` are those of the scores and
+    `reach` is their range.
+    """
+    units = SweepSample.of(np.subtract(scores, expected), grid, design).units
+    width = reach[1] - reach[0]
+    contrasts = np.column_stack([side.slope_contrast() for side in grid.sides])
+    slopes = contrast_estimates(units, contrasts, (-width, width))
+    effects = [slope.posterior.scaled(side.length) for slope, side in zip(slopes, grid.sides, strict=True)]
+    k = int(np.argmin([effect.loc for effect in effects]))
+    unexpected = effects[k].summary(len(effects) * family)
+    parts = zip(grid.sides, effects, slopes, strict=True)
+    return Calibration(
+        unexpected=unexpected,
+        slope=unexpected.scaled(1 / grid.sides[k].length),
+        worse=grid.sides[k].name,
+        sides=tuple(
+            SideExcess(side.name, effect.summary(family), effect, slope.few_informative)
+            for side, effect, slope in parts
+        ),
+        expected=tuple((moments.mean - units.moments.mean).tolist()),
+    )
+
+
+def _posterior(mean: float, scatter: float, cubes: float, n: float) -> Posterior:
+    skew = cubes / scatter**1.5 if scatter > 0 else 0.0
+    return Posterior(mean, float(np.sqrt(scatter / (n - 1) / n)), float(n - 1), skew=skew)
+
+
+def _with_pseudo(mean: float, scatter: float, cubes: float, n: float, most: float, pseudo: int) -> Posterior:
+    """Join n examples about `mean`, with these central sums, and `pseudo` more, as many at `most` as at -`most`."""
+    total = n + pseudo
+    step, joined = mean * pseudo / total, mean * n / total
+    cubes += 3 * step * scatter + n * step**3 - pseudo * (3 * most**2 * joined + joined**3)
+    scatter += n * step**2 + pseudo * (most**2 + joined**2)
+    return _posterior(joined, scatter, cubes, total)
+
+
+# --- for comparison, until it has arrays --------------------------------------------------------------------
+
+
 def contrast_posteriors(
     contrasts: FloatArray,
-    scores: Moments,
-    influences: PowerSums,
+    scores: mergeable.Moments,
+    influences: mergeable.PowerSums,
     reach: tuple[float, float],
     *,
     pseudo: int = 2,
@@ -93,17 +240,3 @@ def contrast_posteriors(
         guarded = _with_pseudo(float(b), float(total), float(cubes), n, float(most), pseudo) if few else plain
         found.append(GuardedEstimate(guarded, plain, few, varied))
     return found
-
-
-def _posterior(mean: float, scatter: float, cubes: float, n: float) -> Posterior:
-    skew = cubes / scatter**1.5 if scatter > 0 else 0.0
-    return Posterior(mean, float(np.sqrt(scatter / (n - 1) / n)), float(n - 1), skew=skew)
-
-
-def _with_pseudo(mean: float, scatter: float, cubes: float, n: float, most: float, pseudo: int) -> Posterior:
-    """Join n examples about `mean`, with these central sums, and `pseudo` more, as many at `most` as at -`most`."""
-    total = n + pseudo
-    step, joined = mean * pseudo / total, mean * n / total
-    cubes += 3 * step * scatter + n * step**3 - pseudo * (3 * most**2 * joined + joined**3)
-    scatter += n * step**2 + pseudo * (most**2 + joined**2)
-    return _posterior(joined, scatter, cubes, total)

@@ -1,20 +1,17 @@
-"""What a plot draws: the curve of mean scores, and the line through it."""
+"""What a plot draws: the curve of mean scores, the line through it, and how far the curve departs from the line."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtri, stdtrit
+from scipy.special import fdtrc, ndtri, stdtrit
 
-from mlflow_sensie.inference.binning import bin_edges, property_span
-from mlflow_sensie.inference.scale import ScoreScale
-from mlflow_sensie.moments import FloatArray, GroupedMoments
-
-__all__ = ["Curve", "Line", "bin_edges", "curve_of", "distance", "magnitude_at", "property_span"]
+from mlflow_sensie.inference.decision import ScoreScale
+from mlflow_sensie.inference.grid import DistanceAxis
+from mlflow_sensie.inference.weights import BoolArray, FloatArray, GroupedMoments
 
 FEW_EXAMPLES = 20
 FEW_MINORITY = 5
@@ -41,7 +38,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Line:
+class Line(DistanceAxis):
     """A fitted line and its 95 % band over [start, stop] in p.
 
     `side` is "all", "below" or "above". The line is straight in x: the distance from `neutral`, logarithmic
@@ -64,7 +61,7 @@ class Line:
 
     def at(self, p: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Give (mean, lo95, hi95) at p, of p's shape; not clipped to the score's bounds."""
-        step = distance(p, self.neutral, self.log_distance) - self.centre
+        step = self.distance(p) - self.centre
         mean = self.level + self.slope * step
         variance = self.level_var + 2 * step * self.covariance + step * step * self.slope_var
         quantile = float(ndtri(0.975) if self.df is None else stdtrit(self.df, 0.975))
@@ -72,42 +69,26 @@ class Line:
         return mean, mean - half, mean + half
 
 
-def distance(p: ArrayLike, neutral: float | None, log_distance: bool = False) -> FloatArray:
-    """Give how far p is from the neutral, |p - neutral| or |log(p / neutral)|; p itself without one."""
-    x = np.asarray(p, np.float64)
-    if neutral is None:
-        return x
-    return np.abs(np.log(x / neutral)) if log_distance else np.abs(x - neutral)
-
-
-def magnitude_at(distance: float, neutral: float | None, log_distance: bool = False, *, below: bool = False) -> float:
-    """Give the magnitude that lies so far above the neutral, or below it: the inverse of `distance`."""
-    if neutral is None:
-        return distance
-    signed = -distance if below else distance
-    return neutral * math.exp(signed) if log_distance else neutral + signed
-
-
 def curve_of(
-    sums: GroupedMoments,
+    units: GroupedMoments,
     p: Sequence[float | None],
     labels: Sequence[str],
     scale: ScoreScale,
     examples: GroupedMoments | None = None,
 ) -> Curve:
-    """Build the curve of K groups at `p` (K,).
+    """Build the curve of K groups at ``p`` (K,).
 
-    Where examples weigh unequally or hang together, `sums` are those of equal, independent units
-    (`effective_groups`), which give means and intervals, and `examples` those of the examples as they are.
+    ``units`` are the moments of equal, independent units, which give means and intervals; where examples weigh
+    unequally or hang together, ``examples`` are those of the examples as they are.
     """
-    units, sums = sums, sums if examples is None else examples
-    n, sd = sums.n, np.sqrt(sums.variance())
+    examples = units if examples is None else examples
+    n, sd = examples.n, np.sqrt(examples.variance())
     df = np.maximum(units.n - 1, 1)
     half = stdtrit(df, 0.975) * np.sqrt(units.variance() / np.maximum(units.n, 1))
     low = np.where(units.n > 1, scale.clip(units.mean - half), np.nan if scale.lower is None else scale.lower)
     high = np.where(units.n > 1, scale.clip(units.mean + half), np.nan if scale.upper is None else scale.upper)
-    minority = n - np.maximum(sums.at_lower, sums.at_upper)
-    hatched = (units.n < FEW_EXAMPLES) | (minority < FEW_MINORITY) | (sums.m2 <= 0)
+    minority = n - np.maximum(examples.at_lower, examples.at_upper)
+    hatched = (units.n < FEW_EXAMPLES) | (minority < FEW_MINORITY) | (examples.m2 <= 0)
     return Curve(
         p=tuple(None if x is None else float(x) for x in p),
         score=_known(units.mean, n > 0),
@@ -120,5 +101,91 @@ def curve_of(
     )
 
 
-def _known(values: FloatArray, present: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> tuple[float | None, ...]:
+def _known(values: FloatArray, present: BoolArray) -> tuple[float | None, ...]:
     return tuple(float(x) if ok and np.isfinite(x) else None for x, ok in zip(values, present, strict=True))
+
+
+@dataclass(frozen=True)
+class Departure:
+    """RMS distance of a curve from its line, noise removed, in the score's unit.
+
+    `p_value` is the probability of such a departure by chance, None where that cannot be told.
+    """
+
+    size: float
+    p_value: float | None
+
+
+NO_DEPARTURE = Departure(0.0, None)
+
+
+def departure_of_bins(x: FloatArray, units: GroupedMoments) -> Departure:
+    """Compare bin means with their line, every example weighing the same.
+
+    ``x`` (K,) mean property of each bin; ``units`` the moments of the scores in the K bins. The size is the
+    weighted RMS of the residuals less what noise of the bins' own variances adds to it. The test is Bonferroni of
+    lack of fit and of a quadratic term, each against F as Brown & Forsythe (1974) have it for unequal variances: a
+    pooled variance calls a straight line bent where the noise grows with p.
+    """
+    present = units.n > 0
+    groups, x = units.select(present), x[present]
+    if len(x) < 3 or np.ptp(x) == 0:
+        return NO_DEPARTURE
+    weights = groups.n / groups.n.sum()
+    variance = np.where(groups.n > 1, groups.variance(), groups.pooled_variance()) / groups.n
+    straight, bent = _form(x, weights, 2), _form(x, weights, 3)
+    size2 = float(groups.mean @ straight @ groups.mean - np.diag(straight) @ variance)
+    free = np.maximum(groups.n - 1, 1)
+    tests = [_unequal_p(form, groups.mean, variance, free) for form in (straight, straight - bent)[: len(x) - 2]]
+    return Departure(float(np.sqrt(max(0.0, size2))), _least(tests))
+
+
+def departure_of_sweep(u: FloatArray, mean: FloatArray, covariance: FloatArray, n: float) -> Departure:
+    """Compare a sweep's curve with its line.
+
+    `u` (J,) distances, `mean` (J,) the curve, `covariance` (J, J) between the scores of an example, n
+    examples. The size is sqrt(max(0, m'Hm - tr(HS)/n) / J), H the projector on the residuals of (1, u). The
+    test compares both terms, F with Geisser & Greenhouse's (1958) degrees of freedom: Hotelling's breaks down
+    where few examples change, each at a place of its own.
+    """
+    if len(u) < 3:
+        return NO_DEPARTURE
+    residual = _form(u, np.ones(len(u)), 2)
+    noise = residual @ covariance @ residual / n
+    rest = residual @ mean
+    misfit, expected = float(rest @ rest), float(np.trace(noise))
+    size = float(np.sqrt(max(0.0, misfit - expected) / len(u)))
+    if expected <= 1e-24:
+        return Departure(size if misfit > 1e-24 else 0.0, None)
+    df = expected**2 / float(np.sum(noise * noise))
+    return Departure(size, float(fdtrc(df, df * (n - 1), misfit / expected)))
+
+
+def pooled_departure(parts: Sequence[tuple[Departure, int]]) -> Departure:
+    """Join the departures of sides, each with its number of points: RMS over points, Bonferroni."""
+    total = sum(points for _, points in parts)
+    size = np.sqrt(sum(part.size**2 * points for part, points in parts) / total)
+    return Departure(float(size), _least([part.p_value for part, _ in parts]))
+
+
+def _form(x: FloatArray, weights: FloatArray, terms: int) -> FloatArray:
+    """Give A: m'Am is the weighted sum of squared residuals of means m from a polynomial of so many terms."""
+    z = (x - x.mean()) / np.ptp(x)
+    root = np.sqrt(weights)
+    basis = np.linalg.qr(np.vander(z, terms, increasing=True) * root[:, None])[0]
+    return np.asarray((np.eye(len(x)) - basis @ basis.T) * np.outer(root, root))
+
+
+def _unequal_p(form: FloatArray, mean: FloatArray, variance: FloatArray, free: FloatArray) -> float | None:
+    noise = np.diag(form) * variance
+    expected = float(noise.sum())
+    if expected <= 1e-24:
+        return None
+    above = expected**2 / float(np.sum(form * form * np.outer(variance, variance)))
+    below = expected**2 / float(np.sum(noise * noise / free))
+    return float(fdtrc(above, below, max(0.0, float(mean @ form @ mean)) / expected))
+
+
+def _least(tests: Sequence[float | None]) -> float | None:
+    known = [p for p in tests if p is not None]
+    return min(1.0, min(known) * len(known)) if known else None

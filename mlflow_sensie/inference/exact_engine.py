@@ -8,7 +8,7 @@ import numpy as np
 
 from mlflow_sensie.inference.posterior import Mixture
 from mlflow_sensie.inference.regression import SENSIES, Prior, Priors, Regression
-from mlflow_sensie.moments import FloatArray
+from mlflow_sensie.inference.weights import FloatArray
 
 NODES = 81
 FAR = 40.0  # e-foldings: of the noise, to look for its posterior in; of its density, to leave out
@@ -22,7 +22,7 @@ def exact(regressions: Sequence[Regression], priors: Priors = SENSIES) -> list[M
     p(σ) σ, with k coefficients: level and effect, or the effect alone. Raises ValueError for a prior of level
     or effect that is not normal.
     """
-    return [_effect(each, each.priors(priors)) for each in regressions]
+    return [_effect(regression, regression.priors(priors)) for regression in regressions]
 
 
 def _effect(regression: Regression, priors: Priors) -> Mixture:

@@ -1,109 +1,385 @@
-"""What is fitted beside the line: part of the range, and a polynomial."""
+"""What is fitted beside the line: a line through part of the range, and a polynomial; drawn, never a test's effect."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.polynomial import legendre
+from numpy.typing import ArrayLike
+from scipy.special import stdtrit
 
-from mlflow_sensie.inference.auto_range import FitRange, FitWindow, stretches
+from mlflow_sensie.inference.auto_range import Region, region_of
+from mlflow_sensie.inference.binning import Ranks
 from mlflow_sensie.inference.contrast import GuardedEstimate
-from mlflow_sensie.inference.grid import MagnitudeGrid
-from mlflow_sensie.inference.polynomial import Polynomial, polynomial_of_property, polynomials_of
-from mlflow_sensie.inference.property_range import BinnedCurve, Rows, part_of, range_of_property
-from mlflow_sensie.inference.ranks import Ranks
-from mlflow_sensie.inference.slope import RowBlocks
-from mlflow_sensie.inference.sweep_sums import ScoreSums
-from mlflow_sensie.inference.weights import SamplingDesign
-from mlflow_sensie.moments import FloatArray
+from mlflow_sensie.inference.curve import Line
+from mlflow_sensie.inference.grid import DistanceAxis, MagnitudeGrid, Side
+from mlflow_sensie.inference.posterior import Interval, Posterior
+from mlflow_sensie.inference.slope import Sandwich, guarded_sandwich, with_rank_noise
+from mlflow_sensie.inference.weights import (
+    BoolArray,
+    FloatArray,
+    GroupedMoments,
+    Moments,
+    SamplingDesign,
+    row_blocks,
+    unit_sums,
+)
+
+FitRange = tuple[float, float] | Literal["auto"] | None
+GIVEN = "the range was given: the interval holds if it was given before the curve was seen"
+CHOSEN = (
+    "the range was chosen after seeing the curve, so this describes it; the interval allows for the choice of the "
+    "range, but says nothing of where another curve would fall"
+)
 
 
 @dataclass(frozen=True)
-class Shape:
+class ExtraFits:
     """What to fit beside the line: a range (lo, hi) in the unit of p or "auto", and the order of a polynomial."""
 
     fit_range: FitRange = None
     polynomial: int | None = None
 
+    def lacking(self, ranges: int, polynomials: int, sides: int = 1) -> tuple[str, ...]:
+        """Give flags for what the points do not bear, given how many of each were fitted."""
+        flags = {
+            "no_fit_range": self.fit_range is not None and not ranges,
+            "no_polynomial": self.polynomial is not None and polynomials < sides,
+        }
+        return tuple(name for name, raised in flags.items() if raised)
 
-NOTHING = Shape()
+
+NO_EXTRA = ExtraFits()
 
 
 @dataclass(frozen=True)
-class BesideSweep:
-    """What a shape asks of a sweep, settled from the first pass over its scores."""
+class RangeFit:
+    """A line through part of a curve; never part of a test's `slope` and `effect`.
 
-    shape: Shape
-    sweep: MagnitudeGrid
-    sums: ScoreSums
-    parts: Sequence[FitWindow]
+    `start` and `stop` are in the unit of p (those of `line` in shares where there are ranks); `points` counts the
+    magnitudes, or the examples of a property. `slope` is per unit of distance (or of p) and `effect` the slope
+    times the length of the range, with `posterior`; where `auto` chose the range their intervals are wider than
+    the posterior's. `note` says how far they can be trusted.
+    """
+
+    side: str
+    start: float
+    stop: float
+    points: int
+    auto: bool
+    slope: Interval
+    effect: Interval
+    posterior: Posterior
+    few_informative: bool
+    line: Line
+    note: str
 
     @classmethod
-    def of(cls, sweep: MagnitudeGrid, sums: ScoreSums, shape: Shape) -> BesideSweep:
-        """Find the parts of the sides that lines are fitted to."""
-        return cls(shape, sweep, sums, stretches(sweep, sums, shape.fit_range))
-
-    @property
-    def contrasts(self) -> FloatArray:
-        """Give the contrasts (width, q) whose posteriors are needed: the slopes of the parts."""
-        slopes = [part.side.slope_contrast()[:, None] for part in self.parts]
-        return np.hstack([np.zeros((self.sweep.width, 0)), *slopes])
-
-    def fits(
-        self, found: Sequence[GuardedEstimate], reach: tuple[float, float], few: Mapping[str, bool]
-    ) -> dict[str, Any]:
-        """Give the fields of a `PerturbationFit`.
-
-        `found` are the posteriors of `contrasts`; `few` says of each side whether few examples carry its slope.
-        """
-        ranges = [part.fit(self.sweep, slope, self.sums) for part, slope in zip(self.parts, found, strict=True)]
-        curved: list[Polynomial] = []
-        if self.shape.polynomial is not None:
-            curved = polynomials_of(self.sweep, self.sums, reach, few, self.shape.polynomial)
-        return {"fit_range": tuple(ranges), "polynomials": tuple(curved)}
+    def of(
+        cls, effect: Posterior, length: float, line: Line, points: int, few: bool, region: Region | None
+    ) -> RangeFit:
+        """Report a posterior of the effect over a line's range; of a chosen `region` with its wider intervals."""
+        interval = effect.summary()
+        if region is not None:
+            interval = Interval(effect.loc, *effect.interval(region.level50), *effect.interval(region.level95))
+        return cls(
+            side=line.side,
+            start=line.start,
+            stop=line.stop,
+            points=points,
+            auto=region is not None,
+            slope=interval.scaled(1 / length),
+            effect=interval,
+            posterior=effect,
+            few_informative=few,
+            line=line,
+            note=GIVEN if region is None else CHOSEN,
+        )
 
 
-def beside_property(
-    shape: Shape,
-    rows: Rows,
-    curve: BinnedCurve | None,
+@dataclass(frozen=True)
+class Polynomial(DistanceAxis):
+    """A polynomial of some `order` and its 95 % band over [start, stop] in p.
+
+    It is Σ coefficients[k] P_k(t), P_k being Legendre's polynomials and t = -1 to 1 over `domain`, which is in x: the
+    distance from `neutral`, logarithmic where `log_distance`, or p itself where `neutral` is None. `covariance` is
+    that of the coefficients and `df` the degrees of freedom of the band, which holds at each point by itself.
+    """
+
+    side: str
+    order: int
+    start: float
+    stop: float
+    neutral: float | None
+    log_distance: bool
+    domain: tuple[float, float]
+    coefficients: tuple[float, ...]
+    covariance: tuple[tuple[float, ...], ...]
+    df: float
+
+    def at(self, p: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Give (mean, lo95, hi95) at p, of p's shape; not clipped to the score's bounds."""
+        basis = _basis(self.distance(p), self.domain, self.order)
+        mean = basis @ np.array(self.coefficients)
+        variance = np.einsum("...i,ij,...j->...", basis, np.array(self.covariance), basis)
+        half = float(stdtrit(self.df, 0.975)) * np.sqrt(np.maximum(variance, 0))
+        return mean, mean - half, mean + half
+
+
+# --- of a sweep --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FitWindow:
+    """Part of a side of a sweep, as a side of its own, and the region if it was chosen."""
+
+    side: Side
+    region: Region | None
+
+    def fit(self, grid: MagnitudeGrid, slope: GuardedEstimate, moments: Moments) -> RangeFit:
+        """Fit a line, given the estimate of its slope."""
+        effect = slope.posterior.scaled(self.side.length)
+        line = side_line(grid, self.side, slope.posterior, moments)
+        return RangeFit.of(effect, self.side.length, line, len(self.side.columns), slope.few_informative, self.region)
+
+
+def fit_windows(grid: MagnitudeGrid, moments: Moments, fit_range: FitRange) -> list[FitWindow]:
+    """Cut the sides of a sweep down to a range of p, or to where they fall; fewer than two points are none."""
+    if fit_range is None:
+        return []
+    windows = []
+    for side in grid.sides:
+        if fit_range == "auto":
+            columns = list(side.columns)
+            covariance = moments.covariance()[np.ix_(columns, columns)] / moments.n
+            region = region_of(side.distances, moments.mean[columns], covariance, from_start=True)
+            inside = np.arange(0) if region is None else np.arange(region.first, region.last + 1)
+        else:
+            region, inside = None, side.within(*fit_range)
+        if len(inside) >= 2:
+            windows.append(FitWindow(side.part(inside), region))
+    return windows
+
+
+def side_line(grid: MagnitudeGrid, side: Side, slope: Posterior, moments: Moments) -> Line:
+    """Give the line through the points of a side, with a slope of this posterior."""
+    columns = list(side.columns)
+    mean, covariance = moments.mean[columns], moments.covariance()[np.ix_(columns, columns)] / moments.n
+    u = side.distances - side.distances.mean()
+    average, rise = np.full(len(u), 1 / len(u)), u / (u @ u)
+    return Line(
+        side=side.name,
+        start=float(side.magnitudes.min()),
+        stop=float(side.magnitudes.max()),
+        neutral=grid.neutral,
+        log_distance=grid.log_distance,
+        centre=float(side.distances.mean()),
+        level=float(mean.mean()),
+        slope=slope.loc,
+        level_var=float(average @ covariance @ average),
+        slope_var=slope.scale**2,
+        covariance=float(average @ covariance @ rise),
+        df=slope.df,
+    )
+
+
+def polynomials_of(
+    grid: MagnitudeGrid, moments: Moments, reach: tuple[float, float], few: Mapping[str, bool], order: int
+) -> list[Polynomial]:
+    """Fit a polynomial to each side with more points than its order.
+
+    Where `few` examples carry a side's slope, the two pseudo-examples that guard it are added here too: between
+    the score's bounds (`reach`) they fall, and rise, in the middle of the side.
+    """
+    sides = [side for side in grid.sides if len(side.columns) > order]
+    return [_polynomial_of_side(grid, side, moments, reach if few[side.name] else None, order) for side in sides]
+
+
+def _polynomial_of_side(
+    grid: MagnitudeGrid, side: Side, moments: Moments, guard: tuple[float, float] | None, order: int
+) -> Polynomial:
+    columns, u = list(side.columns), side.distances
+    if guard is not None:
+        away = np.zeros(side.width)
+        away[columns] = (guard[1] - guard[0]) / 2 * np.sign(u - u.mean())
+        moments = moments.joined(moments.mean + np.stack([away, -away]))
+    domain = (float(u[0]), float(u[-1]))
+    solution = np.asarray(np.linalg.pinv(_basis(u, domain, order)))
+    covariance = moments.covariance()[np.ix_(columns, columns)] / moments.n
+    return Polynomial(
+        side=side.name,
+        order=order,
+        start=float(side.magnitudes.min()),
+        stop=float(side.magnitudes.max()),
+        neutral=grid.neutral,
+        log_distance=grid.log_distance,
+        domain=domain,
+        coefficients=tuple((solution @ moments.mean[columns]).tolist()),
+        covariance=_tuples(solution @ covariance @ solution.T),
+        df=float(moments.n - 1),
+    )
+
+
+# --- of a property -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class BinnedCurve:
+    """A property's curve in z: mean z (K,), groups of scores, variances of their means (K,), and the K - 1 cuts."""
+
+    z: FloatArray
+    groups: GroupedMoments
+    variance: FloatArray
+    cuts: FloatArray
+
+
+@dataclass(frozen=True)
+class PropertyWindow:
+    """Part of a property's range, `limits` in z: what lies between them, or the bins of a chosen `region`."""
+
+    limits: tuple[float, float]
+    region: Region | None = None
+    bins: tuple[int, int] = (0, 0)
+    cuts: FloatArray | None = None
+
+    def inside(self, z: FloatArray) -> BoolArray:
+        """Tell which examples belong to the part."""
+        if self.cuts is None:
+            slack = 1e-12 * (1 + abs(self.limits[0]) + abs(self.limits[1]))
+            return np.asarray((z >= self.limits[0] - slack) & (z <= self.limits[1] + slack))
+        bins = np.searchsorted(self.cuts, z, side="right")
+        return np.asarray((bins >= self.bins[0]) & (bins <= self.bins[1]))
+
+
+def property_window(fit_range: FitRange, curve: BinnedCurve | None, span: tuple[float, float]) -> PropertyWindow | None:
+    """Find the part of a property's range to fit, z being shares of `span` from its middle; None where there is none.
+
+    A range that was given is cut down to the span; `auto` needs a curve.
+    """
+    if fit_range is None or (fit_range == "auto" and curve is None):
+        return None
+    if fit_range != "auto":
+        middle, width = (span[0] + span[1]) / 2, span[1] - span[0]
+        low, high = (min(max((p - middle) / width, -0.5), 0.5) for p in fit_range)
+        return PropertyWindow((low, high)) if high > low else None
+    assert curve is not None
+    some = np.flatnonzero(curve.groups.n > 0)
+    if len(some) < 2:
+        return None
+    groups, variance = curve.groups.select(some), np.diag(curve.variance[some])
+    region = region_of(curve.z[some], groups.mean, variance, groups.n, from_start=False)
+    if region is None:
+        return None
+    first, last = int(some[region.first]), int(some[region.last])
+    edges = np.concatenate([[-0.5], np.clip(curve.cuts, -0.5, 0.5), [0.5]])
+    return PropertyWindow((float(edges[first]), float(edges[last + 1])), region, (first, last), curve.cuts)
+
+
+def range_of_property(
+    window: PropertyWindow,
+    z: FloatArray,
+    y: FloatArray,
+    design: SamplingDesign,
     span: tuple[float, float],
     reach: tuple[float, float],
-    ranks: Ranks | None,
-    pseudo: RowBlocks,
-) -> dict[str, Any]:
-    """Give the fields of a `PropertyFit`.
+    ranks: Ranks | None = None,
+) -> RangeFit | None:
+    """Fit a line to the examples of a window; None where they have no two values of the property.
 
-    `rows()` yields (z, score, …), z being shares of `span` from its middle; `pseudo` are the scores that guard
-    the line where few examples carry it.
+    z (n,) are shares of `span` from its middle, y (n,) the scores. With `ranks`, the line is on them and allows for
+    their noise; the range's ends are in the property's unit.
     """
-    given = shape.fit_range
-    if ranks is not None and given is not None and given != "auto":
-        low, high = ranks.share(given)
-        given = (float(low), float(high))
-    part = part_of(given, curve, span)
-    found = None if part is None else range_of_property(part, rows, span, reach, ranks)
-
-    def pairs() -> Iterator[tuple[FloatArray, SamplingDesign]]:
-        for block, _, design in rows():
-            known: NDArray[np.bool_] = np.isfinite(block[:, 0])
-            yield block[known, :2], design.take(known)
-
-    order = shape.polynomial
-    fitted = None if order is None else polynomial_of_property(pairs, span, order, pseudo)
-    return {
-        "fit_range": () if found is None else (found,),
-        "polynomials": () if fitted is None else (fitted,),
-    }
+    low, high = window.limits
+    inside = window.inside(z)
+    z, y, design = (z[inside] - (low + high) / 2) / (high - low), y[inside], design.take(inside)
+    if len(z) < 2 or not np.ptp(z) > 0:
+        return None
+    fit, few = guarded_sandwich(z, y, design, reach)[1:]
+    if ranks is not None:
+        fit = with_rank_noise(fit, z, y, design, (span[1] - span[0]) * (high - low), ranks.n, part=True)
+    start, stop = (span[0] + (span[1] - span[0]) * (edge + 0.5) for edge in window.limits)
+    line = property_line(fit, (start, stop))
+    extra = RangeFit.of(fit.posterior, line.stop - line.start, line, len(z), few, window.region)
+    if ranks is None:
+        return extra
+    return replace(extra, start=float(ranks.value(start)), stop=float(ranks.value(stop)))
 
 
-def lacking(shape: Shape, fields: Mapping[str, Any], sides: int = 1) -> tuple[str, ...]:
-    """Give flags for what was asked for and the points do not bear."""
-    flags = {
-        "no_fit_range": shape.fit_range is not None and not fields["fit_range"],
-        "no_polynomial": shape.polynomial is not None and len(fields["polynomials"]) < sides,
-    }
-    return tuple(name for name, true in flags.items() if true)
+def property_line(fit: Sandwich, span: tuple[float, float]) -> Line:
+    """Give the line of a fit on z, shares of `span` from its middle, in the property's unit."""
+    width = span[1] - span[0]
+    return Line(
+        side="all",
+        start=float(span[0]),
+        stop=float(span[1]),
+        neutral=None,
+        log_distance=False,
+        centre=float(span[0] + width * (fit.centre + 0.5)),
+        level=fit.level,
+        slope=fit.slope / width,
+        level_var=fit.level_var,
+        slope_var=fit.slope_var / width**2,
+        covariance=fit.covariance / width,
+        df=fit.df,
+    )
+
+
+def polynomial_of_property(
+    z: FloatArray,
+    y: FloatArray,
+    design: SamplingDesign,
+    domain: tuple[float, float],
+    span: tuple[float, float],
+    order: int,
+) -> Polynomial | None:
+    """Fit a polynomial to the examples of a property, each with an error variance of its own (HC2).
+
+    z (n,) are shares of `span` from its middle, within `domain` but for pseudo-scores, and y (n,) the scores. Ranks
+    count as known. None where there are no more values of the property than the order.
+    """
+    w, terms = design.weight(len(z)), order + 1
+    gram, pull = np.zeros((terms, terms)), np.zeros(terms)
+    for rows in row_blocks(len(z)):
+        basis = _basis(z[rows], domain, order)
+        weighted = basis * w[rows, None]
+        gram, pull = gram + weighted.T @ basis, pull + weighted.T @ y[rows]
+    if np.linalg.matrix_rank(gram, hermitian=True) <= order:
+        return None
+    inverse = np.asarray(np.linalg.inv(gram), np.float64)
+    coefficients = inverse @ pull
+
+    def influences(rows: slice) -> FloatArray:
+        basis = _basis(z[rows], domain, order)
+        room = 1 - w[rows] * np.einsum("ni,ij,nj->n", basis, inverse, basis)
+        grown = np.where(room > 1e-9, 1 / np.sqrt(np.maximum(room, 1e-9)), 0.0)
+        return np.asarray(basis * (w[rows] * grown * (y[rows] - basis @ coefficients))[:, None])
+
+    meat, m = np.zeros_like(gram), 0
+    for rows in row_blocks(len(z)) if design.clusters is None else [slice(None)]:
+        unit = unit_sums(influences(rows), design)
+        meat, m = meat + unit.T @ unit, m + len(unit)
+    low, width = span[0], span[1] - span[0]
+    return Polynomial(
+        side="all",
+        order=order,
+        start=span[0],
+        stop=span[1],
+        neutral=None,
+        log_distance=False,
+        domain=(low + width * (domain[0] + 0.5), low + width * (domain[1] + 0.5)),
+        coefficients=tuple(coefficients.tolist()),
+        covariance=_tuples(inverse @ meat @ inverse),
+        df=max(1.0, float(m - order - 1)),
+    )
+
+
+def _basis(x: FloatArray, domain: tuple[float, float], order: int) -> FloatArray:
+    low, high = domain
+    return np.asarray(legendre.legvander((x - low) / (high - low) * 2 - 1, order))
+
+
+def _tuples(matrix: FloatArray) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(row) for row in matrix.tolist())

@@ -1,14 +1,37 @@
-"""The geometry of a sweep: its sides, distances, and the contrasts that summarise its curve."""
+"""The geometry of a sweep: how far magnitudes are from the neutral, its sides, and the contrasts that summarise it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from mlflow_sensie.inference.curve import distance
-from mlflow_sensie.moments import FloatArray
+from mlflow_sensie.inference.weights import FloatArray, IntArray
+
+
+class DistanceAxis:
+    """How far p is from a neutral, by its logarithm where ``log_distance``; p itself without a neutral."""
+
+    neutral: float | None
+    log_distance: bool
+
+    def distance(self, p: ArrayLike) -> FloatArray:
+        """Give the distances |p - neutral| or |log(p / neutral)|, of p's shape."""
+        x = np.asarray(p, np.float64)
+        if self.neutral is None:
+            return x
+        return np.abs(np.log(x / self.neutral)) if self.log_distance else np.abs(x - self.neutral)
+
+    def magnitude_at(self, distance: float, *, below: bool = False) -> float:
+        """Give the value that lies so far above the neutral, or below it: the inverse of ``distance``."""
+        if self.neutral is None:
+            return distance
+        signed = -distance if below else distance
+        return self.neutral * math.exp(signed) if self.log_distance else self.neutral + signed
 
 
 @dataclass(frozen=True)
@@ -30,6 +53,16 @@ class Side:
         """Give the range of the effect: the largest distance; without a neutral, first to last magnitude."""
         return float(self.distances[-1] - self.distances[0])
 
+    def within(self, low: float, high: float) -> IntArray:
+        """Give the indices of the points whose magnitudes lie in a range, its ends included."""
+        slack = 1e-9 * (high - low)
+        return np.flatnonzero((self.magnitudes >= low - slack) & (self.magnitudes <= high + slack))
+
+    def part(self, points: IntArray) -> Side:
+        """Give some of the points, by their indices, as a side."""
+        columns = tuple(self.columns[k] for k in points)
+        return replace(self, columns=columns, magnitudes=self.magnitudes[points], distances=self.distances[points])
+
     def slope_contrast(self) -> FloatArray:
         """Give c (width,) so that c @ scores is the least-squares slope over distance."""
         u = self.distances - self.distances.mean()
@@ -41,46 +74,62 @@ class Side:
         return self._placed((np.append(step, 0) + np.append(0, step)) / 2)
 
     def _placed(self, values: FloatArray) -> FloatArray:
-        out = np.zeros(self.width)
-        out[list(self.columns)] = values
-        return out
+        contrast = np.zeros(self.width)
+        contrast[list(self.columns)] = values
+        return contrast
 
 
 @dataclass(frozen=True)
-class MagnitudeGrid:
-    """The magnitudes of a perturbation test, its neutral, and the sides that this makes, below first."""
+class MagnitudeGrid(DistanceAxis):
+    """The magnitudes of a perturbation test (J,), ascending and without the neutral, and the sides that this makes.
+
+    Without a known neutral distance is the magnitude itself. Raises ValueError for magnitudes that are not finite,
+    ascending and different from the neutral, for a single magnitude without a neutral, and for a logarithmic distance
+    not between positive numbers.
+
+    >>> grid = MagnitudeGrid.of([-10, 10, 20], neutral=0)
+    >>> [(side.name, side.distances.tolist()) for side in grid.sides]
+    [('below', [0.0, 10.0]), ('above', [0.0, 10.0, 20.0])]
+    >>> MagnitudeGrid.of([2, 4], neutral=1, log_distance=True).distance([0.5, 4]).round(3).tolist()
+    [0.693, 1.386]
+    """
 
     magnitudes: tuple[float, ...]
     neutral: float | None
-    log_distance: bool
-    sides: tuple[Side, ...]
+    log_distance: bool = False
+
+    def __post_init__(self) -> None:
+        _check(self.magnitudes, self.neutral, self.log_distance)
 
     @classmethod
     def of(cls, magnitudes: Sequence[float], neutral: float | None, log_distance: bool = False) -> MagnitudeGrid:
-        """Split a sweep at its neutral.
-
-        Raises ValueError for magnitudes that are not finite, ascending and different from the neutral, for a
-        single magnitude without a neutral, and for a logarithmic distance not between positive numbers.
-        """
-        p = _checked(magnitudes, neutral, log_distance)
-        width = len(p) + 1
-        if neutral is None:
-            sides = [Side("all", width, tuple(range(1, width)), p, p)]
-        else:
-            below, above = np.flatnonzero(p < neutral)[::-1], np.flatnonzero(p > neutral)
-            sides = []
-            for name, index in (("below", below), ("above", above)):
-                if len(index):
-                    points = np.concatenate([[neutral], p[index]])
-                    columns = (0, *(int(j) + 1 for j in index))
-                    sides.append(Side(name, width, columns, points, distance(points, neutral, log_distance)))
+        """Take magnitudes and a neutral of any numeric type."""
         known = None if neutral is None else float(neutral)
-        return cls(tuple(map(float, p)), known, bool(log_distance), tuple(sides))
+        return cls(tuple(map(float, magnitudes)), known, bool(log_distance))
 
     @property
     def width(self) -> int:
         """Give the number of columns: the clean score and every magnitude."""
         return len(self.magnitudes) + 1
+
+    @cached_property
+    def sides(self) -> tuple[Side, ...]:
+        """Give the sides, below the neutral first; without a neutral a single one, "all"."""
+        p, width = np.array(self.magnitudes), self.width
+        if self.neutral is None:
+            return (Side("all", width, tuple(range(1, width)), p, p),)
+        below, above = np.flatnonzero(p < self.neutral)[::-1], np.flatnonzero(p > self.neutral)
+        sides = []
+        for name, index in (("below", below), ("above", above)):
+            if len(index):
+                points = np.concatenate([[self.neutral], p[index]])
+                columns = (0, *(int(j) + 1 for j in index))
+                sides.append(Side(name, width, columns, points, self.distance(points)))
+        return tuple(sides)
+
+    def side(self, name: str) -> Side:
+        """Give the side of this name."""
+        return next(side for side in self.sides if side.name == name)
 
     def contrasts(self) -> FloatArray:
         """Give (width, sides + 1 + J) contrasts: the sides' slopes, the mean drop, each magnitude's drop.
@@ -95,9 +144,9 @@ class MagnitudeGrid:
         return np.column_stack([*slopes, clean - area / length, drops])
 
 
-def _checked(magnitudes: Sequence[float], neutral: float | None, log_distance: bool) -> FloatArray:
+def _check(magnitudes: Sequence[float], neutral: float | None, log_distance: bool) -> None:
     p = np.asarray(magnitudes, np.float64)
-    if p.ndim != 1 or not len(p) or not np.all(np.isfinite(p)) or not np.all(np.diff(p) > 0):
+    if not len(p) or not np.all(np.isfinite(p)) or not np.all(np.diff(p) > 0):
         raise ValueError(f"magnitudes must be finite and ascending, at least one, not {list(magnitudes)!r}")
     if neutral is None:
         if len(p) < 2:
@@ -108,4 +157,3 @@ def _checked(magnitudes: Sequence[float], neutral: float | None, log_distance: b
         raise ValueError(f"the neutral {neutral!r} must be finite and not among the magnitudes: it is the clean score")
     elif log_distance and not (neutral > 0 and p[0] > 0):
         raise ValueError(f"a logarithmic distance needs magnitudes and neutral above 0, not {p[0]:g} and {neutral:g}")
-    return p

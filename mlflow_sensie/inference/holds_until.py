@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import stdtr, stdtrit
 
 from mlflow_sensie.inference.grid import Side
-from mlflow_sensie.moments import FloatArray, Moments
+from mlflow_sensie.inference.weights import BoolArray, FloatArray, Moments
 
 FEW_FAILURES, PSEUDO_BELOW = 20, 100
 AllowedDrop = float | tuple[str, float]
@@ -31,6 +32,10 @@ class Floor:
                 f"allowed_drop must be a number of at least 0 or ('absolute', number), not {allowed_drop!r}"
             )
         return cls(1 - drop, 0.0, float(drop)) if fractional and not kind else cls(1.0, float(drop), float(drop))
+
+    def fallen(self, rows: FloatArray) -> BoolArray:
+        """Tell which scores of rows (n, 1 + J), clean first, are below the floor of their own row."""
+        return np.asarray(rows < self.keep * rows[:, :1] - self.below)
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,8 @@ class HoldsUntil:
         return float(stdtr(self.df, unit.min()))
 
     def _between(self, u: FloatArray) -> tuple[FloatArray, FloatArray]:
-        x, g, v, c = (np.asarray(of) for of in (self.distances, self.margin, self.variance, self.covariance))
+        points = (self.distances, self.margin, self.variance, self.covariance)
+        x, g, v, c = (np.asarray(values) for values in points)
         if len(x) == 1:
             return np.full(len(u), g[0]), np.full(len(u), v[0])
         k = np.clip(np.searchsorted(x, u, side="right") - 1, 0, len(x) - 2)
@@ -75,27 +81,27 @@ class HoldsUntil:
         return (1 - t) * g[k] + t * g[k + 1], np.maximum(variance, 0)
 
 
-def holds_until(side: Side, scores: Moments, floor: Floor, reach: tuple[float, float], family: int = 1) -> HoldsUntil:
+def holds_until(side: Side, moments: Moments, floor: Floor, reach: tuple[float, float], family: int = 1) -> HoldsUntil:
     """Find the first crossing of one side.
 
-    `scores` sums the rows (clean score, one per magnitude); `reach` is the score's range. Where N × allowed
+    `moments` are those of rows (clean score, one per magnitude); `reach` is the score's range. Where N × allowed
     drop (as a share of the range) is below 100, two pseudo-curves are added, one that never drops and one
     that drops to the bound at once: so few examples may not hold the failures that would matter. Below 20
     that is flagged as well. The bound is at 1 - .05/family.
     """
-    allowed = scores.n * (floor.drop / (reach[1] - reach[0]) if floor.below else floor.drop)
+    allowed = moments.n * (floor.drop / (reach[1] - reach[0]) if floor.below else floor.drop)
     if allowed < PSEUDO_BELOW:
-        never = np.full(len(scores.mean), reach[1])
+        never = np.full(len(moments.mean), reach[1])
         at_once = np.concatenate([[reach[1]], np.full(len(never) - 1, reach[0])])
-        scores = scores + Moments.of([never, at_once])
+        moments = moments.joined(np.stack([never, at_once]))
     distances = side.distances
-    contrast = np.eye(len(scores.mean))[list(side.columns)]
+    contrast = np.eye(len(moments.mean))[list(side.columns)]
     contrast[:, 0] -= floor.keep
-    margin = contrast @ scores.mean + floor.below
-    covariance = contrast @ scores.covariance() @ contrast.T / scores.n
+    margin = contrast @ moments.mean + floor.below
+    covariance = contrast @ moments.covariance() @ contrast.T / moments.n
     variance = np.maximum(np.diag(covariance), 0)
     nexts = np.append(np.diag(covariance, 1), 0.0)
-    df = float(scores.n - 1)
+    df = float(moments.n - 1)
     value, crossed = _crossing(distances, margin, variance, nexts, 0.0)
     return HoldsUntil(
         side=side.name,
@@ -132,11 +138,10 @@ def _crossing(
 
 
 def _root(margin: FloatArray, variance: FloatArray, covariance: float, quantile: float) -> float:
-    """Give the share of the way at which margin - quantile × se is 0, by bisection."""
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        t = (low + high) / 2
+    """Give the share of the way at which margin - quantile × se is 0."""
+
+    def lower(t: float) -> float:
         spread2 = (1 - t) ** 2 * variance[0] + 2 * t * (1 - t) * covariance + t * t * variance[1]
-        value = (1 - t) * margin[0] + t * margin[1] - quantile * np.sqrt(max(spread2, 0.0))
-        low, high = (t, high) if value >= 0 else (low, t)
-    return (low + high) / 2
+        return float((1 - t) * margin[0] + t * margin[1] - quantile * np.sqrt(max(spread2, 0.0)))
+
+    return float(brentq(lower, 0.0, 1.0, xtol=1e-15)) if lower(0.0) > 0 else 0.0

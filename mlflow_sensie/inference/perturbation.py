@@ -4,35 +4,60 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from mlflow_sensie.inference.auto_range import RangeFit, side_line
-from mlflow_sensie.inference.calibration import Calibration, calibration_of
-from mlflow_sensie.inference.chance import chance_of_sensitive
-from mlflow_sensie.inference.contrast import ENOUGH, GuardedEstimate, contrast_posteriors
-from mlflow_sensie.inference.curve import Curve, Line, curve_of, magnitude_at
+from mlflow_sensie.inference.contrast import (
+    ENOUGH,
+    Calibration,
+    GuardedEstimate,
+    SweepSample,
+    calibration_of,
+    contrast_estimates,
+)
+from mlflow_sensie.inference.curve import (
+    Curve,
+    Departure,
+    Line,
+    curve_of,
+    departure_of_sweep,
+    pooled_departure,
+)
 from mlflow_sensie.inference.decision import (
     BESIDE,
     Decision,
+    ScoreScale,
     Significance,
     decide,
     excludes_zero,
     significance,
     together,
 )
-from mlflow_sensie.inference.departure import Departure, departure_of_sweep, pooled_departure
-from mlflow_sensie.inference.extra_fits import NOTHING, BesideSweep, Shape, lacking
+from mlflow_sensie.inference.extra_fits import (
+    NO_EXTRA,
+    ExtraFits,
+    Polynomial,
+    RangeFit,
+    fit_windows,
+    polynomials_of,
+    side_line,
+)
 from mlflow_sensie.inference.grid import MagnitudeGrid, Side
 from mlflow_sensie.inference.holds_until import AllowedDrop, Floor, HoldsUntil, holds_until
-from mlflow_sensie.inference.polynomial import Polynomial
+from mlflow_sensie.inference.multiplicity import chance_of_sensitive
 from mlflow_sensie.inference.posterior import AnyPosterior, Interval, Posterior
 from mlflow_sensie.inference.regression import Regression, narrower, unguarded
-from mlflow_sensie.inference.scale import ScoreScale
-from mlflow_sensie.inference.sweep_sums import ScoreBlocks, ScoreSums, sum_influences, sum_scores
-from mlflow_sensie.inference.weights import SamplingDesignBlocks
-from mlflow_sensie.moments import GroupedMoments, Moments, Tally
+from mlflow_sensie.inference.weights import (
+    AS_THEY_ARE,
+    FloatArray,
+    GroupedMoments,
+    IntArray,
+    Moments,
+    SamplingDesign,
+    row_blocks,
+)
 
 
 @dataclass(frozen=True)
@@ -127,9 +152,14 @@ class PerturbationFit:
         comparisons = len(self.sides) * self.family
         return min(1.0, sum(chance_of_sensitive(side.posterior, self.rope, comparisons) for side in self.sides))
 
+    @cached_property
+    def grid(self) -> MagnitudeGrid:
+        """Give the geometry of the sweep."""
+        return MagnitudeGrid(self.magnitudes, self.neutral, self.log_distance)
+
     def magnitude(self, side: str, distance: float) -> float:
         """Turn a distance on one side back into a magnitude."""
-        return magnitude_at(distance, self.neutral, self.log_distance, below=side == "below")
+        return self.grid.magnitude_at(distance, below=side == "below")
 
     @property
     def regressions(self) -> tuple[Regression, ...]:
@@ -183,68 +213,94 @@ class PerturbationFit:
             out |= {f"{side.side}_effect": side.effect.value for side in self.sides}
             out |= {f"holds_until_{side.side}": side.holds.value for side in self.sides}
         if self.unexpected is not None:
-            found = self.unexpected
-            out |= {"unexpected": found.value, "unexpected_lo95": found.lo95, "unexpected_hi95": found.hi95}
+            excess = self.unexpected
+            out |= {"unexpected": excess.value, "unexpected_lo95": excess.lo95, "unexpected_hi95": excess.hi95}
         return out
 
 
 def perturbation_test(
-    blocks: ScoreBlocks,
+    scores: FloatArray,
+    grid: MagnitudeGrid,
     scale: ScoreScale,
     *,
-    magnitudes: Sequence[float],
-    neutral: float | None,
-    log_distance: bool = False,
     allowed_drop: AllowedDrop = 0.1,
     rope: float = 0.02,
-    design: SamplingDesignBlocks | None = None,
+    design: SamplingDesign = AS_THEY_ARE,
     family: int = 1,
-    shape: Shape = NOTHING,
-    expected: ScoreBlocks | None = None,
+    extra: ExtraFits = NO_EXTRA,
+    expected: FloatArray | None = None,
 ) -> PerturbationFit:
     """Estimate slope, effect, drops and holds-until of a sweep from the examples' own scores.
 
-    `blocks()` yields scores (n, 1 + J), the clean score first and then one per magnitude, and can be called
-    again. `magnitudes` (J,) ascend and leave the neutral out; without a known `neutral` the clean score is
-    the reference of drops but no point of the fit, and distance is the magnitude itself. `allowed_drop` is a
-    fraction of the clean score for scores in [0, 1], else in the score's unit; ("absolute", x) is always in
-    the unit. Examples with a score that is not finite are dropped and counted: where scores are missing
-    because they would be low, nothing can repair that. `design()` yields, for every block, the weights and
-    clusters of its rows. The intervals of `family` tests hold together; `shape` says what to fit beside the
-    lines. `expected()` yields the model's own expected scores, block by block like the scores. Raises ValueError
-    for magnitudes it cannot use and for fewer than two examples.
+    ``scores`` (n, 1 + J) holds the clean score first and then one per magnitude of the ``grid``; without a known
+    neutral the clean score is the reference of drops but no point of the fit. ``allowed_drop`` is a fraction of the
+    clean score for scores in [0, 1], else in the score's unit; ("absolute", x) is always in the unit. Examples with a
+    score that is not finite are dropped and counted: where scores are missing because they would be low, nothing can
+    repair that. The intervals of ``family`` tests hold together; ``extra`` says what to fit beside the lines.
+    ``expected`` (n, 1 + J) are the model's own expected scores. A contrast of the curve has the posterior
+    t_{n-1}(mean b, var b / n) of the examples' own contrasts b, exact under a normal random-slopes model. Raises
+    ValueError for another number of columns and for fewer than two examples.
+
+    >>> grid = MagnitudeGrid.of([1, 2, 3], neutral=0)
+    >>> steps = 0.1 * np.arange(4) * np.linspace(0.5, 1.5, 100)[:, None]
+    >>> fit = perturbation_test(0.9 - steps, grid, ScoreScale(0, 1, "probability"))
+    >>> round(fit.slope.value, 3), round(fit.holds_until, 2), fit.decision
+    (-0.1, 0.84, 'sensitive')
     """
-    sweep, floor = MagnitudeGrid.of(magnitudes, neutral, log_distance), Floor.of(allowed_drop, scale.fractional)
-    sums = sum_scores(blocks, sweep.width, scale, design)
-    beside, reach = BesideSweep.of(sweep, sums, shape), scale.reach(sums.seen)
-    own = sweep.contrasts()
-    contrasts = np.hstack([own, beside.contrasts])
-    influences, failed = sum_influences(blocks, contrasts, sums, sweep, floor, design)
-    found = contrast_posteriors(contrasts, sums.moments, influences, reach)
-    fits = tuple(
-        _fit_side(sweep, side, slope, sums, holds_until(side, sums.moments, floor, reach, family), tally, reach, family)
-        for side, slope, tally in zip(sweep.sides, found, failed, strict=False)
+    sample = SweepSample.of(scores, grid, design)
+    units, moments, reach = sample.units, sample.units.moments, scale.range_of(sample.rows)
+    floor = Floor.of(allowed_drop, scale.fractional)
+    windows, own = fit_windows(grid, moments, extra.fit_range), grid.contrasts()
+    estimates = contrast_estimates(
+        units, np.column_stack([own, *(window.side.slope_contrast() for window in windows)]), reach
     )
-    count, own_count = len(fits), own.shape[1]
-    fit = _summary(sweep, sums, fits, found[count], found[count + 1 : own_count], scale, rope, family)
-    more = beside.fits(found[own_count:], reach, {side.side: side.few_informative for side in fits})
-    if expected is not None:
-        more["calibration"] = calibration_of(sweep, sums, blocks, expected, scale, design, family)
-    return replace(fit, **more, flags=(*fit.flags, *lacking(shape, more, count)))
+    failed = _first_failed(sample.rows, grid, floor)
+    fits = tuple(
+        _fit_side(grid, side, slope, moments, holds_until(side, moments, floor, reach, family), counts, reach, family)
+        for side, slope, counts in zip(grid.sides, estimates, failed, strict=False)
+    )
+    sides, drops = len(fits), own.shape[1]
+    fit = _summary(grid, sample, fits, estimates[sides], estimates[sides + 1 : drops], scale, rope, family)
+    pairs = zip(windows, estimates[drops:], strict=True)
+    ranges = tuple(window.fit(grid, slope, moments) for window, slope in pairs)
+    curved: list[Polynomial] = []
+    if extra.polynomial is not None:
+        curved = polynomials_of(grid, moments, reach, {f.side: f.few_informative for f in fits}, extra.polynomial)
+    return replace(
+        fit,
+        fit_range=ranges,
+        polynomials=tuple(curved),
+        calibration=None
+        if expected is None
+        else calibration_of(grid, scores, expected, moments, reach, design, family),
+        flags=(*fit.flags, *extra.lacking(len(ranges), len(curved), sides)),
+    )
+
+
+def _first_failed(rows: FloatArray, grid: MagnitudeGrid, floor: Floor) -> list[IntArray]:
+    """Count the rows that first fall below their own floor at each point of a side, and last those that never do."""
+    counts = [np.zeros(len(side.columns) + 1, np.int64) for side in grid.sides]
+    for block in row_blocks(len(rows)):
+        fallen = floor.fallen(rows[block])
+        for count, side in zip(counts, grid.sides, strict=True):
+            own = fallen[:, list(side.columns)]
+            first = np.where(own.any(1), own.argmax(1), own.shape[1])
+            count += np.bincount(first, minlength=len(count))
+    return counts
 
 
 def _fit_side(
-    sweep: MagnitudeGrid,
+    grid: MagnitudeGrid,
     side: Side,
     slope: GuardedEstimate,
-    sums: ScoreSums,
+    moments: Moments,
     holds: HoldsUntil,
-    failed: Tally,
+    failed: IntArray,
     reach: tuple[float, float],
     family: int,
 ) -> SideFit:
     columns = list(side.columns)
-    mean, covariance = sums.moments.mean[columns], sums.moments.covariance()[np.ix_(columns, columns)]
+    mean, covariance = moments.mean[columns], moments.covariance()[np.ix_(columns, columns)]
     plain = slope.plain.scaled(side.length)
     return SideFit(
         **_of_effect(slope.posterior.scaled(side.length), side.length, family),
@@ -254,10 +310,10 @@ def _fit_side(
         few_informative=slope.few_informative,
         informative=slope.informative,
         holds=holds,
-        first_failed=tuple(int(count) for count in failed.counts),
-        departure=departure_of_sweep(side.distances, mean, covariance, sums.n),
-        line=side_line(sweep, side, slope.posterior, sums),
-        regression=Regression.of_effects(plain, sums.n, side.length, reach),
+        first_failed=tuple(failed.tolist()),
+        departure=departure_of_sweep(side.distances, mean, covariance, moments.n),
+        line=side_line(grid, side, slope.posterior, moments),
+        regression=Regression.of_effects(plain, moments.n, side.length, reach),
     )
 
 
@@ -267,8 +323,8 @@ def _of_effect(effect: AnyPosterior, length: float, family: int) -> dict[str, An
 
 
 def _summary(
-    sweep: MagnitudeGrid,
-    sums: ScoreSums,
+    grid: MagnitudeGrid,
+    sample: SweepSample,
     fits: tuple[SideFit, ...],
     mean_drop: GuardedEstimate,
     drops: Sequence[GuardedEstimate],
@@ -276,31 +332,31 @@ def _summary(
     rope: float,
     family: int,
 ) -> PerturbationFit:
-    sides = _of_sides(fits, rope, family)
+    sides, moments = _of_sides(fits, rope, family), sample.units.moments
     first = min((fit.holds for fit in fits), key=lambda holds: (holds.value, holds.censored))
     largest = int(np.argmax([drop.posterior.loc for drop in drops]))
     return PerturbationFit(
         **{**sides, "decision": together(sides["decision"], _of_drop(mean_drop.posterior, rope, family))},
-        n=sums.count,
-        n_dropped=sums.dropped,
-        magnitudes=sweep.magnitudes,
-        neutral=sweep.neutral,
-        log_distance=sweep.log_distance,
+        n=len(sample.rows),
+        n_dropped=sample.dropped,
+        magnitudes=grid.magnitudes,
+        neutral=grid.neutral,
+        log_distance=grid.log_distance,
         rope=rope,
-        clean=mean_posterior(sums.moments).summary(),
+        clean=mean_posterior(moments).summary(),
         mean_drop=mean_drop.posterior.summary(family),
         mean_drop_posterior=mean_drop.posterior,
         max_drop=drops[largest].posterior.loc,
         # The bound of the magnitude that is truly worst holds by itself: the largest bound needs no
         # correction.
         max_drop_hi95=max(drop.posterior.interval(1 - 0.05 / family)[1] for drop in drops),
-        max_drop_at=sweep.magnitudes[largest],
+        max_drop_at=grid.magnitudes[largest],
         holds_until=first.value,
         holds_until_lo95=min(fit.holds.lo95 for fit in fits),
         censored=first.censored,
         departure=pooled_departure([(fit.departure, len(fit.holds.distances)) for fit in fits]),
-        curve=_curve(sums, sweep, scale),
-        flags=_flags(sums, fits, mean_drop),
+        curve=_curve(sample, grid, scale),
+        flags=_flags(sample, fits, mean_drop),
         family=family,
     )
 
@@ -326,7 +382,7 @@ def _decision(fits: Sequence[SideFit], rope: float, comparisons: int) -> Decisio
     """Whichever side changes counts as a change: the worse one may stand still while the other improves."""
     sensitive = [fit.posterior.prob_abs_at_least(rope) for fit in fits]
     real = [excludes_zero(fit.posterior.summary(comparisons)) for fit in fits]
-    words = [decide(p, chance=not found) for p, found in zip(sensitive, real, strict=True)]
+    words = [decide(p, chance=not excludes) for p, excludes in zip(sensitive, real, strict=True)]
     return "sensitive" if "sensitive" in words else words[int(np.argmax(sensitive))]
 
 
@@ -347,22 +403,24 @@ def mean_posterior(moments: Moments, column: int = 0) -> Posterior:
     return Posterior(float(moments.mean[column]), float(np.sqrt(max(variance, 0.0))), moments.n - 1)
 
 
-def _curve(sums: ScoreSums, sweep: MagnitudeGrid, scale: ScoreScale) -> Curve:
-    known = sweep.neutral is not None
-    p = np.array([*([sweep.neutral] if known else []), *sweep.magnitudes])
+def _curve(sample: SweepSample, grid: MagnitudeGrid, scale: ScoreScale) -> Curve:
+    known = grid.neutral is not None
+    p = np.array([*([grid.neutral] if known else []), *grid.magnitudes])
     order = np.argsort(p)
     chosen = order if known else order + 1
-    n, moments = np.full(len(p), float(sums.n)), sums.moments
-    none = np.zeros(len(p))
-    units = GroupedMoments(n, moments.mean[chosen], np.diag(moments.scatter)[chosen], none, none)
-    return curve_of(units, p[order].tolist(), [f"{x:g}" for x in p[order]], scale, sums.columns.select(chosen))
+    moments, none = sample.units.moments, np.zeros(len(p))
+    units = GroupedMoments(
+        np.full(len(p), float(moments.n)), moments.mean[chosen], np.diag(moments.scatter)[chosen], none, none
+    )
+    examples = GroupedMoments.of_columns(sample.rows, scale.lower, scale.upper).select(chosen)
+    return curve_of(units, p[order].tolist(), [f"{x:g}" for x in p[order]], scale, examples)
 
 
-def _flags(sums: ScoreSums, fits: Sequence[SideFit], mean_drop: GuardedEstimate) -> tuple[str, ...]:
+def _flags(sample: SweepSample, fits: Sequence[SideFit], mean_drop: GuardedEstimate) -> tuple[str, ...]:
     flags = {
         "few_informative": mean_drop.few_informative or any(fit.few_informative for fit in fits),
         "few_for_holds_until": any(fit.holds.few_informative for fit in fits),
-        "dropped": sums.dropped > 0,
-        "few_examples": sums.n < 60,
+        "dropped": sample.dropped > 0,
+        "few_examples": sample.units.n < 60,
     }
     return tuple(name for name, raised in flags.items() if raised)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import expit, ndtr, ndtri, stdtr, stdtrit
 
-from mlflow_sensie.moments import FloatArray
+from mlflow_sensie.inference.weights import FloatArray
 
 ROOT_2PI = math.sqrt(2 * math.pi)
 ORDER_STATISTICS = 400

@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from mlflow_sensie.inference.auto_range import RangeFit
-from mlflow_sensie.inference.binning import bin_centres, bin_labels, inner_edges
+from mlflow_sensie.inference.binning import RankAxis, Ranks, bin_centres, bin_labels, inner_edges
 from mlflow_sensie.inference.category import MOST_CHANCE
-from mlflow_sensie.inference.chance import chance_of_sensitive
-from mlflow_sensie.inference.curve import Curve, Line, curve_of
-from mlflow_sensie.inference.decision import BESIDE, Decision, Significance, decide, excludes_zero, significance
-from mlflow_sensie.inference.departure import Departure, departure_of_bins
-from mlflow_sensie.inference.extra_fits import NOTHING, Shape, beside_property, lacking
-from mlflow_sensie.inference.polynomial import Polynomial
+from mlflow_sensie.inference.curve import Curve, Departure, Line, curve_of, departure_of_bins
+from mlflow_sensie.inference.decision import (
+    BESIDE,
+    Decision,
+    ScoreScale,
+    Significance,
+    decide,
+    excludes_zero,
+    significance,
+)
+from mlflow_sensie.inference.extra_fits import (
+    NO_EXTRA,
+    BinnedCurve,
+    ExtraFits,
+    Polynomial,
+    RangeFit,
+    polynomial_of_property,
+    property_line,
+    property_window,
+    range_of_property,
+)
+from mlflow_sensie.inference.multiplicity import chance_of_sensitive
 from mlflow_sensie.inference.posterior import AnyPosterior, Interval, Posterior
-from mlflow_sensie.inference.property_range import BinnedCurve, Rows, property_line
-from mlflow_sensie.inference.ranks import RankAxis, Ranks, with_rank_noise
 from mlflow_sensie.inference.regression import Regression, narrower, unguarded
-from mlflow_sensie.inference.scale import ScoreScale
-from mlflow_sensie.inference.slope import Sandwich, guarded_sandwich, pseudo_scores
+from mlflow_sensie.inference.slope import Sandwich, guarded_sandwich, with_pseudo_scores, with_rank_noise
 from mlflow_sensie.inference.spread import Spread, spread_of
-from mlflow_sensie.inference.weights import SamplingDesign, SamplingDesignBlocks, designs, effective_groups
-from mlflow_sensie.moments import Extremes, FloatArray, GroupedMoments, IntArray, Moments
-
-Block = tuple[ArrayLike, ArrayLike, ArrayLike | None]
-Blocks = Callable[[], Iterable[Block]]
+from mlflow_sensie.inference.weights import AS_THEY_ARE, BoolArray, FloatArray, GroupedMoments, IntArray, SamplingDesign
 
 
 @dataclass(frozen=True)
@@ -88,10 +97,12 @@ class PropertyFit:
         """Put another engine's posterior of the effect in place of that of `robust`, and what follows from it."""
         (effect,) = effects
         assert isinstance(self.posterior, Posterior)
-        found = _of_effect(effect, self.regression.length, self.rope, self.family)
+        fields = _of_effect(effect, self.regression.length, self.rope, self.family)
         flags = (*unguarded(self.flags), *narrower(effects, [self.posterior]))
         flags = flags if self.ranks is None else (*flags, "ranks_as_known")
-        return replace(self, line=self.regression.drawn(self.line, effect), robust=self.posterior, flags=flags, **found)
+        return replace(
+            self, line=self.regression.drawn(self.line, effect), robust=self.posterior, flags=flags, **fields
+        )
 
     def metrics(self) -> dict[str, float]:
         """Give the scalars under their contract names; all finite."""
@@ -111,101 +122,172 @@ class PropertyFit:
         if self.departure is not None:
             out["departure"] = self.departure.size
         if self.spread is not None:
-            found = self.spread.spread
-            out |= {"spread": found.value, "spread_lo95": found.lo95, "spread_hi95": found.hi95}
+            spread = self.spread.spread
+            out |= {"spread": spread.value, "spread_lo95": spread.lo95, "spread_hi95": spread.hi95}
         if self.unexpected is not None:
-            found = self.unexpected
-            out |= {"unexpected": found.value, "unexpected_lo95": found.lo95, "unexpected_hi95": found.hi95}
+            excess = self.unexpected
+            out |= {"unexpected": excess.value, "unexpected_lo95": excess.lo95, "unexpected_hi95": excess.hi95}
         return out
 
 
-@dataclass(frozen=True)
-class _Table:
-    """The first pass: what is kept, and the sums over bins, the last of which holds the missing values.
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    """The examples with a score y: where they stand, z in shares of `span` from its middle, NaN if missing.
 
-    `moments` are weighted; `bins` are of equal, independent units, `examples` of the examples as they are.
+    `excess` is score - expected score, where that is known. The groups are the bins between the `inner` edges, in z,
+    and last the missing values.
     """
 
-    moments: Moments
-    bins: GroupedMoments
-    examples: GroupedMoments
-    bin_p: GroupedMoments
-    seen: Extremes
+    z: FloatArray
+    y: FloatArray
+    excess: FloatArray | None
+    design: SamplingDesign
     dropped: int
+    span: tuple[float, float]
+    inner: FloatArray
+
+    @classmethod
+    def of(
+        cls,
+        p: FloatArray,
+        y: FloatArray,
+        expected: FloatArray | None,
+        design: SamplingDesign,
+        span: tuple[float, float],
+        cuts: FloatArray | None,
+    ) -> _Sample:
+        middle, width = span[0] + (span[1] - span[0]) / 2, span[1] - span[0]
+        excess = None if expected is None else y - expected
+        scored = np.isfinite(y) if excess is None else np.isfinite(y) & np.isfinite(excess)
+        # Centred before it is scaled, so that an offset of p costs no digits.
+        z = (p[scored] - middle) / width
+        inner = np.empty(0) if cuts is None else (cuts - middle) / width
+        return cls(
+            np.where(np.isfinite(z), z, np.nan),
+            y[scored],
+            None if excess is None else excess[scored],
+            design.take(scored),
+            int((~scored).sum()),
+            span,
+            inner,
+        )
+
+    @cached_property
+    def known(self) -> BoolArray:
+        """Tell which examples have a value of the property; raise ValueError for fewer than two."""
+        known = np.isfinite(self.z)
+        if known.sum() < 2:
+            count = int(known.sum())
+            raise ValueError(f"a property test needs at least two examples with a property and a score, not {count}")
+        return np.asarray(known)
+
+    def line(self, y: FloatArray) -> tuple[FloatArray, FloatArray, SamplingDesign]:
+        """Give what a line is fitted to: z and y, each (n,), of the examples with a value, and their design."""
+        rows = slice(None) if self.known.all() else self.known
+        return self.z[rows], y[rows], self.design.take(rows)
+
+    @cached_property
+    def group(self) -> IntArray:
+        """Give the number of each example's group."""
+        return np.where(self.known, np.searchsorted(self.inner, self.z, side="right"), len(self.inner) + 1)
+
+    @cached_property
+    def bins(self) -> GroupedMoments:
+        """Give the groups' scores as those of equal, independent units."""
+        if self.design.alike:
+            return self.examples(None, None)
+        return GroupedMoments.effective(self.group, self.y, len(self.inner) + 2, self.design)
+
+    def examples(self, lower: float | None, upper: float | None) -> GroupedMoments:
+        """Give the groups' scores as those of the examples, each by itself; bounds in the score's unit or None."""
+        return GroupedMoments.of(self.group, self.y, len(self.inner) + 2, lower, upper)
+
+    @cached_property
+    def bin_z(self) -> GroupedMoments:
+        """Give where the bins stand, weighted."""
+        z, _, design = self.line(self.y)
+        return GroupedMoments.of(self.group[self.known], z, len(self.inner) + 1, weights=design.weights)
 
 
 def property_test(
-    blocks: Blocks,
+    p: ArrayLike,
+    scores: ArrayLike,
     scale: ScoreScale,
     *,
+    expected: ArrayLike | None = None,
     edges: ArrayLike | None = None,
     unique: ArrayLike | None = None,
     span: tuple[float, float],
     rope: float = 0.02,
-    design: SamplingDesignBlocks | None = None,
+    design: SamplingDesign = AS_THEY_ARE,
     ranks: Ranks | None = None,
     family: int = 1,
-    shape: Shape = NOTHING,
+    extra: ExtraFits = NO_EXTRA,
 ) -> PropertyFit:
     """Estimate slope, effect, curve and spread of the score over a numeric property.
 
-    `blocks()` yields (p (n,), score (n,), the model's expected score (n,) or None), and can be called again.
-    `span` is the range the effect is measured over (`property_span`); `edges` or `unique` (`bin_edges`) cut
-    the curve, neither means no curve. An example outside explicit edges counts in the slope and in the end
-    bin beside it. Missing p is counted and summed up apart; rows whose score (or expected score) is not
-    finite are dropped and counted. `design()` yields, for every block, the weights and clusters of its rows.
-    With `ranks`, the slope is that on the rank and `span` the whole range of ranks; the bins stay those of p.
-    The intervals of `family` tests hold together; `shape` says what to fit beside the line. Raises ValueError for
-    fewer than two examples and a constant property.
+    ``p`` (n,) is the property, ``scores`` (n,) the scores and ``expected`` (n,) the model's own expected scores, where
+    it has them. ``span`` is the range the effect is measured over (``property_span``); ``edges`` or ``unique``
+    (``bin_edges``) cut the curve, neither means no curve. An example outside explicit edges counts in the slope and in
+    the end bin beside it. Missing p is counted and summed up apart; rows whose score (or expected score) is not finite
+    are dropped and counted. With ``ranks``, the slope is that on the rank and ``span`` the whole range of ranks; the
+    bins stay those of p. The intervals of ``family`` tests hold together; ``extra`` says what to fit beside the line,
+    which is that of ``sandwich``. Raises ValueError for fewer than two examples and a constant property.
+
+    >>> p = np.linspace(0, 1, 201)
+    >>> scores = 0.9 - 0.3 * p + 0.05 * np.cos(40 * p)
+    >>> fit = property_test(p, scores, ScoreScale(0, 1, "probability"), span=(0.0, 1.0))
+    >>> round(fit.effect.value, 2), fit.decision
+    (-0.3, 'sensitive')
     """
     if not (np.isfinite(span).all() and span[1] - span[0] > 1e-290):
         raise ValueError(f"the property's span must be a finite range of some width, not {span!r}")
+    x, y = np.asarray(p, np.float64), np.asarray(scores, np.float64)
     cuts = None if edges is None and unique is None else inner_edges(edges, unique)
     if ranks is not None:
-        blocks, cuts, span = _ranked(blocks, ranks), None if cuts is None else ranks.share(cuts), ranks.span
-
-    def rows() -> Iterator[tuple[FloatArray, NDArray[np.bool_], SamplingDesign]]:
-        return _rows(blocks(), designs(design), span)
-
-    table = _first_pass(rows, scale, cuts, span, design is not None)
-    reach, last = scale.reach(table.seen), np.array([-1])
-    plain, fit, few = _slope(rows, table, 1, reach, ranks)
-    unexpected = _unexpected(rows, table, reach, ranks)
-    missing, gone = table.bins.select(last), table.examples.select(last)
-    binned = None if cuts is None else _binned(table, cuts, reach, span)
-    pseudo = [pseudo_scores(reach, table.moments.weight / plain.units)] if few else []
-    beside = beside_property(shape, rows, binned, span, reach, ranks, pseudo)
+        x, cuts, span = ranks.share(x), None if cuts is None else ranks.share(cuts), ranks.span
+    announced = None if expected is None else np.asarray(expected, np.float64)
+    sample = _Sample.of(x, y, announced, design, span, cuts)
+    reach, examples = scale.range_of(sample.y), sample.examples(scale.lower, scale.upper)
+    plain, fit, few = _slope(sample, sample.y, reach, ranks)
+    width = reach[1] - reach[0]
+    unexpected = None
+    if sample.excess is not None:
+        unexpected = _slope(sample, sample.excess, (-width, width), ranks)[1].posterior
+    ranges, curved = _extra_fits(extra, sample, cuts is not None, reach, plain if few else None, ranks)
     centres = np.empty(0) if cuts is None else bin_centres(edges, unique)
     labels = () if cuts is None else bin_labels(edges, unique)
     effect = _of_effect(fit.posterior, span[1] - span[0], rope, family)
-    bins = _of_bins(table, labels, centres, scale, span, ranks, rope, family)
-    decision = "sensitive" if _differ(bins["spread"], family) else effect["decision"]
+    bins = _of_bins(sample, examples, labels, centres, scale, ranks, rope, family)
+    last = np.array([-1])
+    missing = examples.select(last)
     return PropertyFit(
-        **{**effect, **bins, "decision": decision},
-        **beside,
-        n=int(table.moments.n),
-        n_missing=int(gone.n[0]),
-        n_dropped=table.dropped,
+        **{**effect, **bins, "decision": "sensitive" if _differ(bins["spread"], family) else effect["decision"]},
+        n=plain.n,
+        n_missing=int(missing.n[0]),
+        n_dropped=sample.dropped,
         span=(float(span[0]), float(span[1])),
         rope=rope,
         plain_effect=plain.posterior.summary(family),
         unexpected=unexpected.summary(family) if unexpected else None,
         unexpected_posterior=unexpected,
         line=property_line(fit, span),
-        missing=curve_of(missing, [None], ["missing"], scale, gone) if gone.n[0] else None,
-        regression=Regression.of_line(plain, table.moments.n, float(table.moments.scatter[0, 0]), span, reach),
-        flags=(*_flags(table, plain.units, few), *lacking(shape, beside)),
+        missing=curve_of(sample.bins.select(last), [None], ["missing"], scale, missing) if missing.n[0] else None,
+        regression=Regression.of_line(plain, span, reach),
+        flags=(*_flags(sample, plain.units, few, missing.n[0] > 0), *extra.lacking(len(ranges), len(curved))),
         ranks=None if ranks is None else ranks.axis(),
         family=family,
+        fit_range=ranges,
+        polynomials=curved,
     )
 
 
 def _of_bins(
-    table: _Table,
+    sample: _Sample,
+    examples: GroupedMoments,
     labels: Sequence[str],
     centres: FloatArray,
     scale: ScoreScale,
-    span: tuple[float, float],
     ranks: Ranks | None,
     rope: float,
     family: int,
@@ -214,12 +296,12 @@ def _of_bins(
     if not labels:
         return {"curve": None, "spread": None, "departure": None}
     inside = np.arange(len(labels))
-    bins, examples = table.bins.select(inside), table.examples.select(inside)
-    x = _bin_p(table, span, centres if ranks is None else ranks.share(centres))
+    bins = sample.bins.select(inside)
+    x = _bin_p(sample, centres if ranks is None else ranks.share(centres))
     p = x if ranks is None else ranks.value(x)
     return {
-        "curve": curve_of(bins, p.tolist(), labels, scale, examples),
-        "spread": spread_of(bins, scale, table.seen, rope, family),
+        "curve": curve_of(bins, p.tolist(), labels, scale, examples.select(inside)),
+        "spread": spread_of(bins, scale, scale.range_of(sample.y), rope, family),
         "departure": departure_of_bins(x, bins),
     }
 
@@ -245,105 +327,62 @@ def _of_effect(effect: AnyPosterior, length: float, rope: float, family: int) ->
     }
 
 
-def _ranked(blocks: Blocks, ranks: Ranks) -> Blocks:
-    return lambda: ((ranks.share(p), score, expected) for p, score, expected in blocks())
-
-
-def _rows(
-    blocks: Iterable[Block], designs: Iterable[SamplingDesign], span: tuple[float, float]
-) -> Iterator[tuple[FloatArray, NDArray[np.bool_], SamplingDesign]]:
-    """Give each block as rows (z, score, score - expected if known), which are kept, and their design."""
-    middle, width = span[0] + (span[1] - span[0]) / 2, span[1] - span[0]
-    for (p, score, expected), design in zip(blocks, designs, strict=False):
-        y = np.asarray(score, np.float64)
-        # Centred before it is scaled, so that an offset of p costs no digits.
-        z = (np.asarray(p, np.float64) - middle) / width
-        columns = [np.where(np.isfinite(z), z, np.nan), y]
-        if expected is not None:
-            columns.append(y - np.asarray(expected, np.float64))
-        rows = np.column_stack(columns)
-        kept: NDArray[np.bool_] = np.isfinite(rows[:, 1:]).all(axis=1)
-        yield rows[kept], kept, design.take(kept)
-
-
-def _first_pass(
-    rows: Rows, scale: ScoreScale, cuts: FloatArray | None, span: tuple[float, float], designed: bool
-) -> _Table:
-    middle, width = span[0] + (span[1] - span[0]) / 2, span[1] - span[0]
-    inner = np.empty(0) if cuts is None else (cuts - middle) / width
-    k = len(inner) + 1
-    moments: Moments | None = None
-    bins, places = GroupedMoments.empty(k + 1), GroupedMoments.empty(k + 1)
-    seen, dropped = Extremes.empty(), 0
-
-    def group(z: FloatArray) -> IntArray:
-        return np.where(np.isfinite(z), np.searchsorted(inner, z, side="right"), k)
-
-    for block, kept, design in rows():
-        z, y, known = block[:, 0], block[:, 1], np.isfinite(block[:, 0])
-        w = design.weight(len(block))
-        bins += GroupedMoments.of(group(z), y, k + 1, scale.lower, scale.upper)
-        places += GroupedMoments.of(group(z)[known], z[known], k + 1, weights=w[known])
-        found = Moments.of(block[known], w[known])
-        moments = found if moments is None else moments + found
-        seen += Extremes.of(y)
-        dropped += int((~kept).sum())
-    if moments is None or moments.n < 2:
-        count = 0 if moments is None else moments.n
-        raise ValueError(f"a property test needs at least two examples with a property and a score, not {count}")
-    units = bins
-    if designed:
-        units = effective_groups(((group(block[:, 0]), block[:, 1], design) for block, _, design in rows()), k + 1)
-    return _Table(moments, units, bins, places, seen, dropped)
-
-
 def _slope(
-    rows: Rows, table: _Table, column: int, reach: tuple[float, float], ranks: Ranks | None
+    sample: _Sample, y: FloatArray, reach: tuple[float, float], ranks: Ranks | None
 ) -> tuple[Sandwich, Sandwich, bool]:
-    """Fit the score (column 1) or its excess over the expected one (column 2) on z."""
-    chosen = [0, column]
-
-    def pairs() -> Iterator[tuple[FloatArray, SamplingDesign]]:
-        for block, _, design in rows():
-            known: NDArray[np.bool_] = np.isfinite(block[:, 0])
-            yield block[known][:, chosen], design.take(known)
-
-    whole = table.moments
-    moments = replace(whole, mean=whole.mean[chosen], scatter=whole.scatter[np.ix_(chosen, chosen)])
-    plain, fit, few = guarded_sandwich(pairs, moments, reach)
+    """Fit the scores, or their excess over the expected ones, on z."""
+    z, y, design = sample.line(y)
+    plain, fit, few = guarded_sandwich(z, y, design, reach)
     if ranks is not None:
-        width = ranks.span[1] - ranks.span[0]
-        plain, fit = (with_rank_noise(each, pairs, moments, width, ranks.n) for each in (plain, fit))
+        width = sample.span[1] - sample.span[0]
+        plain, fit = (with_rank_noise(line, z, y, design, width, ranks.n) for line in (plain, fit))
     return plain, fit, few
 
 
-def _unexpected(rows: Rows, table: _Table, reach: tuple[float, float], ranks: Ranks | None) -> Posterior | None:
-    if len(table.moments.mean) < 3:
-        return None
-    most = reach[1] - reach[0]
-    return _slope(rows, table, 2, (-most, most), ranks)[1].posterior
+def _extra_fits(
+    extra: ExtraFits,
+    sample: _Sample,
+    binned: bool,
+    reach: tuple[float, float],
+    guarded: Sandwich | None,
+    ranks: Ranks | None,
+) -> tuple[tuple[RangeFit, ...], tuple[Polynomial, ...]]:
+    """Fit what is asked for beside the line; `guarded` is the plain line where few examples carry it."""
+    fit_range, span = extra.fit_range, sample.span
+    if ranks is not None and fit_range is not None and fit_range != "auto":
+        low, high = ranks.share(fit_range)
+        fit_range = (float(low), float(high))
+    window = property_window(fit_range, _binned(sample, reach) if binned else None, span) if fit_range else None
+    ranged = None if window is None else range_of_property(window, *sample.line(sample.y), span, reach, ranks)
+    curved = None
+    if extra.polynomial is not None:
+        rows = sample.line(sample.y)
+        domain = float(rows[0].min()), float(rows[0].max())
+        if guarded is not None:
+            rows = with_pseudo_scores(*rows, reach, guarded.weight / guarded.units)
+        curved = polynomial_of_property(*rows, domain, span, extra.polynomial)
+    return () if ranged is None else (ranged,), () if curved is None else (curved,)
 
 
-def _bin_p(table: _Table, span: tuple[float, float], centres: FloatArray) -> FloatArray:
-    z, n = table.bin_p.mean[:-1], table.bin_p.n[:-1]
-    return np.where(n > 0, span[0] + (span[1] - span[0]) * (z + 0.5), centres)
+def _bin_p(sample: _Sample, centres: FloatArray) -> FloatArray:
+    low, width = sample.span[0], sample.span[1] - sample.span[0]
+    return np.where(sample.bin_z.n > 0, low + width * (sample.bin_z.mean + 0.5), centres)
 
 
-def _binned(table: _Table, cuts: FloatArray, reach: tuple[float, float], span: tuple[float, float]) -> BinnedCurve:
-    inner = (cuts - (span[0] + (span[1] - span[0]) / 2)) / (span[1] - span[0])
-    groups = table.bins.select(np.arange(len(inner) + 1))
+def _binned(sample: _Sample, reach: tuple[float, float]) -> BinnedCurve:
+    groups = sample.bins.select(np.arange(len(sample.inner) + 1))
     n = np.maximum(groups.n, 1)
     own = np.where(groups.n > 1, groups.variance(), groups.pooled_variance())
     # A bin without failures is not known for sure: half a failure is what it may have had.
     least = 0.5 / (n + 1) * (1 - 0.5 / (n + 1)) * (reach[1] - reach[0]) ** 2
-    return BinnedCurve(table.bin_p.mean[:-1], groups, np.maximum(own, least) / n, inner)
+    return BinnedCurve(sample.bin_z.mean, groups, np.maximum(own, least) / n, sample.inner)
 
 
-def _flags(table: _Table, units: float, few: bool) -> tuple[str, ...]:
+def _flags(sample: _Sample, units: float, few: bool, missing: bool) -> tuple[str, ...]:
     flags = {
         "few_informative": few,
-        "dropped": table.dropped > 0,
-        "missing": bool(table.examples.n[-1] > 0),
+        "dropped": sample.dropped > 0,
+        "missing": missing,
         "few_examples": units < 60,
     }
     return tuple(name for name, raised in flags.items() if raised)

@@ -12,7 +12,7 @@ import numpy as np
 
 from mlflow_sensie.inference.posterior import Draws
 from mlflow_sensie.inference.regression import Prior, Priors, Regression
-from mlflow_sensie.moments import FloatArray
+from mlflow_sensie.inference.weights import FloatArray
 
 PARAMETERS = ("effect", "slope", "noise", "intercept")
 # Vehtari, Gelman, Simpson, Carpenter & Bürkner (2021): rank-normalised R-hat, and 100 effective draws per chain.

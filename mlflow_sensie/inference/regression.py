@@ -64,17 +64,15 @@ class Regression:
     length: float
 
     @classmethod
-    def of_line(
-        cls, fit: Sandwich, n: float, total: float, span: tuple[float, float], reach: tuple[float, float]
-    ) -> Regression:
-        """Take the sums from a line through (z, y), z in shares of `span` from its middle; `total` is Σ(z - z̄)²."""
+    def of_line(cls, fit: Sandwich, span: tuple[float, float], reach: tuple[float, float]) -> Regression:
+        """Take the sums from a line through (z, y), z in shares of ``span`` from its middle."""
         low, length = span[0], span[1] - span[0]
         return cls(
-            n=float(n),
+            n=float(fit.n),
             level=fit.level,
             effect=fit.slope,
-            information=total,
-            rest=_rest(fit.residual_var * max(n - 2, 1), n, reach),
+            information=fit.information,
+            rest=_rest(fit.residual_var * max(fit.n - 2, 1), fit.n, reach),
             origin=reach[0],
             unit=reach[1] - reach[0],
             centre=low + length * (fit.centre + 0.5),
@@ -97,8 +95,8 @@ class Regression:
         """Give a line the slope of an engine's posterior, and the level and centre that belong to it."""
         slope, slope_var = effect.loc / self.length, (effect.scale / self.length) ** 2
         if self.level is None:
-            kept = line.covariance * (slope_var / line.slope_var) ** 0.5 if line.slope_var > 0 else 0.0
-            return replace(line, slope=slope, slope_var=slope_var, covariance=kept)
+            covariance = line.covariance * (slope_var / line.slope_var) ** 0.5 if line.slope_var > 0 else 0.0
+            return replace(line, slope=slope, slope_var=slope_var, covariance=covariance)
         noise = self.rest / max(self.n - 2, 1)
         return replace(
             line, centre=self.centre, level=self.level, level_var=noise / self.n, slope=slope, slope_var=slope_var,
@@ -114,8 +112,8 @@ def unguarded(flags: tuple[str, ...]) -> tuple[str, ...]:
 def narrower(effects: Sequence[AnyPosterior], robust: Sequence[AnyPosterior]) -> tuple[str, ...]:
     """Flag effects of which one has a 95 % interval below nine tenths of what `robust` gives it."""
     pairs = ((one.interval(), other.interval()) for one, other in zip(effects, robust, strict=True))
-    found = any(hi - lo < NARROWER * (high - low) for (lo, hi), (low, high) in pairs)
-    return ("narrower_than_robust",) if found else ()
+    narrow = any(hi - lo < NARROWER * (high - low) for (lo, hi), (low, high) in pairs)
+    return ("narrower_than_robust",) if narrow else ()
 
 
 def _rest(rest: float, n: float, reach: tuple[float, float]) -> float:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import fdtrc
 
+from mlflow_sensie.inference.decision import ScoreScale
 from mlflow_sensie.inference.posterior import Draws, Interval
-from mlflow_sensie.inference.scale import ScoreScale
-from mlflow_sensie.moments import Extremes, FloatArray, GroupedMoments
+from mlflow_sensie.inference.weights import BoolArray, FloatArray, GroupedMoments
 
 PSEUDO_COUNT = 20.0
 PRIOR_SHARE = 0.25
+Z95, Z50 = 1.959964, 0.674490
 
 
 @dataclass(frozen=True)
@@ -36,35 +38,37 @@ class Spread:
     posterior: Draws
 
 
-def spread_of(sums: GroupedMoments, scale: ScoreScale, seen: Extremes, rope: float, family: int = 1) -> Spread:
-    """Estimate the spread between K groups of scores.
+def spread_of(
+    units: GroupedMoments, scale: ScoreScale, reach: tuple[float, float], rope: float, family: int = 1
+) -> Spread:
+    """Estimate the spread between K groups of scores, given their moments as equal, independent units.
 
     m_k ~ N(μ, τ² + v_k), μ flat, τ ~ HalfNormal(.25 of the score's range), by quadrature over τ (Gelman et
-    al., Bayesian Data Analysis, 5.4). `seen`: smallest and largest score, the range of an unbounded one. Intervals
-    of the spread are at 1 - α/family each.
+    al., Bayesian Data Analysis, 5.4). ``reach`` is the score's range, from the smallest to the largest seen where it
+    has no bounds. Intervals of the spread are at 1 - α/family each.
     Raises ValueError where no group has a score.
     """
-    present = sums.n > 0
+    present = units.n > 0
     if not present.any():
         raise ValueError("no group has a score")
-    low, high = scale.reach(seen)
-    groups, reach = sums.select(present), high - low
-    means = (groups.mean - low) / reach
-    variances = noise(groups, low, reach, bounded=scale.bounded)
+    low, width = reach[0], reach[1] - reach[0]
+    groups = units.select(present)
+    means = (groups.mean - low) / width
+    variances = noise(groups, low, width, bounded=scale.bounded)
     tau, mass = _posterior(means, variances)
     centre, sd = _shrunk(means, variances, tau, mass)
-    centre, half = low + reach * centre, 1.959964 * reach * sd
+    centre, half = low + width * centre, Z95 * width * sd
     cdf = np.cumsum(mass)
-    quantile = [float(np.interp(q, cdf, tau)) * reach for q in _probabilities(family)]
+    quantile = [float(np.interp(q, cdf, tau)) * width for q in _probabilities(family)]
     return Spread(
         spread=Interval(*quantile),
-        prob_sensitive=float(1 - np.interp(rope / reach, tau, cdf, left=0.0, right=1.0)),
+        prob_sensitive=float(1 - np.interp(rope / width, tau, cdf, left=0.0, right=1.0)),
         p_value=_homogeneity_p(means, variances, float(groups.n.sum())),
         range=float(np.ptp(centre)),
         means=_placed(centre, present),
         lo95=_placed(scale.clip(centre - half), present),
         hi95=_placed(scale.clip(centre + half), present),
-        posterior=Draws.on_grid(reach * tau, mass),
+        posterior=Draws.on_grid(width * tau, mass),
     )
 
 
@@ -72,12 +76,36 @@ def _probabilities(family: int) -> list[float]:
     return [0.5, 0.25 / family, 1 - 0.25 / family, 0.025 / family, 1 - 0.025 / family]
 
 
+def pooled(estimates: Sequence[Interval], reach: float | None) -> list[Interval]:
+    """Pool the estimates of K slices partially: θ_k ~ N(μ, τ²), μ flat, τ ~ HalfNormal(.25 of `reach`).
+
+    Each estimate is taken as normal with the SD that its 95 % interval has. `reach` is the range that the quantity
+    can move in; None takes that of the intervals. Gives the slices' posterior means and central intervals, which
+    are narrower than their own and need no correction for looking at many (Gelman, Hill & Yajima 2012). A
+    single slice stays as it is.
+    """
+    if len(estimates) < 2:
+        return list(estimates)
+    value = np.array([estimate.value for estimate in estimates])
+    sd = np.array([(estimate.hi95 - estimate.lo95) / (2 * Z95) for estimate in estimates])
+    if reach is None:
+        reach = max(estimate.hi95 for estimate in estimates) - min(estimate.lo95 for estimate in estimates)
+    if not reach > 0:
+        return list(estimates)
+    variance = np.maximum(sd / reach, 1e-9) ** 2
+    mean, spread = (reach * shares for shares in shrunken((value - value.mean()) / reach, variance))
+    return [
+        Interval(m, m - Z50 * s, m + Z50 * s, m - Z95 * s, m + Z95 * s)
+        for m, s in zip((mean + value.mean()).tolist(), spread.tolist(), strict=True)
+    ]
+
+
 def shrunken(means: FloatArray, variances: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Give posterior means and SDs (K,) of true means m_k ~ N(μ, τ² + v_k), all as shares of their range."""
     return _shrunk(means, variances, *_posterior(means, variances))
 
 
-def noise(groups: GroupedMoments, low: float, reach: float, *, bounded: bool) -> FloatArray:
+def noise(groups: GroupedMoments, low: float, width: float, *, bounded: bool) -> FloatArray:
     """Give the variance of each group's mean, as a share of the score's range squared.
 
     Between bounds it follows the binomial shape φ m(1 - m)/n of shrunken means m, since a group without
@@ -85,14 +113,14 @@ def noise(groups: GroupedMoments, low: float, reach: float, *, bounded: bool) ->
     than that of half a failure.
     """
     n, free = groups.n, np.maximum(groups.n - 1, 0)
-    total = groups.m2 / reach**2
+    total = groups.m2 / width**2
     failure = 0.5 / (n + 1)
     least = failure * (1 - failure) / n
     if not bounded:
-        pooled = groups.pooled_variance() / reach**2
+        pooled = groups.pooled_variance() / width**2
         shrunk = (total + PSEUDO_COUNT * pooled) / (free + PSEUDO_COUNT) / n
         return shrunk if pooled > 0 else least
-    mean = (groups.mean - low) / reach
+    mean = (groups.mean - low) / width
     shrunk_mean = (n * mean + PSEUDO_COUNT * (n @ mean) / n.sum()) / (n + PSEUDO_COUNT)
     shape = np.maximum(shrunk_mean * (1 - shrunk_mean), 0)
     expected = float(free @ shape)
@@ -148,8 +176,8 @@ def _shrunk(
     return mean, np.sqrt(share @ (variance + (centre - mean) ** 2))
 
 
-def _placed(values: FloatArray, present: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> tuple[float | None, ...]:
-    out: list[float | None] = [None] * len(present)
-    for index, value in zip(np.flatnonzero(present), values, strict=True):
-        out[int(index)] = float(value)
-    return tuple(out)
+def _placed(values: FloatArray, present: BoolArray) -> tuple[float | None, ...]:
+    placed: list[float | None] = [None] * len(present)
+    for index, value in zip(np.flatnonzero(present).tolist(), values.tolist(), strict=True):
+        placed[index] = value
+    return tuple(placed)

@@ -102,6 +102,8 @@ class Moments:
 
     def joined(self, rows: FloatArray) -> Moments:
         """Add more units (m, k) by the rule of Chan, Golub & LeVeque (1983)."""
+        if not len(rows):
+            return self
         more = Moments.of(rows)
         total = self.n + more.n
         step = more.mean - self.mean
@@ -196,8 +198,8 @@ class GroupedMoments:
     @classmethod
     def of(
         cls,
-        group: IntArray,
-        values: FloatArray,
+        group: ArrayLike,
+        values: ArrayLike,
         groups: int,
         lower: float | None = None,
         upper: float | None = None,
@@ -207,20 +209,21 @@ class GroupedMoments:
 
         With ``weights`` (n,), above 0, every count is a sum of weights.
         """
+        index, y = np.asarray(group, np.int64), np.asarray(values, np.float64)
 
         def total(of: NDArray[Any] | None) -> FloatArray:
             if weights is not None:
                 of = weights if of is None else weights * of
-            return np.bincount(group, of, groups).astype(np.float64)
+            return np.bincount(index, of, groups).astype(np.float64)
 
         n = total(None)
         present = np.where(n > 0, n, 1.0)
-        mean = total(values) / present
-        centred = values - mean[group]
+        mean = total(y) / present
+        centred = y - mean[index]
         # The rounding error of the mean is taken out once more, so that a large offset costs no digits.
         shift = total(centred) / present
-        centred = centred - shift[group]
-        at = [np.zeros(groups) if bound is None else total(values == bound) for bound in (lower, upper)]
+        centred = centred - shift[index]
+        at = [np.zeros(groups) if bound is None else total(y == bound) for bound in (lower, upper)]
         return cls(n, mean + shift, total(centred * centred), at[0], at[1])
 
     @classmethod

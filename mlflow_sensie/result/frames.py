@@ -10,7 +10,7 @@ import pandas as pd
 
 from mlflow_sensie.inference import Interval
 from mlflow_sensie.inference.multiplicity import Multiplicity
-from mlflow_sensie.inference.pooling import pooled
+from mlflow_sensie.inference.spread import pooled
 from mlflow_sensie.result.tests import Interaction, ScoreInfo, Slice, SliceColumn, TestResult
 
 SUMMARY_NUMBERS = ("effect", "lo95", "hi95", "mean_drop", "holds_until", "spread")

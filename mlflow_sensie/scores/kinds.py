@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mlflow_sensie.inference.scale import ScoreScale
+from mlflow_sensie.inference import ScoreScale
 from mlflow_sensie.recipe.values import Spec
 
 Floats = NDArray[np.float64]

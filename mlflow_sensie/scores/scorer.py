@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
 from mlflow_sensie.errors import DataError, ModelError
-from mlflow_sensie.inference.scale import ScoreScale
+from mlflow_sensie.inference import ScoreScale
 from mlflow_sensie.models.labels import class_order, encode, key_of, listing, positive_class, sorted_labels
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.models.outputs import Predictions

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,26 +39,18 @@ def expected_column(slug: str, index: int) -> str:
     return f"expected/{slug}/{index}"
 
 
-class Scores(Protocol):
-    """What inference reads: the score table, or a part of its rows."""
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Column names."""
-
-    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[Block]:
-        """Yield the row blocks in order, with these columns (default: all)."""
-
-    def asked(self, columns: Sequence[str]) -> Scores:
-        """Return the rows that all of these columns were asked for: those of a test that stopped early end."""
-
-
 @dataclass(frozen=True)
-class Head:
-    """The first ``rows`` rows of a score table."""
+class ScoreView:
+    """Some rows of a score table, in its order: a slice, or the first ones that a test was asked of.
 
-    table: Scores
-    rows: int
+    ``rows`` is a mask over the table's first ``len(rows)`` rows; those after them do not belong to it.
+    """
+
+    table: ScoreTable
+    rows: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return int(self.rows.sum())
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -66,42 +58,31 @@ class Head:
         return self.table.columns
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator[Block]:
-        """Yield the row blocks in order, the last one cut."""
-        left = self.rows
+        """Yield the row blocks in order, with these columns (default: all); those without a row are left out."""
+        start = 0
         for block in self.table.blocks(columns):
-            if left > 0:
-                yield {name: values[:left] for name, values in block.items()}
-            left -= len(next(iter(block.values())))
+            rows = self.rows[start : start + _length(block)]
+            start += _length(block)
+            if rows.any():
+                yield {name: values[: len(rows)][rows] for name, values in block.items()}
+            if start >= len(self.rows):
+                return
 
-    def asked(self, columns: Sequence[str]) -> Scores:
+    def array(self, columns: Sequence[str]) -> NDArray[np.float64]:
+        """Return columns of numbers as an array (n, k)."""
+        return _stacked(self.blocks(columns), len(self), columns)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return a whole column (n,)."""
+        return self.table.column(name)[: len(self.rows)][self.rows]
+
+    def asked(self, columns: Sequence[str]) -> ScoreView:
         """Return the rows that all of these columns were asked for."""
-        return replace(self, table=self.table.asked(columns))
+        return ScoreView(self.table, self.rows[: self.table.end_of(columns)])
 
-
-@dataclass(frozen=True)
-class Part:
-    """The rows of a score table whose ``column`` holds ``value``."""
-
-    table: Scores
-    column: str
-    value: int
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Column names."""
-        return self.table.columns
-
-    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[Block]:
-        """Yield the row blocks in order, those without a row left out."""
-        wanted = list(columns if columns is not None else self.columns)
-        for block in self.table.blocks([*wanted, *({self.column} - set(wanted))]):
-            kept = block[self.column] == self.value
-            if kept.any():
-                yield {name: block[name][kept] for name in wanted}
-
-    def asked(self, columns: Sequence[str]) -> Scores:
-        """Return the rows that all of these columns were asked for."""
-        return replace(self, table=self.table.asked(columns))
+    def part(self, column: str, value: int) -> ScoreView:
+        """Return the rows whose ``column`` holds ``value``."""
+        return ScoreView(self.table, self.rows & self.table.part(column, value).rows[: len(self.rows)])
 
 
 class ScoreTable:
@@ -151,17 +132,25 @@ class ScoreTable:
         self._blocks.append(block)
         self._rows += lengths.pop()
         self._bytes += sum(values.nbytes for values in block.values())
-        if sum(values.nbytes for held in self._blocks for values in held.values()) > self._spill_bytes:
+        if sum(values.nbytes for block in self._blocks for values in block.values()) > self._spill_bytes:
             self._spill()
 
     def end(self, columns: Iterable[str], rows: int) -> None:
         """Say that these columns hold nothing after their first ``rows`` rows."""
         self._ends |= dict.fromkeys(columns, rows)
 
+    def end_of(self, columns: Sequence[str]) -> int:
+        """Return how many rows all of these columns were asked for."""
+        return min((self._ends.get(name, self._rows) for name in columns), default=self._rows)
+
     def asked(self, columns: Sequence[str]) -> Scores:
         """Return the rows that all of these columns were asked for."""
-        rows = min(self._ends.get(name, self._rows) for name in columns)
-        return self if rows >= self._rows else Head(self, rows)
+        end = self.end_of(columns)
+        return self if end >= self._rows else ScoreView(self, np.ones(end, np.bool_))
+
+    def part(self, column: str, value: int) -> ScoreView:
+        """Return the rows whose ``column`` holds ``value``, a level number."""
+        return ScoreView(self, self.column(column) == value)
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator[Block]:
         """Yield the row blocks in order, with these columns (default: all)."""
@@ -175,6 +164,10 @@ class ScoreTable:
                 yield {name: table[name].to_numpy() for name in wanted}
         for block in self._blocks:
             yield {name: block[name] for name in wanted}
+
+    def array(self, columns: Sequence[str]) -> NDArray[np.float64]:
+        """Return columns of numbers as an array (n, k), with NaN after their end."""
+        return _stacked(self.blocks(columns), self._rows, columns)
 
     def column(self, name: str) -> NDArray[Any]:
         """Return a whole column (n,), with NaN after its end."""
@@ -209,6 +202,21 @@ class ScoreTable:
         self._blocks = []
 
 
+def _length(block: Block) -> int:
+    return len(next(iter(block.values())))
+
+
+def _stacked(blocks: Iterator[Block], rows: int, columns: Sequence[str]) -> NDArray[np.float64]:
+    """Put columns side by side, a block at a time, so that nothing is held twice."""
+    array, start = np.empty((rows, len(columns))), 0
+    for block in blocks:
+        stop = start + _length(block)
+        for index, name in enumerate(columns):
+            array[start:stop, index] = block[name]
+        start = stop
+    return array
+
+
 def _write(path: str | Path, blocks: Iterator[Block], metadata: Mapping[str, Any]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -227,13 +235,16 @@ def _write(path: str | Path, blocks: Iterator[Block], metadata: Mapping[str, Any
 
 def _joined(blocks: Iterator[Block], rows: int = 65_536) -> Iterator[Block]:
     """Join blocks to at least ``rows`` rows each: a Parquet row group per chunk would be mostly headers."""
-    held: list[Block] = []
+    waiting: list[Block] = []
     count = 0
     for block in blocks:
-        held.append(block)
-        count += len(next(iter(block.values())))
+        waiting.append(block)
+        count += _length(block)
         if count >= rows:
-            yield {name: np.concatenate([part[name] for part in held]) for name in block}
-            held, count = [], 0
-    if held:
-        yield {name: np.concatenate([part[name] for part in held]) for name in held[0]}
+            yield {name: np.concatenate([part[name] for part in waiting]) for name in block}
+            waiting, count = [], 0
+    if waiting:
+        yield {name: np.concatenate([part[name] for part in waiting]) for name in waiting[0]}
+
+
+Scores = ScoreTable | ScoreView

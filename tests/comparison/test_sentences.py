@@ -81,9 +81,7 @@ def compared(name: str, magnitudes: list[float], a: float, b: float) -> tuple[Te
 
 
 def alone(scores: Array, sweep: MagnitudeGrid) -> PerturbationFit:
-    scale = ScoreScale(0.0, 1.0, "probability")
-    settings: dict[str, Any] = {"neutral": sweep.neutral, "log_distance": sweep.log_distance}
-    return perturbation_test(lambda: [scores], scale, magnitudes=sweep.magnitudes, **settings)
+    return perturbation_test(scores, sweep, ScoreScale(0.0, 1.0, "probability"))
 
 
 @pytest.mark.parametrize(("name", "magnitudes"), ONE_SIDE)

@@ -42,7 +42,7 @@ def pair_of(a: Array, b: Array, sweep: MagnitudeGrid = LINE) -> SweepPair:
 
 def test_contrasts_are_those_of_the_perturbation_test_on_the_differences(rng: np.random.Generator) -> None:
     a, b = two_sweeps(rng, 300, OURS, THEIRS)
-    fit = perturbation_test(lambda: [b - a], ScoreScale(-1, 1, ""), magnitudes=LINE.magnitudes, neutral=0.0)
+    fit = perturbation_test(b - a, MagnitudeGrid.of(LINE.magnitudes, 0.0), ScoreScale(-1, 1, ""))
     pair = pair_of(a, b)
     drop, effect = pair.mean_drop(), pair.effect(rng)
     for found, expected in ((drop, fit.mean_drop_posterior), (effect, fit.sides[0].posterior)):
@@ -157,10 +157,7 @@ def test_crossings_are_those_of_the_result() -> None:
     curves = np.array([OURS, THEIRS, np.full(5, 0.8), [0.8, 0.5, 0.8, 0.8, 0.2], [0.8, 0.72, 0.72, 0.72, 0.72]])
     found = crossings(LINE.sides[0], curves, FLOOR)
     for curve, distance in zip(curves, found, strict=True):
-        fit = perturbation_test(
-            lambda curve=curve: [np.tile(curve, (2000, 1))],
-            PROBABILITY, magnitudes=LINE.magnitudes, neutral=0.0,
-        )  # fmt: skip
+        fit = perturbation_test(np.tile(curve, (2000, 1)), LINE, PROBABILITY)
         assert distance == pytest.approx(fit.holds_until, abs=1e-4)
 
 

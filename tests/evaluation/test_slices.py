@@ -14,7 +14,7 @@ import mlflow_sensie
 from mlflow_sensie import Result
 from mlflow_sensie.errors import DataError, RecipeError
 from mlflow_sensie.inference import Interval
-from mlflow_sensie.inference.pooling import pooled
+from mlflow_sensie.inference.spread import pooled
 from mlflow_sensie.recipe.reading import load_recipe
 
 N = 600

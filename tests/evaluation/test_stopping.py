@@ -18,7 +18,7 @@ from mlflow_sensie import Result, compare, probe
 from mlflow_sensie.evaluation import stopping
 from mlflow_sensie.evaluation.fitting import CLASS
 from mlflow_sensie.evaluation.stopping import strata_of, stratified_order
-from mlflow_sensie.inference import PerturbationFit, ScoreScale, perturbation_test
+from mlflow_sensie.inference import MagnitudeGrid, PerturbationFit, ScoreScale, perturbation_test
 from mlflow_sensie.report.page import _facts
 from mlflow_sensie.scores.scorer import Targets
 from mlflow_sensie.scores.table import CLEAN, ID, ScoreTable, score_column
@@ -74,7 +74,7 @@ def swept(result: Result, name: str) -> Any:
 
 
 def fit_of(scores: Any) -> PerturbationFit:
-    return perturbation_test(lambda: [scores], ScoreScale(0, 1, "probability"), magnitudes=[0.5, 1], neutral=0)
+    return perturbation_test(scores, MagnitudeGrid.of([0.5, 1], 0), ScoreScale(0, 1, "probability"))
 
 
 @cache

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from mlflow_sensie.inference import (
     CategoryFit,
+    ExtraFits,
     Interval,
+    MagnitudeGrid,
     PerturbationFit,
     PropertyFit,
     Ranks,
     ScoreScale,
-    Shape,
     bin_edges,
     category_test,
     perturbation_test,
@@ -35,7 +36,7 @@ SCALES = [
     ScoreScale(None, 0, "target SD"),
 ]
 Fit = PropertyFit | PerturbationFit | CategoryFit
-SHAPES = st.sampled_from([Shape(), Shape("auto", 2), Shape((0.2, 1.1), 3), Shape((-1.0, 0.7), 8)])
+SHAPES = st.sampled_from([ExtraFits(), ExtraFits("auto", 2), ExtraFits((0.2, 1.1), 3), ExtraFits((-1.0, 0.7), 8)])
 
 
 def parts(value: Any) -> Iterator[Any]:
@@ -94,14 +95,12 @@ def test_perturbation(scale: ScoreScale, data: st.DataObject) -> None:
     rows = data.draw(scores(scale, len(magnitudes) + 1))
     drop = data.draw(st.sampled_from([0.0, 0.1, 1.0, ("absolute", 0.3)]))
     fit = perturbation_test(
-        lambda: [rows],
+        rows,
+        MagnitudeGrid.of(magnitudes, neutral, neutral == 1),
         scale,
-        magnitudes=magnitudes,
-        neutral=neutral,
-        log_distance=neutral == 1,
         allowed_drop=drop,
         family=data.draw(st.sampled_from([1, 7])),
-        shape=data.draw(SHAPES),
+        extra=data.draw(SHAPES),
     )
     check(fit)
     assert fit.holds_until_lo95 <= fit.holds_until + 1e-12
@@ -132,14 +131,16 @@ def test_property(scale: ScoreScale, data: st.DataObject) -> None:
     edges, unique = bin_edges(p, data.draw(st.sampled_from([20, 3, "none"])))
     ranks, shape = Ranks.of(p) if data.draw(st.booleans()) else None, data.draw(SHAPES)
     fit = property_test(
-        lambda: [(p, y, expected)],
+        p,
+        y,
         scale,
+        expected=expected,
         edges=edges,
         unique=unique,
         span=property_span(p),
         rope=0.02,
         ranks=ranks,
-        shape=shape,
+        extra=shape,
     )
     check(fit)
     assert all(np.all(np.isfinite(part)) for part in fit.line.at(fit.span))
@@ -154,7 +155,7 @@ def test_category(scale: ScoreScale, data: st.DataObject) -> None:
     k = data.draw(st.integers(2, 30))
     level = np.random.default_rng(k).integers(-1, k, len(y))
     level[:2] = [0, 1]
-    check(category_test(lambda: [(level, y)], scale, levels=[str(j) for j in range(k)]))
+    check(category_test(level, y, scale, levels=[str(j) for j in range(k)]))
 
 
 def test_results_make_the_round_trip_through_pydantic(rng: np.random.Generator) -> None:
@@ -164,18 +165,18 @@ def test_results_make_the_round_trip_through_pydantic(rng: np.random.Generator) 
     edges, unique = bin_edges(p)
     fits: list[Fit] = [
         property_test(
-            lambda: [(p, y, y)],
+            p,
+            y,
             SCALES[0],
+            expected=y,
             edges=edges,
             unique=unique,
             span=property_span(p),
             ranks=Ranks.of(p),
-            shape=Shape("auto", 2),
+            extra=ExtraFits("auto", 2),
         ),
-        perturbation_test(
-            lambda: [rng.random((50, 4))], SCALES[0], magnitudes=[-1, 1, 2], neutral=0, shape=Shape((0, 2), 2)
-        ),
-        category_test(lambda: [(rng.integers(-1, 3, 100), y)], SCALES[0], levels=["a", "b", "c", "none"]),
+        perturbation_test(rng.random((50, 4)), MagnitudeGrid.of([-1, 1, 2], 0), SCALES[0], extra=ExtraFits((0, 2), 2)),
+        category_test(rng.integers(-1, 3, 100), y, SCALES[0], levels=["a", "b", "c", "none"]),
     ]
     for fit in fits:
         adapter = pydantic.TypeAdapter(type(fit))

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 from scipy.special import expit
 
-from mlflow_sensie.inference import PerturbationFit, SamplingDesign, ScoreScale, perturbation_test
+from mlflow_sensie.inference import MagnitudeGrid, PerturbationFit, SamplingDesign, ScoreScale, perturbation_test
 
 PROBABILITY = ScoreScale(0, 1, "probability")
 U = np.linspace(0, 1, 6)
@@ -25,16 +25,9 @@ def binary(rng: np.random.Generator, n: int, *, knows: bool) -> tuple[np.ndarray
 def fit(
     scores: np.ndarray, expected: np.ndarray, magnitudes: list[float] | None = None, **more: object
 ) -> PerturbationFit:
-    """Run the test in blocks of two."""
-    halves = [slice(0, len(scores) // 2), slice(len(scores) // 2, None)]
-    return perturbation_test(
-        lambda: (scores[part] for part in halves),
-        PROBABILITY,
-        magnitudes=magnitudes or U[1:].tolist(),
-        neutral=0,
-        expected=lambda: (expected[part] for part in halves),
-        **more,  # type: ignore[arg-type]
-    )
+    """Run the test of a sweep from 0."""
+    grid = MagnitudeGrid.of(magnitudes or U[1:].tolist(), 0)
+    return perturbation_test(scores, grid, PROBABILITY, expected=expected, **more)  # type: ignore[arg-type]
 
 
 def test_it_is_the_effect_of_the_examples_own_excess(rng: np.random.Generator) -> None:
@@ -51,7 +44,7 @@ def test_it_is_the_effect_of_the_examples_own_excess(rng: np.random.Generator) -
 
 
 def fit_without(scores: np.ndarray) -> PerturbationFit:
-    return perturbation_test(lambda: [scores], PROBABILITY, magnitudes=U[1:].tolist(), neutral=0)
+    return perturbation_test(scores, MagnitudeGrid.of(U[1:].tolist(), 0), PROBABILITY)
 
 
 def test_a_model_that_knows_falls_as_it_says_and_one_that_does_not_does_not(rng: np.random.Generator) -> None:
@@ -85,8 +78,7 @@ def test_dropped_rows_weights_and_clusters(rng: np.random.Generator) -> None:
     scores, expected = binary(rng, 240, knows=False)
     scores[3, 2] = expected[3, 2] = np.nan
     weight, patient = rng.uniform(0.5, 2, 240), np.repeat(np.arange(60), 4)
-    halves = [SamplingDesign(weight[:120], patient[:120]), SamplingDesign(weight[120:], patient[120:])]
-    found, alone = fit(scores, expected, design=lambda: halves), fit(scores, expected)
+    found, alone = fit(scores, expected, design=SamplingDesign(weight, patient)), fit(scores, expected)
     assert found.n == alone.n == 239 and found.unexpected is not None and alone.unexpected is not None
     kept = np.arange(240) != 3
     slopes = np.polyfit(U, (scores - expected)[kept].T, 1)[0]

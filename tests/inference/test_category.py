@@ -9,19 +9,15 @@ from scipy import integrate
 
 from mlflow_sensie.inference import CategoryFit, ScoreScale, category_test, merge_rare, spread_of
 from mlflow_sensie.inference.spread import noise
-from mlflow_sensie.moments import Extremes, GroupedMoments
+from mlflow_sensie.inference.weights import GroupedMoments
 
 PROBABILITY = ScoreScale(0, 1, "probability")
 UNBOUNDED = ScoreScale(None, None, "target SD")
 
 
-def fit(level: np.ndarray, y: np.ndarray, k: int, scale: ScoreScale = PROBABILITY, chunk: int = 10**9) -> CategoryFit:
+def fit(level: np.ndarray, y: np.ndarray, k: int, scale: ScoreScale = PROBABILITY) -> CategoryFit:
     """Run the test over levels "0" to "k-1"."""
-
-    def blocks() -> list[tuple[np.ndarray, np.ndarray]]:
-        return [(level[j : j + chunk], y[j : j + chunk]) for j in range(0, len(y), chunk)]
-
-    return category_test(blocks, scale, levels=[str(j) for j in range(k)])
+    return category_test(level, y, scale, levels=[str(j) for j in range(k)])
 
 
 def simulate(rng: np.random.Generator, k: int, n: int, sd: float, mean: float = 0.75) -> tuple[np.ndarray, np.ndarray]:
@@ -102,18 +98,19 @@ def test_missing_levels_and_bad_scores_stand_apart() -> None:
     assert found.missing is not None and found.missing.score == (0.25,)
 
 
-def test_chunks_change_nothing(rng: np.random.Generator) -> None:
+def test_the_order_of_the_examples_changes_nothing(rng: np.random.Generator) -> None:
     level, y = simulate(rng, 5, 40, 0.1)
     order = rng.permutation(200)
-    whole, parts = fit(level, y, 5), fit(level[order], y[order], 5, chunk=7)
+    whole, parts = fit(level, y, 5), fit(level[order], y[order], 5)
     assert_allclose(list(parts.metrics().values()), list(whole.metrics().values()), rtol=1e-8)
 
 
 def test_the_scores_unit_scales_everything_but_the_rope(rng: np.random.Generator) -> None:
     level = np.repeat(np.arange(6), 40)
     y = rng.normal(size=240) + 0.8 * level
-    sums = [GroupedMoments.of(level, factor * y, 6) for factor in (1, 10)]
-    one, ten = (spread_of(s, UNBOUNDED, Extremes.of(f * y), 0.02 * f) for s, f in zip(sums, (1, 10), strict=True))
+    one, ten = (
+        spread_of(GroupedMoments.of(level, f * y, 6), UNBOUNDED, (f * y.min(), f * y.max()), 0.02 * f) for f in (1, 10)
+    )
     assert_allclose(ten.spread.hi95, 10 * one.spread.hi95)
     assert_allclose(ten.prob_sensitive, one.prob_sensitive)
     assert one.spread.lo95 < np.std(0.8 * np.arange(6), ddof=1) < one.spread.hi95
@@ -126,10 +123,10 @@ def test_fewer_than_two_levels_are_an_error(level: list[int]) -> None:
 
 
 def test_one_group_of_bins_tells_nothing_but_the_prior() -> None:
-    found = spread_of(GroupedMoments.of([0, 0], [0.2, 0.4], 1), PROBABILITY, Extremes.of([0.2, 0.4]), 0.02)
+    found = spread_of(GroupedMoments.of([0, 0], [0.2, 0.4], 1), PROBABILITY, (0.0, 1.0), 0.02)
     assert found.p_value is None and found.spread.hi95 > 0.4
     with pytest.raises(ValueError, match="no group"):
-        spread_of(GroupedMoments.empty(3), PROBABILITY, Extremes.empty(), 0.02)
+        spread_of(GroupedMoments.of([], [], 3), PROBABILITY, (0.0, 1.0), 0.02)
 
 
 def test_metrics_are_the_contract(rng: np.random.Generator) -> None:

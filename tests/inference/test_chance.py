@@ -7,6 +7,7 @@ import pytest
 
 from mlflow_sensie.inference import (
     Interval,
+    MagnitudeGrid,
     Posterior,
     PropertyFit,
     ScoreScale,
@@ -16,8 +17,8 @@ from mlflow_sensie.inference import (
     property_span,
     property_test,
 )
-from mlflow_sensie.inference.chance import chance_of_sensitive
 from mlflow_sensie.inference.decision import excludes_zero
+from mlflow_sensie.inference.multiplicity import chance_of_sensitive
 from mlflow_sensie.inference.posterior import Draws, Mixture
 
 UNBOUNDED = ScoreScale(None, None, "target SD")
@@ -63,7 +64,7 @@ def of_property(family: int) -> PropertyFit:
     rng = np.random.default_rng(1)
     p, y = rng.random(300), rng.random(300)
     return property_test(
-        lambda: [(p, y, y)], PROBABILITY, span=property_span(p), edges=np.linspace(0, 1, 6), family=family
+        p, y, PROBABILITY, expected=y, span=property_span(p), edges=np.linspace(0, 1, 6), family=family
     )
 
 
@@ -83,9 +84,7 @@ def test_a_family_of_properties_widens_every_interval() -> None:
 
 def test_a_family_of_sweeps_widens_every_interval(rng: np.random.Generator) -> None:
     rows = np.clip(0.8 - rng.random((200, 1)) * np.array([0, 0.2, 0.1, 0.3]), 0, 1)
-    alone, ten = (
-        perturbation_test(lambda: [rows], PROBABILITY, magnitudes=[-1, 1, 2], neutral=0, family=k) for k in (1, 10)
-    )
+    alone, ten = (perturbation_test(rows, MagnitudeGrid.of([-1, 1, 2], 0), PROBABILITY, family=k) for k in (1, 10))
     worse = next(side for side in alone.sides if side.side == alone.worse)
     assert (ten.effect.lo95, ten.effect.hi95) == worse.posterior.interval(1 - 0.05 / 20)
     assert (ten.mean_drop.lo95, ten.mean_drop.hi95) == alone.mean_drop_posterior.interval(1 - 0.05 / 10)
@@ -99,7 +98,7 @@ def test_a_family_of_sweeps_widens_every_interval(rng: np.random.Generator) -> N
 def test_a_family_of_categories_widens_the_spread(rng: np.random.Generator) -> None:
     level = rng.integers(0, 4, 400)
     y = (rng.random(400) < 0.8 + 0.05 * level / 3).astype(float)
-    alone, four = (category_test(lambda: [(level, y)], PROBABILITY, levels=list("abcd"), family=k) for k in (1, 4))
+    alone, four = (category_test(level, y, PROBABILITY, levels=list("abcd"), family=k) for k in (1, 4))
     wider: Interval = four.spread
     assert wider.value == alone.spread.value
     assert wider.lo95 < alone.spread.lo95 and wider.hi95 > alone.spread.hi95
@@ -111,6 +110,6 @@ def test_with_a_family_a_larger_effect_is_needed_to_be_called_sensitive() -> Non
     p = np.linspace(0, 1, 400)
     y = 0.5 + 0.35 * np.sin(500 * p)
     y += (0.045 - np.polyfit(p, y, 1)[0]) * (p - 0.5) * 2.5
-    alone, ten = (property_test(lambda: [(p, y, None)], UNBOUNDED, span=(0, 1), rope=0.0, family=k) for k in (1, 10))
+    alone, ten = (property_test(p, y, UNBOUNDED, span=(0, 1), rope=0.0, family=k) for k in (1, 10))
     assert alone.decision == "sensitive" and ten.decision == "undecided"
     assert (alone.significance, ten.significance) == ("high", "medium")

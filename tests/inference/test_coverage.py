@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from mlflow_sensie.inference import Interval, ScoreScale, perturbation_test, property_span, property_test
+from mlflow_sensie.inference import Interval, MagnitudeGrid, ScoreScale, perturbation_test, property_span, property_test
 
 pytestmark = pytest.mark.slow
 PROBABILITY = ScoreScale(0, 1, "probability")
@@ -27,7 +27,7 @@ def slopes(draw: Draw) -> list[Interval]:
     out = []
     for seed in range(SETS):
         p, y = draw(np.random.default_rng([11, seed]))
-        out.append(property_test(lambda p=p, y=y: [(p, y, None)], PROBABILITY, span=property_span(p)).slope)
+        out.append(property_test(p, y, PROBABILITY, span=property_span(p)).slope)
     return out
 
 
@@ -36,7 +36,7 @@ def sweeps(rows: Rows) -> tuple[list[Interval], list[Interval]]:
     fits = []
     for seed in range(SETS):
         s = rows(np.random.default_rng([12, seed]))
-        fits.append(perturbation_test(lambda s=s: [s], PROBABILITY, magnitudes=U[1:].tolist(), neutral=0))
+        fits.append(perturbation_test(s, MagnitudeGrid.of(U[1:].tolist(), 0), PROBABILITY))
     return [fit.slope for fit in fits], [fit.mean_drop for fit in fits]
 
 
@@ -89,6 +89,6 @@ def test_holds_until_is_a_lower_bound() -> None:
     for seed in range(SETS):
         rng = np.random.default_rng([13, seed])
         s = 1 - (rng.random((400, 1)) < 0.055) * (U > 0)
-        fit = perturbation_test(lambda s=s: [s], PROBABILITY, magnitudes=U[1:].tolist(), neutral=0, allowed_drop=0.05)
+        fit = perturbation_test(s, MagnitudeGrid.of(U[1:].tolist(), 0), PROBABILITY, allowed_drop=0.05)
         held.append(fit.holds_until_lo95 <= 0.1 * 0.05 / 0.055)
     assert np.mean(held) >= 0.93

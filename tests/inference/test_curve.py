@@ -7,9 +7,9 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from mlflow_sensie.inference import ScoreScale, distance
+from mlflow_sensie.inference import MagnitudeGrid, ScoreScale
 from mlflow_sensie.inference.curve import Line, curve_of
-from mlflow_sensie.moments import GroupedMoments
+from mlflow_sensie.inference.weights import GroupedMoments
 
 PROBABILITY = ScoreScale(0, 1, "probability")
 UNBOUNDED = ScoreScale(None, None, "target SD")
@@ -58,9 +58,9 @@ def test_points_with_little_evidence_are_hatched(scores: list[float], hatched: b
 
 
 def test_distance() -> None:
-    assert_allclose(distance([1, 2, 5], 2), [1, 0, 3])
-    assert_allclose(distance([0.5, 1, 2], 1, True), [np.log(2), 0, np.log(2)])
-    assert_allclose(distance([3, 4], None), [3, 4])
+    assert_allclose(MagnitudeGrid.of([1, 5], 2).distance([1, 2, 5]), [1, 0, 3])
+    assert_allclose(MagnitudeGrid.of([0.5, 2], 1, True).distance([0.5, 1, 2]), [np.log(2), 0, np.log(2)])
+    assert_allclose(MagnitudeGrid.of([3, 4], None).distance([3, 4]), [3, 4])
 
 
 def test_a_line_is_straight_in_its_distance() -> None:

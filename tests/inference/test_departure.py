@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlflow_sensie.inference.departure import (
+from mlflow_sensie.inference.curve import (
     Departure,
     departure_of_bins,
     departure_of_sweep,
     pooled_departure,
 )
-from mlflow_sensie.moments import GroupedMoments, Moments
+from mlflow_sensie.inference.weights import GroupedMoments, Moments
 
 U = np.linspace(0, 1, 11)
 

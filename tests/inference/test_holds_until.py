@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mlflow_sensie.inference import HoldsUntil, PerturbationFit, ScoreScale, perturbation_test
+from mlflow_sensie.inference import HoldsUntil, MagnitudeGrid, PerturbationFit, ScoreScale, perturbation_test
 
 PROBABILITY = ScoreScale(0, 1, "probability")
 UNBOUNDED = ScoreScale(None, None, "target SD")
@@ -16,9 +16,11 @@ U = np.linspace(0, 1, 11)
 
 
 def fit(rows: np.ndarray, scale: ScoreScale = PROBABILITY, **more: Any) -> PerturbationFit:
-    """MagnitudeGrid from 0 to 1."""
-    options = {"magnitudes": U[1:].tolist(), "neutral": 0.0, **more}
-    return perturbation_test(lambda: [rows], scale, **options)
+    """Run the test of a sweep from 0 to 1."""
+    grid = MagnitudeGrid.of(
+        more.pop("magnitudes", U[1:].tolist()), more.pop("neutral", 0.0), more.pop("log_distance", False)
+    )
+    return perturbation_test(rows, grid, scale, **more)
 
 
 def holds(rows: np.ndarray, scale: ScoreScale = PROBABILITY, **more: Any) -> HoldsUntil:

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from scipy import stats
 
 from mlflow_sensie.inference import (
+    MagnitudeGrid,
     Prior,
     Priors,
     Regression,
@@ -33,13 +34,13 @@ def of_property(rng: np.random.Generator, n: int, scale: ScoreScale = PROBABILIT
     p = 1e6 + 3 * rng.random(n)
     y = np.clip(0.8 - 0.05 * (p - 1e6) + 0.2 * rng.normal(size=n), 0, 1)
     y = y if scale.bounded else 500 + 100 * y
-    return property_test(lambda: [(p, y, None)], scale, span=property_span(p)).regression
+    return property_test(p, y, scale, span=property_span(p)).regression
 
 
 def of_sweep(rng: np.random.Generator, n: int) -> tuple[Regression, ...]:
     distances = np.array([0, 1, 0.5, 0.5, 1])
     rows = np.clip(0.9 - rng.uniform(0, 0.4, (n, 1)) * distances + 0.01 * rng.normal(size=(n, 5)), 0, 1)
-    return perturbation_test(lambda: [rows], PROBABILITY, magnitudes=[-1, -0.5, 0.5, 1], neutral=0.0).regressions
+    return perturbation_test(rows, MagnitudeGrid.of([-1, -0.5, 0.5, 1], 0.0), PROBABILITY).regressions
 
 
 def together(rng: np.random.Generator) -> dict[str, Regression]:

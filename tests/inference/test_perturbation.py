@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 from scipy.integrate import trapezoid
 
-from mlflow_sensie.inference import PerturbationFit, ScoreScale, perturbation_test
+from mlflow_sensie.inference import MagnitudeGrid, PerturbationFit, ScoreScale, perturbation_test
 
 PROBABILITY = ScoreScale(0, 1, "probability")
 UNBOUNDED = ScoreScale(None, None, "target SD")
@@ -25,7 +25,8 @@ def fit(
     **more: Any,
 ) -> PerturbationFit:
     """Run the test over a single block."""
-    return perturbation_test(lambda: [rows], scale, magnitudes=magnitudes, neutral=neutral, **more)
+    grid = MagnitudeGrid.of(magnitudes, neutral, more.pop("log_distance", False))
+    return perturbation_test(rows, grid, scale, **more)
 
 
 def falling(rng: np.random.Generator, n: int = 200, u: Any = (0, 1, 2, 3)) -> np.ndarray:
@@ -69,17 +70,13 @@ def test_the_grid_hardly_matters_for_the_mean_drop() -> None:
     assert fine.mean_drop.value == pytest.approx(coarse.mean_drop.value, abs=2e-3)
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 64])
-def test_chunks_change_nothing(chunk: int, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_blocks_of_rows_change_nothing(size: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = falling(rng, 100)
     rows[3, 2] = np.nan
     whole = fit(rows, [1, 2, 3])
-    parts = perturbation_test(
-        lambda: (rows[k : k + chunk] for k in range(0, 100, chunk)),
-        PROBABILITY,
-        magnitudes=[1, 2, 3],
-        neutral=0,
-    )
+    monkeypatch.setattr("mlflow_sensie.inference.weights.ROWS", size)
+    parts = fit(rows, [1, 2, 3])
     assert_allclose(list(parts.metrics().values()), list(whole.metrics().values()), rtol=1e-9)
     assert (parts.n, parts.n_dropped, parts.flags) == (99, 1, ("few_for_holds_until", "dropped"))
     assert parts.sides[0].first_failed == whole.sides[0].first_failed

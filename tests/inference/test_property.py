@@ -11,7 +11,6 @@ from numpy.testing import assert_allclose
 from mlflow_sensie.inference import PropertyFit, ScoreScale, bin_edges, property_span, property_test
 from mlflow_sensie.inference.slope import guarded_sandwich, sandwich
 from mlflow_sensie.inference.weights import AS_THEY_ARE
-from mlflow_sensie.moments import Moments
 
 PROBABILITY = ScoreScale(0, 1, "probability")
 UNBOUNDED = ScoreScale(None, None, "target SD")
@@ -22,17 +21,10 @@ def fit(
     y: np.ndarray,
     scale: ScoreScale = PROBABILITY,
     expected: np.ndarray | None = None,
-    chunk: int = 0,
 ) -> PropertyFit:
-    """Run the test as a whole evaluation would, in chunks if asked."""
+    """Run the test as a whole evaluation would."""
     edges, unique = bin_edges(p)
-    starts = range(0, len(p), chunk or len(p))
-
-    def blocks() -> list[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
-        parts = [slice(k, k + (chunk or len(p))) for k in starts]
-        return [(p[part], y[part], None if expected is None else expected[part]) for part in parts]
-
-    return property_test(blocks, scale, edges=edges, unique=unique, span=property_span(p))
+    return property_test(p, y, scale, expected=expected, edges=edges, unique=unique, span=property_span(p))
 
 
 def flip(rng: np.random.Generator, mean: np.ndarray) -> np.ndarray:
@@ -45,8 +37,7 @@ def flip(rng: np.random.Generator, mean: np.ndarray) -> np.ndarray:
 
 def test_hc2_is_that_of_the_matrix_formula(rng: np.random.Generator) -> None:
     z, y = rng.normal(size=40), rng.normal(size=40) ** 2
-    rows = np.column_stack([z, y])
-    found = sandwich([(rows, AS_THEY_ARE)], Moments.of(rows))
+    found = sandwich(z, y)
     X = np.column_stack([np.ones(40), z - z.mean()])
     bread = np.linalg.inv(X.T @ X)
     beta = bread @ X.T @ y
@@ -66,8 +57,7 @@ def test_hc2_is_that_of_the_matrix_formula(rng: np.random.Generator) -> None:
 def test_large_samples_keep_hc2_whichever_is_larger(rng: np.random.Generator) -> None:
     z = rng.random(2000)
     y = 0.3 * (np.abs(z - 0.5) < 0.2) * rng.normal(size=2000)
-    rows = np.column_stack([z, y])
-    found = sandwich([(rows, AS_THEY_ARE)], Moments.of(rows))
+    found = sandwich(z, y)
     assert found.slope_var < 0.5 * found.residual_var / ((z - z.mean()) ** 2).sum()
 
 
@@ -81,11 +71,9 @@ def test_an_offset_of_a_million_costs_no_digits(rng: np.random.Generator) -> Non
 
 def test_pseudo_scores_stand_at_the_ends_and_bounds() -> None:
     z = np.linspace(-0.5, 0.5, 50)
-    rows = np.column_stack([z, np.ones(50)])
-    plain, guarded, few = guarded_sandwich(lambda: [(rows, AS_THEY_ARE)], Moments.of(rows), (0.0, 1.0))
-    more = np.concatenate([rows, [[-0.5, 0], [-0.5, 1], [0.5, 0], [0.5, 1]]])
+    plain, guarded, few = guarded_sandwich(z, np.ones(50), AS_THEY_ARE, (0.0, 1.0))
     assert few and plain.slope_var == 0
-    exact = sandwich([(more, AS_THEY_ARE)], Moments.of(more))
+    exact = sandwich(np.r_[z, -0.5, -0.5, 0.5, 0.5], np.r_[np.ones(50), 0, 1, 0, 1])
     assert_allclose(astuple(guarded), astuple(exact), rtol=1e-12, atol=1e-15)
     assert guarded.slope_var > 0
 
@@ -145,11 +133,13 @@ def test_a_u_shape_is_found_by_spread_and_departure_not_by_the_slope(rng: np.ran
 # ------------------------------------------------------------ passes, missing values, bins
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 256])
-def test_chunks_change_nothing(chunk: int, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("size", [1, 7, 256])
+def test_blocks_of_rows_change_nothing(size: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     p, y = rng.normal(size=300), rng.beta(3, 1, size=300)
     p[::50], y[::70] = np.nan, np.nan
-    whole, parts = fit(p, y, expected=y**2), fit(p, y, expected=y**2, chunk=chunk)
+    whole = fit(p, y, expected=y**2)
+    monkeypatch.setattr("mlflow_sensie.inference.weights.ROWS", size)
+    parts = fit(p, y, expected=y**2)
     assert parts.metrics().keys() == whole.metrics().keys()
     assert_allclose(list(parts.metrics().values()), list(whole.metrics().values()), rtol=1e-9)
     assert parts.curve is not None and whole.curve is not None
@@ -173,21 +163,21 @@ def test_missing_values_stand_apart_and_bad_scores_are_counted(rng: np.random.Ge
 
 def test_examples_outside_explicit_edges_count_in_the_end_bins(rng: np.random.Generator) -> None:
     p, y = np.linspace(0, 10, 101), rng.random(101)
-    found = property_test(lambda: [(p, y, None)], PROBABILITY, edges=[4, 5, 6], span=(0, 10))
+    found = property_test(p, y, PROBABILITY, edges=[4, 5, 6], span=(0, 10))
     assert found.curve is not None and found.curve.n == (50, 51)
     assert found.curve.p[0] == pytest.approx(p[p < 5].mean()), "at the mean p of those counted"
 
 
 def test_an_empty_bin_keeps_its_place(rng: np.random.Generator) -> None:
     p, y = np.array([0.1] * 20 + [2.5] * 20), rng.random(40)
-    found = property_test(lambda: [(p, y, None)], PROBABILITY, edges=[0, 1, 2, 3], span=(0, 3))
+    found = property_test(p, y, PROBABILITY, edges=[0, 1, 2, 3], span=(0, 3))
     assert found.curve is not None
     assert found.curve.n == (20, 0, 20) and found.curve.score[1] is None and found.curve.p[1] == 1.5
 
 
 def test_without_bins_there_is_no_curve(rng: np.random.Generator) -> None:
     p, y = rng.random(50), rng.random(50)
-    found = property_test(lambda: [(p, y, None)], PROBABILITY, span=(0, 1))
+    found = property_test(p, y, PROBABILITY, span=(0, 1))
     assert (found.curve, found.spread, found.departure) == (None, None, None)
     assert not {"spread", "departure", "unexpected"} & found.metrics().keys()
 
@@ -250,4 +240,4 @@ def test_unbounded_scores_take_their_bounds_from_what_was_seen(rng: np.random.Ge
 )
 def test_what_has_no_slope_is_an_error(p: list[float], y: list[float], span: tuple[float, float], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        property_test(lambda: [(np.array(p, float), np.array(y, float), None)], PROBABILITY, span=span)
+        property_test(np.array(p, float), np.array(y, float), PROBABILITY, span=span)

@@ -14,6 +14,7 @@ from scipy import stats
 from scipy.integrate import cumulative_simpson
 
 from mlflow_sensie.inference import (
+    MagnitudeGrid,
     Mixture,
     PerturbationFit,
     Prior,
@@ -36,11 +37,11 @@ Array = np.ndarray
 
 def of_property(p: Array, y: Array, scale: ScoreScale = PROBABILITY) -> PropertyFit:
     edges, unique = bin_edges(p)
-    return property_test(lambda: [(p, y, None)], scale, span=property_span(p), edges=edges, unique=unique)
+    return property_test(p, y, scale, span=property_span(p), edges=edges, unique=unique)
 
 
 def of_sweep(rows: Array, magnitudes: list[float], scale: ScoreScale = PROBABILITY) -> PerturbationFit:
-    return perturbation_test(lambda: [rows], scale, magnitudes=magnitudes, neutral=0.0)
+    return perturbation_test(rows, MagnitudeGrid.of(magnitudes, 0.0), scale)
 
 
 def density(prior: Prior) -> Callable[[Array], Array]:
@@ -209,18 +210,20 @@ def test_a_fit_with_another_engines_posterior_survives_json(rng: np.random.Gener
     assert again.posterior.interval() == before.posterior.interval()
 
 
-# ------------------------------------------------------------ merged sums
+# ------------------------------------------------------------ sums over blocks of rows
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e6])
-def test_sums_made_in_chunks_agree_with_a_direct_computation(offset: float, rng: np.random.Generator) -> None:
+def test_sums_over_blocks_of_rows_agree_with_a_direct_computation(
+    offset: float, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`benchmarks/engines.py` does the same with ten million examples."""
     n = 20_000
     p, noise = offset + rng.random(n), rng.normal(size=n)
     y = 0.5 - 0.02 * (p - offset) + 0.1 * noise
-    parts = [slice(k, k + 256) for k in range(0, n, 256)]
+    monkeypatch.setattr("mlflow_sensie.inference.weights.ROWS", 256)
     span = property_span(p)
-    fit = property_test(lambda: [(p[part], y[part], None) for part in parts], UNBOUNDED, span=span)
+    fit = property_test(p, y, UNBOUNDED, span=span)
     z = (p.astype(np.longdouble) - p.astype(np.longdouble).mean()) / np.longdouble(span[1] - span[0])
     total, level = z @ z, y.astype(np.longdouble).mean()
     effect = z @ (y - level) / total

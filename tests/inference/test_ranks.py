@@ -26,10 +26,8 @@ UNBOUNDED = ScoreScale(None, None, "target SD")
 def fit(p: np.ndarray, y: np.ndarray, bins: Any = 20, expected: np.ndarray | None = None) -> PropertyFit:
     """Run the test by rank over a single block."""
     edges, unique = bin_edges(p, bins)
-    blocks = [(p, y, expected)]
-    return property_test(
-        lambda: blocks, UNBOUNDED, edges=edges, unique=unique, span=property_span(p), ranks=Ranks.of(p)
-    )
+    span, ranks = property_span(p), Ranks.of(p)
+    return property_test(p, y, UNBOUNDED, expected=expected, edges=edges, unique=unique, span=span, ranks=ranks)
 
 
 def skewed(rng: np.random.Generator, n: int = 300) -> tuple[np.ndarray, np.ndarray]:
@@ -85,7 +83,7 @@ def test_only_the_order_of_the_property_matters(rng: np.random.Generator) -> Non
 def test_bins_are_those_of_the_property(bins: Any, rng: np.random.Generator) -> None:
     p, y = skewed(rng)
     edges, unique = bin_edges(p, bins)
-    plain = property_test(lambda: [(p, y, None)], UNBOUNDED, edges=edges, unique=unique, span=property_span(p))
+    plain = property_test(p, y, UNBOUNDED, edges=edges, unique=unique, span=property_span(p))
     found = fit(p, y, bins)
     assert plain.curve is not None and found.curve is not None
     assert (found.curve.n, found.curve.label) == (plain.curve.n, plain.curve.label)
@@ -122,9 +120,7 @@ def test_with_weights_and_clusters_it_is_the_jackknife_over_clusters(rng: np.ran
     p = np.exp(rng.normal(size=150)[patient] + 0.3 * rng.normal(size=600))
     y = 0.9 - 0.4 * np.tanh(p) + 0.03 * rng.normal(size=150)[patient] + 0.01 * rng.normal(size=600)
     design = SamplingDesign(weight, patient)
-    found = property_test(
-        lambda: [(p, y, None)], UNBOUNDED, span=property_span(p), ranks=Ranks.of(p), design=lambda: [design]
-    )
+    found = property_test(p, y, UNBOUNDED, span=property_span(p), ranks=Ranks.of(p), design=design)
 
     def slope(kept: np.ndarray) -> float:
         share = (stats.rankdata(p[kept]) - 0.5) / kept.sum()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlflow_sensie.inference.region import region_of
+from mlflow_sensie.inference.auto_range import region_of
 
 U = np.linspace(0, 1, 11)
 SIGMOID = 0.1 + 0.8 / (1 + np.exp((U - 0.5) / 0.08))

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from mlflow_sensie.inference import (
+    MagnitudeGrid,
     Posterior,
     SamplingDesign,
     ScoreScale,
@@ -26,7 +27,7 @@ def over_root_n(rows: np.ndarray) -> float:
 
 
 def mean_of(score: np.ndarray, design: SamplingDesign = SamplingDesign(), scale: ScoreScale = PROBABILITY) -> Posterior:
-    return mean_test(lambda: [(score, design)], scale).posterior
+    return mean_test(score, scale, design).posterior
 
 
 def test_of_a_mean(rng: np.random.Generator) -> None:
@@ -39,7 +40,7 @@ def test_of_a_mean(rng: np.random.Generator) -> None:
 
 def test_pseudo_examples_of_a_mean_lie_at_the_bounds() -> None:
     score = np.array([0.0] + [1.0] * 99)
-    guarded = mean_test(lambda: [(score, SamplingDesign())], PROBABILITY)
+    guarded = mean_test(score, PROBABILITY, SamplingDesign())
     joined = np.append(score, [0.0, 1.0])
     assert guarded.few_informative
     assert guarded.plain.loc == pytest.approx(0.99)
@@ -50,7 +51,7 @@ def test_pseudo_examples_of_a_mean_lie_at_the_bounds() -> None:
 
 def test_of_a_drop_and_of_the_effect_of_a_side(rng: np.random.Generator) -> None:
     scores = np.column_stack([np.ones(300), rng.beta(5, 1, (300, 3))])
-    fit = perturbation_test(lambda: [scores], PROBABILITY, magnitudes=[1, 2, 3], neutral=0)
+    fit = perturbation_test(scores, MagnitudeGrid.of([1, 2, 3], 0), PROBABILITY)
     drops = scores @ np.array([1 - 1 / 6, -1 / 3, -1 / 3, -1 / 6])
     slopes = scores @ (np.arange(4) - 1.5)
     assert fit.mean_drop_posterior.skew == pytest.approx(over_root_n(drops))
@@ -61,7 +62,7 @@ def test_of_a_drop_and_of_the_effect_of_a_side(rng: np.random.Generator) -> None
 def test_of_a_guarded_drop_that_of_the_examples_and_the_two_beside_them() -> None:
     scores = np.ones((100, 2))
     scores[:3, 1] = [0.0, 0.2, 0.1]
-    fit = perturbation_test(lambda: [scores], PROBABILITY, magnitudes=[1], neutral=0)
+    fit = perturbation_test(scores, MagnitudeGrid.of([1], 0), PROBABILITY)
     joined = np.append((scores[:, 0] - scores[:, 1]) / 2, [0.5, -0.5])
     assert "few_informative" in fit.flags
     assert fit.mean_drop_posterior.loc == pytest.approx(joined.mean())
@@ -71,7 +72,7 @@ def test_of_a_guarded_drop_that_of_the_examples_and_the_two_beside_them() -> Non
 def test_of_a_property(rng: np.random.Generator) -> None:
     p = rng.random(400)
     score = 1 - rng.beta(2, 3, 400) * p
-    found = property_test(lambda: [(p, score, None)], PROBABILITY, span=(0, 1)).posterior
+    found = property_test(p, score, PROBABILITY, span=(0, 1)).posterior
     line = stats.linregress(p, score)
     d = (p - p.mean()) * (score - line.intercept - line.slope * p)
     assert isinstance(found, Posterior)

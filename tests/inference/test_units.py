@@ -9,29 +9,31 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from mlflow_sensie.inference import SamplingDesign, ScoreScale, category_test, perturbation_test, property_test
-from mlflow_sensie.inference.weights import effective_groups, effective_moments
+from mlflow_sensie.inference import (
+    MagnitudeGrid,
+    SamplingDesign,
+    ScoreScale,
+    category_test,
+    perturbation_test,
+    property_test,
+)
+from mlflow_sensie.inference.weights import AS_THEY_ARE, GroupedMoments, Units
 
 PROBABILITY = ScoreScale(0, 1, "probability")
 MAGNITUDES = [1.0, 2.0, 3.0]
 
 
-def once(design: SamplingDesign | None) -> Any:
-    """Give what `design=` takes for a single block."""
-    return None if design is None else lambda: [design]
+def sweep(rows: np.ndarray, design: SamplingDesign = AS_THEY_ARE) -> Any:
+    return perturbation_test(rows, MagnitudeGrid.of(MAGNITUDES, 0.0), PROBABILITY, design=design)
 
 
-def sweep(rows: np.ndarray, design: SamplingDesign | None = None) -> Any:
-    return perturbation_test(lambda: [rows], PROBABILITY, magnitudes=MAGNITUDES, neutral=0.0, design=once(design))
-
-
-def prop(p: np.ndarray, y: np.ndarray, design: SamplingDesign | None = None) -> Any:
+def prop(p: np.ndarray, y: np.ndarray, design: SamplingDesign = AS_THEY_ARE) -> Any:
     edges = np.linspace(0, 1, 5)
-    return property_test(lambda: [(p, y, None)], PROBABILITY, span=(0, 1), edges=edges, design=once(design))
+    return property_test(p, y, PROBABILITY, span=(0, 1), edges=edges, design=design)
 
 
-def category(level: np.ndarray, y: np.ndarray, design: SamplingDesign | None = None) -> Any:
-    return category_test(lambda: [(level, y)], PROBABILITY, levels=list("abc"), design=once(design))
+def category(level: np.ndarray, y: np.ndarray, design: SamplingDesign = AS_THEY_ARE) -> Any:
+    return category_test(level, y, PROBABILITY, levels=list("abc"), design=design)
 
 
 def scores(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -92,18 +94,13 @@ def test_copies_give_a_property_the_slope_of_one_example_each(rng: np.random.Gen
     assert_allclose(astuple(copies.effect), astuple(one.effect), rtol=1e-9)
 
 
-def test_clusters_may_lie_across_blocks(rng: np.random.Generator) -> None:
+def test_blocks_of_rows_change_nothing(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     rows, design = scores(rng, 90), SamplingDesign(rng.uniform(1, 5, 90), rng.integers(0, 20, 90))
-    first = np.arange(90) < 31
-    parts = [design.take(first), design.take(~first)]
-    cut = perturbation_test(
-        lambda: [rows[first], rows[~first]],
-        PROBABILITY,
-        magnitudes=MAGNITUDES,
-        neutral=0.0,
-        design=lambda: parts,
-    )
-    assert_alike(sweep(rows, design), cut, rtol=1e-10)
+    p, y = rng.random(90), rows[:, 1]
+    whole = sweep(rows, design), prop(p, y, design)
+    monkeypatch.setattr("mlflow_sensie.inference.weights.ROWS", 31)
+    for one, other in zip(whole, (sweep(rows, design), prop(p, y, design)), strict=True):
+        assert_alike(one, other, rtol=1e-10)
 
 
 def test_a_weighted_mean_is_that_of_the_formula(rng: np.random.Generator) -> None:
@@ -127,10 +124,11 @@ def test_a_weighted_slope_is_that_of_the_formula(rng: np.random.Generator) -> No
 
 def test_sums_of_equal_units(rng: np.random.Generator) -> None:
     x, w = rng.normal(size=(50, 3)), np.ones(50)
-    moments, scale = effective_moments([(x, SamplingDesign(w))], 3)
-    assert (moments.n, scale) == pytest.approx((50, 1))
-    assert_allclose(moments.covariance(), np.cov(x, rowvar=False))
-    groups = effective_groups([(np.arange(50) % 2, x[:, 0], SamplingDesign(w))], 3)
+    units = Units.of(x, SamplingDesign(w))
+    assert units.n == pytest.approx(50) and units.weights is not None
+    assert_allclose(units.weights, 1)
+    assert_allclose(units.moments.covariance(), np.cov(x, rowvar=False))
+    groups = GroupedMoments.effective(np.arange(50) % 2, x[:, 0], 3, SamplingDesign(w))
     assert_allclose(groups.n, [25, 25, 0])
     assert_allclose(groups.variance(), [x[::2, 0].var(ddof=1), x[1::2, 0].var(ddof=1), 0])
 

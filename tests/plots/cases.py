@@ -17,12 +17,13 @@ from matplotlib.text import Text
 from mlflow_sensie import plots
 from mlflow_sensie.inference import (
     CategoryFit,
+    ExtraFits,
     Interval,
+    MagnitudeGrid,
     PerturbationFit,
     PropertyFit,
     Ranks,
     ScoreScale,
-    Shape,
     bin_edges,
     category_test,
     perturbation_test,
@@ -87,16 +88,16 @@ def sweep(
     at = np.array([mean(p) for p in [clean, *magnitudes]])
     logits = np.log(at / (1 - at)) * 1.25 + 1.4 * rng.normal(size=(n, 1)) + 0.3 * rng.normal(size=(n, len(at)))
     scores = 1 / (1 + np.exp(-logits))
-    return perturbation_test(lambda: [scores], PROBABILITY, magnitudes=magnitudes, neutral=neutral, **kwargs)
+    grid = MagnitudeGrid.of(magnitudes, neutral, kwargs.pop("log_distance", False))
+    return perturbation_test(scores, grid, PROBABILITY, **kwargs)
 
 
 def binned(p: np.ndarray, mean: np.ndarray, *, bins: Any = 20, hard: bool = False, **more: Any) -> PropertyFit:
     rng = np.random.default_rng(0)
     score = (rng.random(len(p)) < mean).astype(float) if hard else rng.beta(6 * mean, 6 * (1 - mean))
     edges, unique = bin_edges(p, bins)
-    blocks = [(p, score, None)]
     options = {"edges": edges, "unique": unique, "span": property_span(p), **more}
-    return property_test(lambda: blocks, PROBABILITY, **options)
+    return property_test(p, score, PROBABILITY, **options)
 
 
 def ranked(p: np.ndarray, mean: np.ndarray, **more: Any) -> PropertyFit:
@@ -109,21 +110,20 @@ def category(labels: Sequence[str], n: int = 1000, missing: int = 0) -> Category
     level = rng.integers(0, len(labels), n)
     score = (rng.random(n) < mean[level]).astype(float)
     level[:missing] = -1
-    return category_test(lambda: [(level, score)], PROBABILITY, levels=labels)
+    return category_test(level, score, PROBABILITY, levels=labels)
 
 
 def followed() -> PerturbationFit:
     fall, rng = np.array([[0, 0.1, 0.25, 0.5]]), np.random.default_rng(0)
     scores = np.clip(0.9 - fall * rng.uniform(0.5, 1.5, (300, 1)), 0, 1)
     expected = np.clip(0.9 - 0.3 * fall + 0.02 * rng.normal(size=(300, 1)), 0, 1)
-    blocks = {"expected": lambda: [expected], "magnitudes": [1.0, 2.0, 4.0], "neutral": 0.0}
-    return perturbation_test(lambda: [scores], PROBABILITY, **blocks)
+    return perturbation_test(scores, MagnitudeGrid.of([1.0, 2.0, 4.0], 0.0), PROBABILITY, expected=expected)
 
 
 def regression() -> PerturbationFit:
     rng = np.random.default_rng(0)
     scores = -np.abs(rng.normal(size=(400, 1))) * np.array([[0.4, 0.5, 0.6, 0.9, 1.4]])
-    return perturbation_test(lambda: [scores], ERROR, magnitudes=[0.1, 0.2, 0.5, 1.0], neutral=0.0)
+    return perturbation_test(scores, MagnitudeGrid.of([0.1, 0.2, 0.5, 1.0], 0.0), ERROR)
 
 
 def _properties(kind: str) -> PropertyFit:
@@ -143,8 +143,8 @@ def _properties(kind: str) -> PropertyFit:
         "seconds": lambda: binned(seconds, flat[:400]),
         "no bins": lambda: binned(alcohol, rising, bins="none"),
         "ranks": lambda: ranked(np.exp(2 * (alcohol - 10)), rising),
-        "bent": lambda: binned(alcohol, rising, shape=Shape("auto", 3)),
-        "ranked part": lambda: ranked(np.exp(alcohol), rising, shape=Shape((9000.0, 60000.0), 2)),
+        "bent": lambda: binned(alcohol, rising, extra=ExtraFits("auto", 3)),
+        "ranked part": lambda: ranked(np.exp(alcohol), rising, extra=ExtraFits((9000.0, 60000.0), 2)),
         "ranked counts": lambda: ranked(gap, np.where(np.isnan(gap), 0.5, 0.85)),
         "ranked dates": lambda: ranked(17000 + np.exp(alcohol - 4), flat),
     }[kind]()
@@ -166,7 +166,7 @@ def case(name: str) -> TestResult:
             "degrees",
         ),
         "part of a sweep": lambda: make_test(
-            "image.rotate", "perturbation", sweep([*range(20, 181, 20)], falling, shape=Shape("auto", 3)), "degrees"
+            "image.rotate", "perturbation", sweep([*range(20, 181, 20)], falling, extra=ExtraFits("auto", 3)), "degrees"
         ),
         "part of two sides": lambda: make_test(
             "contrast",
@@ -176,7 +176,7 @@ def case(name: str) -> TestResult:
                 lambda x: falling(np.log(x), 0.9, 0.2),
                 neutral=1.0,
                 log_distance=True,
-                shape=Shape((0.5, 4.0), 2),
+                extra=ExtraFits((0.5, 4.0), 2),
             ),
             "factor",
         ),

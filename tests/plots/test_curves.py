@@ -7,6 +7,7 @@ import pytest
 
 from mlflow_sensie import plots
 from mlflow_sensie.inference import (
+    MagnitudeGrid,
     PerturbationFit,
     perturbation_test,
 )
@@ -212,7 +213,7 @@ def test_a_strip_shows_how_many_examples_hold_by_themselves(name: str) -> None:
 
 def test_a_sweep_that_no_example_falls_in_has_no_strip() -> None:
     scores = np.full((50, 3), 0.9)
-    fit = perturbation_test(lambda: [scores], PROBABILITY, magnitudes=[1, 2], neutral=0)
+    fit = perturbation_test(scores, MagnitudeGrid.of([1, 2], 0), PROBABILITY)
     test = make_test("harmless", "perturbation", fit)
     assert len(plots.draw(make_result(test), test).axes) == 1
 
