@@ -96,10 +96,11 @@ class Missing(CellReplacement):
         """A column of missing values."""
         import pandas as pd
 
-        empty: Any = pd.NaT if series.dtype.kind in "mM" else pd.NA
-        if isinstance(series.dtype, np.dtype) and series.dtype.kind not in "mM":
-            empty = None if series.dtype == object else np.nan
-        return as_column(object_array([empty] * len(series)), series.dtype)
+        dtype = series.dtype
+        if isinstance(dtype, np.dtype):
+            return np.full(len(series), {"O": None, "M": "NaT", "m": "NaT"}.get(dtype.kind, np.nan), dtype=dtype)
+        empty = pd.Series([pd.NaT if dtype.kind == "M" else pd.NA], dtype=dtype)
+        return empty.repeat(len(series)).array
 
 
 @dataclass(frozen=True, kw_only=True)

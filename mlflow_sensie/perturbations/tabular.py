@@ -103,50 +103,60 @@ class TabularPerturbation(Perturbation):
 class Numbers:
     """The numeric columns to perturb: their values as one block of float64 (rows, columns), and what they are in.
 
-    ``stored`` has positions of columns of one dtype, and these columns as they are stored: (rows, columns) of a
-    NumPy dtype, or a single nullable column as an extension array.
+    ``stored`` has, for the columns of a NumPy dtype together and for every nullable one, their names, their place in
+    the block, and how the frame has them: an array (rows, columns) or an extension array. ``absent`` says which
+    values are missing, None if none is.
     """
 
     frame: pd.DataFrame
     names: list[Any]
     values: Array
-    stored: list[tuple[list[int], Any]]
+    absent: Array | None
+    stored: list[tuple[list[Any], slice | list[int], Any]]
 
     @classmethod
     def of(cls, frame: pd.DataFrame, names: list[Any]) -> Numbers:
         """The block of these columns of a frame."""
         columns = frame[names]
+        values = to_floats(columns)
+        absent = np.isnan(values)
         blocks: dict[Any, list[int]] = {}
-        stored: list[tuple[list[int], Any]] = []
         for position, dtype in enumerate(columns.dtypes):
-            if isinstance(dtype, np.dtype):
-                blocks.setdefault(dtype, []).append(position)
-            else:
-                stored.append(([position], columns.iloc[:, position].array))
-        stored += [(at, columns.iloc[:, at].to_numpy()) for at in blocks.values()]
-        return cls(frame, names, to_floats(columns), stored)
+            blocks.setdefault(dtype if isinstance(dtype, np.dtype) else position, []).append(position)
+        stored: list[tuple[list[Any], slice | list[int], Any]] = []
+        for at in blocks.values():
+            dense = slice(at[0], at[-1] + 1)  # of which a view will do
+            plain = isinstance(columns.dtypes.iloc[at[0]], np.dtype)
+            before = columns.iloc[:, at].to_numpy() if plain else columns.iloc[:, at[0]].array
+            stored.append(([names[i] for i in at], dense if at[-1] - at[0] < len(at) else at, before))
+        return cls(frame, names, values, absent if absent.any() else None, stored)
 
     def with_values(self, values: Array) -> pd.DataFrame:
-        """A frame with other numbers, each column in its own dtype.
+        """A frame with other numbers, each column in its own dtype; it may hold the memory of ``values``.
 
-        Integers are rounded, and clipped to what they hold. Cells whose value did not change are kept to the bit,
-        and missing ones stay missing.
+        Integers are rounded, and clipped to what they hold. Those whose value did not change are kept to the bit,
+        and missing values stay missing.
         """
         import pandas as pd
 
-        changed = (values != self.values) & ~np.isnan(self.values)
         columns: dict[Any, Any] = {}
-        for at, before in self.stored:
-            if isinstance(before, np.ndarray):
-                cells = np.where(changed[:, at], to_dtype(values[:, at], before.dtype), before)
-                if len(at) == self.frame.shape[1]:  # a block of its own, as fast to read as to make
-                    return pd.DataFrame(cells, index=self.frame.index, columns=self.frame.columns, copy=False)
-                columns |= {self.names[position]: cells[:, i] for i, position in enumerate(at)}
-            else:
-                hit, cells = changed[:, at[0]], before.copy()
-                cells[hit] = to_dtype(values[hit, at[0]], numpy_dtype(before.dtype))
-                columns[self.names[at[0]]] = cells
+        for names, at, before in self.stored:
+            cells = self._cells(values[:, at], at, before)
+            if len(names) == self.frame.shape[1] and cells.ndim == 2:  # a block of its own, as fast to read as to make
+                return pd.DataFrame(cells, index=self.frame.index, columns=self.frame.columns, copy=False)
+            columns |= zip(names, cells.T if cells.ndim == 2 else [cells], strict=True)
         return with_columns(self.frame, columns)
+
+    def _cells(self, values: Array, at: slice | list[int], before: Any) -> Any:
+        if not isinstance(before, np.ndarray):
+            changed = (values != self.values[:, at])[:, 0] & ~np.asarray(before.isna())
+            cells = before.copy()
+            cells[changed] = to_dtype(values[changed, 0], numpy_dtype(before.dtype))
+            return cells
+        if before.dtype.kind == "f":
+            cells = to_dtype(values, before.dtype)
+            return cells if self.absent is None else np.where(self.absent[:, at], before, cells)
+        return np.where(values != self.values[:, at], to_dtype(values, before.dtype), before)
 
 
 def with_columns(frame: pd.DataFrame, columns: Mapping[Any, Any]) -> pd.DataFrame:
