@@ -138,7 +138,7 @@ def compare(runs: tuple[str, ...], output: Path | None, log: bool) -> None:
     """
     from mlflow_sensie.comparison.leaderboard import leaderboard
     from mlflow_sensie.errors import SensieError
-    from mlflow_sensie.tracking.comparison_files import write_comparison, write_leaderboard
+    from mlflow_sensie.tracking.artifacts import write_comparison, write_leaderboard
     from mlflow_sensie.tracking.runs import read_result
 
     if len(dict.fromkeys(runs)) != len(runs) or len(runs) < 2:

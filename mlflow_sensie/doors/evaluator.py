@@ -147,7 +147,7 @@ def _loading_to_save(kind: type[EvaluationArtifact]) -> type[EvaluationArtifact]
 def _warn(result: Result) -> None:
     import warnings
 
-    from mlflow_sensie.result import MOST_TESTS_WITH_KEYS
+    from mlflow_sensie.result.result import MOST_TESTS_WITH_KEYS
 
     told: dict[str, list[str]] = {}  # what is said of several tests is said once
     for test in result.tests.values():

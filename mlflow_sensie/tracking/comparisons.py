@@ -17,7 +17,7 @@ from mlflow_sensie.comparison.result import Comparison
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.report.comparison_page import NAME
 from mlflow_sensie.result import MOST_TESTS_WITH_KEYS
-from mlflow_sensie.tracking.comparison_files import write_comparison, write_leaderboard
+from mlflow_sensie.tracking.artifacts import write_comparison, write_leaderboard
 from mlflow_sensie.tracking.runs import LONGEST_TAG, batches
 
 if TYPE_CHECKING:
@@ -86,22 +86,22 @@ def _log_files(client: mlflow.MlflowClient, run_id: str, files: Iterable[Path]) 
         client.log_artifact(run_id, str(file), None if file.name == NAME else ROOT)
 
 
-def _log_tags(client: mlflow.MlflowClient, run_id: str, found: Mapping[str, str]) -> None:
-    client.log_batch(run_id, tags=[RunTag(key, value[:LONGEST_TAG]) for key, value in found.items()])
+def _log_tags(client: mlflow.MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
+    client.log_batch(run_id, tags=[RunTag(key, value[:LONGEST_TAG]) for key, value in tags.items()])
 
 
 def comparison_metrics(comparison: Comparison) -> dict[str, float]:
     """Return the scalars of a comparison by their names on the run; finite floats all."""
-    found = _scalars(f"{ROOT}/clean_score", comparison.clean)
+    metrics = _scalars(f"{ROOT}/clean_score", comparison.clean)
     for test in list(comparison.tests.values())[:MOST_TESTS_WITH_KEYS]:
         for metric, difference in test.differences.items():
-            found |= _scalars(f"{ROOT}/{test.slug}/{metric}", difference)
-    return found
+            metrics |= _scalars(f"{ROOT}/{test.slug}/{metric}", difference)
+    return metrics
 
 
-def _scalars(key: str, found: Difference) -> dict[str, float]:
-    d = found.difference
-    values = {"": d.value, "_lo95": d.lo95, "_hi95": d.hi95, "_prob_more_robust": found.prob_more_robust}
+def _scalars(key: str, difference: Difference) -> dict[str, float]:
+    d, probability = difference.difference, difference.prob_more_robust
+    values = {"": d.value, "_lo95": d.lo95, "_hi95": d.hi95, "_prob_more_robust": probability}
     return {f"{key}{end}": float(value) for end, value in values.items()}
 
 

@@ -35,10 +35,10 @@ def version_of(uri: str, client: MlflowClient) -> ModelVersion | None:
     Raises:
         RegistryError: there is no such alias or version.
     """
-    found = _URI.fullmatch(uri)
-    if found is None:
+    match = _URI.fullmatch(uri)
+    if match is None:
         return None
-    name, version, alias = found["name"], found["version"], found["alias"]
+    name, version, alias = match["name"], match["version"], match["alias"]
     if alias is None:
         return ModelVersion(name, version)
     version = alias_of(name, alias, client)
@@ -80,10 +80,10 @@ def move_alias(version: ModelVersion, alias: str, before: str | None, client: Ml
     one that falls between is not prevented. Promotions of one model must be serialised. What came of it is written
     as a tag of the version.
     """
-    done = _moved(version, alias, before, client)
-    if done.outcome in ("already there", "failed"):
-        return done
-    return replace(done, warning=tag_version(version, {PROMOTION_TAG: done.reason}, client))
+    promotion = _moved(version, alias, before, client)
+    if promotion.outcome in ("already there", "failed"):
+        return promotion
+    return replace(promotion, warning=tag_version(version, {PROMOTION_TAG: promotion.reason}, client))
 
 
 def _moved(version: ModelVersion, alias: str, before: str | None, client: MlflowClient) -> Promotion:
@@ -110,5 +110,5 @@ def _moved(version: ModelVersion, alias: str, before: str | None, client: Mlflow
 
 
 def _from(before: str | None, after: str | None) -> str:
-    old, new = ("no version" if each is None else f"version {each}" for each in (before, after))
+    old, new = ("no version" if version is None else f"version {version}" for version in (before, after))
     return f"from {old} to {new}"

@@ -6,8 +6,7 @@ import json
 import shutil
 import tempfile
 import time
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -21,22 +20,16 @@ from mlflow.entities import Metric, RunTag
 
 from mlflow_sensie import plots
 from mlflow_sensie.errors import ComparisonError
-from mlflow_sensie.recipe.model import slug
-from mlflow_sensie.recipe.reading import capped_log_examples
-from mlflow_sensie.report.page import render
 from mlflow_sensie.result import MOST_TESTS_WITH_KEYS, Result, TestResult
+from mlflow_sensie.tracking.artifacts import bins_table, kept_files, read_folder, read_home, write_files
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 METRICS_PER_BATCH = 1_000  # the REST API takes no more in one call
-SCORE_TABLE_BYTES = 200 * 2**20
 LONGEST_TAG = 1_000  # some registries cut values there
 DESTINATION = "destination.json"
-REPORT = "sensie_report.html"
-POSTERIOR = ("posterior.nc", "posterior.png")  # what engine pymc sampled; no test has this name
 NAMELESS = ("models:/m-", "runs:/")  # what a logged model's URI begins with
-SLICES = "slices"  # the folder of the slices' figures, where no test's figure can be
 SERIES = {"score": "score", "score_lo95": "lo95", "score_hi95": "hi95", "p": "p"}
 
 
@@ -56,13 +49,13 @@ class Destination:
 
 
 def log_result(
-    result: Result, where: Destination, client: MlflowClient | None = None, *, kept: Sequence[Path] = ()
+    result: Result, where: Destination, client: MlflowClient | None = None, *, more_files: Sequence[Path] = ()
 ) -> dict[str, str]:
     """Put the whole result on the run and return its artifacts, name → URI.
 
     Everything is written to disk first. Scalars and series go in batches, the scalars linked to model and
     dataset where MLflow knows how; then the files and images; the tags come last, so that a run tagged
-    ``done`` is complete. ``kept`` are files of an earlier attempt that a result read back from JSON cannot make again.
+    ``done`` is complete. ``more_files`` are of an earlier attempt.
 
     Raises:
         mlflow.exceptions.MlflowException: the tracking server failed; the message says where the result lies
@@ -75,15 +68,15 @@ def log_result(
     (folder / DESTINATION).write_text(json.dumps(asdict(where)), encoding="utf-8")
     try:
         files = write_files(result, folder)
-        files += [Path(shutil.copy(file, files[0].parent)) for file in kept]
+        files += [Path(shutil.copy(file, files[0].parent)) for file in more_files]
         _log_metrics(result, where, client)
         # Makes it a table for the UI, but appends to what an earlier attempt logged; the file then replaces it.
         client.log_table(where.run_id, bins_table(result), f"{result.prefix}sensie/bins.json")
         for file in files:
             client.log_artifact(where.run_id, str(file), _artifact_folder(file, folder) or None)
         _log_images(result, where, client)
-        found = [RunTag(key, value) for key, value in tags(result, where).items()]
-        client.log_batch(where.run_id, tags=found, synchronous=True)
+        run_tags = [RunTag(key, value) for key, value in tags(result, where).items()]
+        client.log_batch(where.run_id, tags=run_tags, synchronous=True)
         uri = client.get_run(where.run_id).info.artifact_uri
     except Exception as error:
         raise mlflow.exceptions.MlflowException(
@@ -114,21 +107,13 @@ def read_result(source: str | Path) -> Result:
         ComparisonError: there is no report, or several and it is not said which.
     """
     if Path(source).is_dir():
-        return _result_in(_home_in(Path(source)))
+        return read_folder(Path(source))
     folder = tempfile.TemporaryDirectory(prefix="sensie-")
     _download(str(source), folder.name)
-    result = _result_in(_home_in(Path(folder.name)))
+    result = read_folder(Path(folder.name))
     if result.score_table is not None:
         result.score_table._folder = folder  # its file is read when asked for, and goes when the table does
     return result
-
-
-def _home_in(folder: Path) -> Path:
-    homes = sorted(report.parent for report in folder.rglob("report.json"))
-    if len(homes) != 1:
-        found = ", ".join(str(home.relative_to(folder)) for home in homes) or "none"
-        raise ComparisonError(f"{folder}: one report.json is needed, found: {found}")
-    return homes[0]
 
 
 def _download(source: str, folder: str) -> None:
@@ -138,8 +123,8 @@ def _download(source: str, folder: str) -> None:
     try:
         homes = [path] if path else _homes(client, run_id)
         if len(homes) != 1:
-            found = ", ".join(f"runs:/{run_id}/{home}" for home in homes) or "none"
-            raise ComparisonError(f"run {run_id}: one sensie/report.json is needed, found: {found}")
+            there = ", ".join(f"runs:/{run_id}/{home}" for home in homes) or "none"
+            raise ComparisonError(f"run {run_id}: one sensie/report.json is needed, found: {there}")
         for file in client.list_artifacts(run_id, homes[0]):
             if Path(file.path).name in ("report.json", "scores.parquet"):
                 client.download_artifacts(run_id, file.path, folder)
@@ -150,20 +135,9 @@ def _download(source: str, folder: str) -> None:
 def _homes(client: MlflowClient, run_id: str, path: str | None = None) -> list[str]:
     """List the folders of a run that results lie in."""
     entries = client.list_artifacts(run_id, path)
-    if path and any(each.path == f"{path}/report.json" for each in entries):
+    if path and any(entry.path == f"{path}/report.json" for entry in entries):
         return [path]
-    return [home for each in entries if each.is_dir for home in _homes(client, run_id, each.path)]
-
-
-def _result_in(folder: Path) -> Result:
-    """Read report.json and, where it lies beside it, scores.parquet."""
-    from mlflow_sensie.scores.table import ScoreTable
-
-    result = Result.from_json((folder / "report.json").read_text(encoding="utf-8"))
-    scores = folder / "scores.parquet"
-    if scores.is_file():
-        result._score_table = ScoreTable.read_parquet(scores)
-    return result
+    return [home for entry in entries if entry.is_dir for home in _homes(client, run_id, entry.path)]
 
 
 def log_folder(folder: str | Path, run_id: str) -> None:
@@ -176,84 +150,14 @@ def log_folder(folder: str | Path, run_id: str) -> None:
     report = next(root.rglob("report.json"), None)
     if report is None:
         raise FileNotFoundError(f"{root} holds no report.json, so no result")
-    result = _result_in(report.parent)
-    said = root / DESTINATION
-    links = json.loads(said.read_text(encoding="utf-8")) if said.is_file() else {}
-    names = [*gallery_names(result, result.tests).values(), *(POSTERIOR if result.sampling else ())]
-    kept = [report.with_name(name) for name in names if report.with_name(name).is_file()]
-    log_result(result, Destination(**{**links, "run_id": run_id}), kept=kept)
-
-
-def write_files(result: Result, folder: Path) -> list[Path]:
-    """Write all artifacts of a result below ``folder``, as they lie on the run, and return the files."""
-    home = folder / f"{result.prefix}sensie"
-    home.mkdir(parents=True, exist_ok=True)
-    (home / "report.json").write_text(result.to_json(), encoding="utf-8")
-    (home / "recipe.yaml").write_text(result.recipe_yaml, encoding="utf-8")
-    bins = bins_table(result)
-    bins.to_csv(home / "bins.csv", index=False)
-    bins.to_json(home / "bins.json", orient="split", index=False)
-    files = [home / name for name in ("report.json", "recipe.yaml", "bins.csv", "bins.json")]
-    if result.verdict is not None:
-        files.append(home / "verdict.json")
-        files[-1].write_text(result.verdict.to_json(), encoding="utf-8")
-    table = result.score_table
-    if table is not None and result.recipe.get("scores", True):
-        if table.nbytes <= SCORE_TABLE_BYTES:
-            table.write_parquet(home / "scores.parquet")
-            files.append(home / "scores.parquet")
-        else:
-            much = f"{table.nbytes / 2**20:.0f} MB, more than {SCORE_TABLE_BYTES / 2**20:.0f} MB"
-            warnings.warn(f"sensie: the score table takes {much}, and is not uploaded", UserWarning, stacklevel=2)
-    if result.inference_data is not None:
-        files += [home / name for name in POSTERIOR]
-        result.inference_data.to_netcdf(str(files[-2]), engine="h5netcdf")
-        files[-1].write_bytes(plots.to_png(plots.draw_posterior(result)))
-    if result.slices:
-        files.append(home / "slices.csv")
-        result.slices_frame().to_csv(files[-1], index=False)
-        (home / SLICES).mkdir()
-    for column in result.slices:
-        files.append(home / SLICES / f"{slug(column.column)}.png")
-        files[-1].write_bytes(plots.to_png(plots.draw_slices(result, column)))
-    for test in result.tests.values():
-        files.append(home / f"{test.slug}.png")
-        files[-1].write_bytes(plots.to_png(plots.draw(result, test)))
-    for test_name, file_name in gallery_names(result, result.galleries).items():
-        files.append(home / file_name)
-        files[-1].write_bytes(plots.to_png(result.plot(test_name, kind="gallery")))
-    # At the root, whatever the prefix: MLflow's page that compares runs lists no file below a folder.
-    files.append(folder / f"{result.prefix.replace('/', '-')}{REPORT}")
-    files[-1].write_text(render(result), encoding="utf-8")
-    return files
-
-
-def gallery_names(result: Result, names: Iterable[str]) -> dict[str, str]:
-    """Return the galleries' files of these tests by test; none unless examples may be uploaded in full."""
-    if capped_log_examples(result.recipe.get("log_examples", "ids")) != "full":
-        return {}
-    figures = {f"{test.slug}.png" for test in result.tests.values()}
-    found = {name: f"{result.tests[name].slug}.gallery.png" for name in names}
-    return {name: file for name, file in found.items() if file not in figures}
-
-
-def bins_table(result: Result) -> pd.DataFrame:
-    """Return the curves of all tests below each other: row (unique), score, test, kind, p, label, sd, n, lo95, hi95."""
-    parts = []
-    for test in filter(lambda test: test.ok, result.tests.values()):
-        curve = test.curve
-        numeric = test.kind in ("property", "perturbation")
-        curve = curve.assign(label="" if numeric else curve["p"], p=curve["p"] if numeric else np.nan)
-        rows = [f"{test.slug}/{index:03d}" for index in range(len(curve))]
-        parts.append(curve.assign(row=rows, test=test.name, kind=test.kind))
-    columns = ["row", "score", "test", "kind", "p", "label", "sd", "n", "lo95", "hi95"]
-    frame = pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
-    return frame.astype({"p": float, "label": str, "n": int})
+    result, file = read_home(report.parent), root / DESTINATION
+    links = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    log_result(result, Destination(**{**links, "run_id": run_id}), more_files=kept_files(result, report.parent))
 
 
 def tags(result: Result, where: Destination) -> dict[str, str]:
     """Return the run's tags; without dots in their names, which some registries refuse."""
-    found = {
+    values = {
         "sensie_status": result.status,
         "sensie_failed_tests": ", ".join(result.failed),
         "sensie_worst_test": result.worst_test or "",
@@ -264,8 +168,8 @@ def tags(result: Result, where: Destination) -> dict[str, str]:
         "sensie_version": result.version,
     }
     if result.verdict is not None:
-        found["sensie_verdict"] = result.verdict.outcome
-    return {key: value[:LONGEST_TAG] for key, value in found.items()}
+        values["sensie_verdict"] = result.verdict.outcome
+    return {key: value[:LONGEST_TAG] for key, value in values.items()}
 
 
 def _log_metrics(result: Result, where: Destination, client: MlflowClient) -> None:

@@ -25,6 +25,7 @@ from mlflow_sensie.inference.pymc_engine import Convergence, Sampling
 from mlflow_sensie.plots import draw_posterior, to_png
 from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.recipe.reading import load_recipe
+from mlflow_sensie.tracking import artifacts
 from mlflow_sensie.tracking import runs as tracking
 from mlflow_sensie.tracking.runs import Destination
 
@@ -209,7 +210,7 @@ def test_a_failed_upload_keeps_the_draws(
     draw_nothing(monkeypatch)
     result = evaluated.result()
     result._inference_data = evaluated.returned.artifacts["sensie/posterior.nc"].content
-    tracking.write_files(result, tmp_path)
+    artifacts.write_files(result, tmp_path)
     with mlflow.start_run() as run:
         tracking.log_folder(tmp_path, run.info.run_id)
     assert {"sensie/posterior.nc", "sensie/posterior.png"} <= artifact_paths(run.info.run_id)

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from mlflow.entities import Metric, Run
 from mlflow.models import EvaluationResult
 
+from mlflow_sensie import plots
 from mlflow_sensie.result import Result
-from mlflow_sensie.tracking import runs as tracking
 
 V3 = hasattr(Metric, "model_id")
 
@@ -63,7 +63,7 @@ def evaluate(model: Any, data: Any, recipe: dict[str, Any] | None = None, **opti
 
 def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make all figures empty, for tests of something else: drawing takes most of a small evaluation's time."""
-    monkeypatch.setattr(tracking.plots, "draw", lambda result, test: Figure((2, 1)))
+    monkeypatch.setattr(plots, "draw", lambda result, test: Figure((2, 1)))
 
 
 def points(run_id: str, key: str) -> list[tuple[int, float]]:

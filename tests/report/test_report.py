@@ -18,7 +18,7 @@ from mlflow_sensie.report import page as report
 from mlflow_sensie.report.page import _number, make_page, render
 from mlflow_sensie.report.pages import Fold, Told, glued, told
 from mlflow_sensie.text.findings import RESULT_TONES, Finding, Tone, findings
-from mlflow_sensie.tracking.runs import write_files
+from mlflow_sensie.tracking.artifacts import write_files
 
 N = 400
 HOSTILE = "<script>alert(1)</script>\"'/../../x"

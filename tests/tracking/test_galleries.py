@@ -16,6 +16,7 @@ from flavours.logged import artifact_paths, evaluate
 from mlflow.exceptions import MlflowException
 
 import mlflow_sensie
+from mlflow_sensie.tracking import artifacts
 from mlflow_sensie.tracking import runs as tracking
 
 CAP = "MLFLOW_SENSIE_LOG_EXAMPLES"
@@ -42,7 +43,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
     dot = io.BytesIO()
     PIL.Image.new("RGB", (1, 1)).save(dot, format="PNG")
-    monkeypatch.setattr(tracking.plots, "to_png", lambda figure, dpi=150: dot.getvalue())
+    monkeypatch.setattr(artifacts.plots, "to_png", lambda figure, dpi=150: dot.getvalue())
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_a_gallery_never_takes_the_name_of_a_figure(tmp_path: Path, quick: None)
     tests = [{"name": name, "apply": "tabular.noise", "magnitudes": [0, 1, 2]} for name in ("a", "a.gallery")]
     X, y = table()[["x01", "level"]], np.arange(N) % 2
     result = mlflow_sensie.probe(rated, X, y, {"perturbations": tests, "log_examples": "full"})
-    names = [file.name for file in tracking.write_files(result, tmp_path)]
+    names = [file.name for file in artifacts.write_files(result, tmp_path)]
     assert len(names) == len(set(names))
     assert {"a.png", "a.gallery.png", "a.gallery.gallery.png"} <= set(names)
 
