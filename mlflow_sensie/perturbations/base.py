@@ -6,7 +6,7 @@ import copy
 import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -70,18 +70,6 @@ class Perturbation:
     def makes_missing(self) -> bool:
         """Whether its output may miss values that the input has."""
         return False
-
-    def parameters(self) -> dict[str, Any]:
-        """The user's parameters by name, without what `bind` filled in."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if not f.metadata.get("bound")}
-
-    def distance(self, magnitude: float) -> float:
-        """The distance from the neutral: a difference, or a log ratio for factors; NaN without a neutral."""
-        if self.neutral is None:
-            return math.nan
-        if self.log_distance:
-            return abs(math.log(magnitude / self.neutral))
-        return abs(magnitude - self.neutral)
 
     def along(
         self, inputs: Any, magnitudes: Sequence[float] | Array, rng: np.random.Generator | None = None
@@ -197,13 +185,9 @@ class FunctionPerturbation(Perturbation):
     def apply(self, prepared: Any, magnitude: float, draws: np.random.Generator | None) -> Any:
         """The function's own output; raises DataError if that is not one output per example."""
         parameter = generator_parameter(self.function)
-        inputs = fresh_copy(prepared)
-        if parameter is None:
-            perturbed = self.function(inputs, magnitude)
-        elif parameter == "":
-            perturbed = self.function(inputs, magnitude, copy.deepcopy(draws))
-        else:
-            perturbed = self.function(inputs, magnitude, **{parameter: copy.deepcopy(draws)})
+        positional = [copy.deepcopy(draws)] if parameter == "" else []
+        keywords = {parameter: copy.deepcopy(draws)} if parameter else {}
+        perturbed = self.function(fresh_copy(prepared), magnitude, *positional, **keywords)
         if not hasattr(perturbed, "__len__") or len(perturbed) != len(prepared):
             came = f"{len(perturbed)} rows" if hasattr(perturbed, "__len__") else type(perturbed).__name__
             raise DataError(f"{self.name} must return the perturbed batch, {len(prepared)} rows; it returned {came}.")

@@ -93,9 +93,11 @@ class Affine(ImagePerturbation):
     order: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse what has no operator here."""
-        if self.order not in (0, 1):
-            raise ValueError(f"{self.name}: order must be 0 (nearest) or 1 (bilinear); got {self.order!r}.")
+        """Refuse an order or, where the warp has one, an axis that there is none of."""
+        for name, allowed in (("order", (0, 1)), ("axis", ("x", "y"))):
+            value = getattr(self, name, allowed[0])
+            if value not in allowed:
+                raise ValueError(f"{self.name}: {name} must be {allowed[0]!r} or {allowed[1]!r}; got {value!r}.")
 
     def matrix(self, magnitude: float) -> Matrix:
         """The input position (row, column) relative to the centre, per output position."""
@@ -161,12 +163,6 @@ class Rotate(Affine):
         return ((cosine, sine), (-sine, cosine))
 
 
-def check_axis(name: str, axis: str) -> None:
-    """Raise ValueError unless ``axis`` is x or y."""
-    if axis not in ("x", "y"):
-        raise ValueError(f"{name}: axis must be 'x' or 'y'; got {axis!r}.")
-
-
 @dataclass(frozen=True, kw_only=True)
 class Translate(Affine):
     """Moves the image by p times its side: to the right (``axis`` "x", the default) or down ("y")."""
@@ -176,11 +172,6 @@ class Translate(Affine):
     default_magnitudes = (-0.15, -0.12, -0.09, -0.06, -0.03, 0, 0.03, 0.06, 0.09, 0.12, 0.15)
 
     axis: str = "x"
-
-    def __post_init__(self) -> None:
-        """Refuse unknown axes and orders."""
-        super().__post_init__()
-        check_axis(self.name, self.axis)
 
     def shift(self, magnitude: float, height: int, width: int) -> tuple[float, float]:
         """Read from where the image came from."""
@@ -211,11 +202,6 @@ class Shear(Affine):
     default_magnitudes = (-25, -20, -15, -10, -5, 0, 5, 10, 15, 20, 25)
 
     axis: str = "x"
-
-    def __post_init__(self) -> None:
-        """Refuse unknown axes and orders."""
-        super().__post_init__()
-        check_axis(self.name, self.axis)
 
     def matrix(self, magnitude: float) -> Matrix:
         """Rows above the centre read further left, columns right of it further down."""

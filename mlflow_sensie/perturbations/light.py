@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -55,7 +55,7 @@ class Contrast(ImagePerturbation):
     neutral = 1.0
     log_distance = True
     limits = (0.0, math.inf)
-    default_magnitudes = (0.3, 0.4, 0.55, 0.75, 1.0, 1.2, 1.4, 1.7, 2.0)
+    default_magnitudes: ClassVar[tuple[float, ...]] = (0.3, 0.4, 0.55, 0.75, 1.0, 1.2, 1.4, 1.7, 2.0)
 
     def draw(self, prepared: Canvas, rng: np.random.Generator | None) -> Array:
         """The mean of each channel of each image."""
@@ -63,7 +63,7 @@ class Contrast(ImagePerturbation):
         return means
 
     def apply(self, prepared: Canvas, magnitude: float, draws: Array) -> Array:
-        """The pixels spread about their means, clipped."""
+        """The pixels spread about what was drawn, clipped."""
         factor = prepared.pixels.dtype.type(magnitude)
         perturbed: Array = prepared.pixels * factor
         perturbed += draws * (1 - factor)
@@ -94,23 +94,16 @@ class Gamma(ImagePerturbation):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Saturation(ImagePerturbation):
+class Saturation(Contrast):
     """Multiplies each RGB colour's distance from its own grey (BT.601) by p: 0 is grey, above 1 vivid."""
 
-    unit = "factor"
-    neutral = 1.0
-    limits = (0.0, math.inf)
+    log_distance = False  # it may be 0
     default_magnitudes = (0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 1.75, 2.0)
     channels = (3,)
 
     def draw(self, prepared: Canvas, rng: np.random.Generator | None) -> Array:
         """The grey of each pixel, (N, H, W, 1)."""
         return luma(prepared.pixels)[..., None]
-
-    def apply(self, prepared: Canvas, magnitude: float, draws: Array) -> Array:
-        """The colours nearer to their grey, or further from it, clipped."""
-        factor = prepared.pixels.dtype.type(magnitude)
-        return prepared.clip(draws * (1 - factor) + prepared.pixels * factor)
 
 
 @dataclass(frozen=True, kw_only=True)
