@@ -71,6 +71,15 @@ def flavours(session: nox.Session) -> None:
 
 
 @nox.session
+def inference(session: nox.Session) -> None:
+    """The statistics with NumPy and SciPy alone, the package being read from its folder."""
+    session.install("numpy", "scipy", "pytest", "hypothesis")
+    session.run(
+        "python", "-m", "pytest", "-m", "not slow", "tests/inference", *session.posargs, env={"PYTHONPATH": "."}
+    )
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Ruff, mypy, and the arrows between folders."""
     session.install("--editable", ".[dev,image,keras]")

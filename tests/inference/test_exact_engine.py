@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from pydantic import TypeAdapter
 from scipy import stats
 from scipy.integrate import cumulative_simpson
 
@@ -200,10 +199,11 @@ def test_a_sweep_keeps_its_drops_and_takes_the_sides_apart(rng: np.random.Genera
 
 
 def test_a_fit_with_another_engines_posterior_survives_json(rng: np.random.Generator) -> None:
+    pydantic = pytest.importorskip("pydantic")
     p = rng.random(40)
     fit = of_property(p, rng.random(40))
     for before in (fit, fit.with_posteriors(exact(fit.regressions))):
-        adapter = TypeAdapter(PropertyFit)
+        adapter = pydantic.TypeAdapter(PropertyFit)
         again = adapter.validate_json(adapter.dump_json(before))
         assert again == before and type(again.posterior) is type(before.posterior)
     assert isinstance(again.posterior, Mixture)

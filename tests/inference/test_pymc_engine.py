@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import TypeAdapter
 from scipy import stats
 
 from mlflow_sensie.inference import (
@@ -143,7 +142,8 @@ def test_what_went_wrong_is_said_with_its_remedy(sampling: Sampling, phrases: li
 
 
 def test_the_diagnostics_survive_json() -> None:
-    adapter: Any = TypeAdapter(Sampling)
+    pydantic = pytest.importorskip("pydantic")
+    adapter: Any = pydantic.TypeAdapter(Sampling)
     sampling = Sampling(1000, 4, 1, (FINE,))
     assert json.loads(adapter.dump_json(sampling))["tests"][0]["r_hat"] == 1.001
     assert adapter.validate_json(adapter.dump_json(sampling)) == sampling
