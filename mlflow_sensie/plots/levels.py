@@ -21,16 +21,11 @@ RAW: dict[str, Any] = {"color": SKY, "marker": "_", "linestyle": "none", "marker
 
 
 @dataclass(frozen=True)
-class Level:
-    """A level: place, shrunken mean (of missing values the raw one) with its 95 % interval, raw mean."""
+class Level(points.Point):
+    """A level: where it stands, its shrunken mean (of missing values the raw one) with its interval, its raw mean."""
 
-    place: float
     label: str
-    mean: float
-    low: float | None
-    high: float | None
     raw: float | None
-    few: bool
 
 
 def draw_levels(result: Result, test: TestResult) -> Figure:
@@ -41,24 +36,23 @@ def draw_levels(result: Result, test: TestResult) -> Figure:
     missing = _missing(fit, shown)
     levels = [*shown, *missing]
     keys = _keys(levels)
-    labels, style, deep = _labels(levels, levels[-1].place + 1)
+    labels, style, deep = _labels(levels, levels[-1].x + 1)
     # Long labels lengthen the paper instead of flattening the plot.
     height = canvas.HEIGHT + max(0.0, deep - 0.5)
     figure, top = canvas.sheet(fonts.name_of(test), _phrases(fit, every, hidden), height)
     bottom = canvas.legend_height([text for _, text in keys]) + 0.33 + deep
     ax = canvas.add_axes(figure, canvas.LEFT, bottom, canvas.WIDTH - canvas.RIGHT, top)
-    ax.set_xlim(-0.6, levels[-1].place + 0.6)
+    ax.set_xlim(-0.6, levels[-1].x + 0.6)
     average = mean_score(fit)
     ticks.set_score_axis(ax, *score_range(result.score, levels, average))
     _draw_means(ax, levels)
     if missing:
-        ax.axvline((shown[-1].place + missing[0].place) / 2, color=PALE, linewidth=0.8, zorder=0)
+        ax.axvline((shown[-1].x + missing[0].x) / 2, color=PALE, linewidth=0.8, zorder=0)
     if hidden:
-        _gap(ax, shown, hidden)
+        _draw_gap(ax, shown, hidden)
     ax.axhline(average, color=GREY, linewidth=1, linestyle=points.DASHED, zorder=1, label="average")
     canvas.margin_notes(ax, [(average, f"all {words.number(average, zeros=True)}", GREY)])
-    ticks.set_ticks(ax.xaxis, [level.place for level in levels], labels)
-    ax.tick_params(axis="x", labelsize=style.pop("size"))
+    ticks.set_ticks(ax.xaxis, [level.x for level in levels], labels)
     for label in ax.get_xticklabels():
         label.set(**style)
     name = fonts.axis_name(test, canvas.size_of(ax)[0], canvas.LABEL, "the lowest mean first")
@@ -73,7 +67,7 @@ def ordered(fit: CategoryFit) -> list[Level]:
     rows = zip(fit.levels, spread.means, spread.lo95, spread.hi95, curve.score, curve.hatched, strict=True)
     scored = sorted((row for row in rows if row[1] is not None), key=lambda row: float(row[1] or 0))
     return [
-        Level(float(k), fonts.legible(label), float(mean or 0), low, high, raw, few)
+        Level(float(k), float(mean or 0), low, high, few, fonts.legible(label), raw)
         for k, (label, mean, low, high, raw, few) in enumerate(scored)
     ]
 
@@ -84,7 +78,7 @@ def chosen(levels: list[Level]) -> tuple[list[Level], int]:
     if hidden <= 0:
         return levels, 0
     half = MOST_LEVELS // 2
-    high = [replace(level, place=half + 2.0 + k) for k, level in enumerate(levels[-half:])]
+    high = [replace(level, x=half + 2.0 + k) for k, level in enumerate(levels[-half:])]
     return [*levels[:half], *high], hidden
 
 
@@ -92,8 +86,8 @@ def _missing(fit: CategoryFit, shown: list[Level]) -> list[Level]:
     curve = fit.missing
     if curve is None or curve.score[0] is None:
         return []
-    place, mean = shown[-1].place + 1.5, curve.score[0]
-    return [Level(place, "missing", mean, curve.lo95[0], curve.hi95[0], None, curve.hatched[0])]
+    place, mean = shown[-1].x + 1.5, curve.score[0]
+    return [Level(place, mean, curve.lo95[0], curve.hi95[0], curve.hatched[0], "missing", None)]
 
 
 def mean_score(fit: CategoryFit) -> float:
@@ -143,20 +137,15 @@ def score_range(score: ScoreInfo, levels: list[Level], average: float) -> tuple[
     return ticks.score_window(score.lower, score.upper, [*ends, average])
 
 
-def points_of(levels: list[Level]) -> list[points.Point]:
-    """Give the levels' means where they stand."""
-    return [points.Point(level.place, level.mean, level.low, level.high, level.few) for level in levels]
-
-
 def _draw_means(ax: Axes, levels: list[Level]) -> None:
-    raw = [(level.place, level.raw) for level in levels if level.raw is not None]
+    raw = [(level.x, level.raw) for level in levels if level.raw is not None]
     ax.plot(*zip(*raw, strict=True), zorder=2, label="raw", **RAW, markersize=12 if len(levels) <= MOST_LEVEL else 8)
-    points.draw_points(ax, points_of(levels))
+    points.draw_points(ax, levels)
 
 
-def _gap(ax: Axes, shown: list[Level], hidden: int) -> None:
+def _draw_gap(ax: Axes, shown: list[Level], hidden: int) -> None:
     """Mark the place of the levels left out."""
-    x = (shown[MOST_LEVELS // 2 - 1].place + shown[MOST_LEVELS // 2].place) / 2
+    x = (shown[MOST_LEVELS // 2 - 1].x + shown[MOST_LEVELS // 2].x) / 2
     ax.axvspan(x - 1, x + 1, color="#f0f0f0", linewidth=0, zorder=0)
     text = f"{hidden:,} levels not shown"
     text = text if fonts.width(text, canvas.KEY) <= canvas.size_of(ax)[1] else f"{hidden:,} more"

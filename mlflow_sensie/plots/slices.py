@@ -23,7 +23,7 @@ MOST_ROWS, MOST_COLUMNS = 40, 12
 ROW, NARROWEST, UPRIGHT = 0.26, 0.42, 2.1
 FAR = 5  # ropes: smaller differences are never drawn in full colour
 # From worse to better than the whole: orange to blue, told apart with any colour vision.
-WORSE, SAME, BETTER = (0.84, 0.37, 0.0), (1.0, 1.0, 1.0), (0.0, 0.45, 0.70)
+WORSE, BETTER = (0.84, 0.37, 0.0), (0.0, 0.45, 0.70)
 
 
 @dataclass(frozen=True)
@@ -136,20 +136,15 @@ def _fill(ax: Axes, across: list[Column], levels: list[str], far: float, wide: f
     for k, column in enumerate(across):
         for i, level in enumerate(levels):
             by = column.worse_by(level)
-            colour = PALE if by is None else _colour(by / most)
-            ax.add_patch(Rectangle((k - 0.48, i - 0.46), 0.96, 0.92, facecolor=colour, linewidth=0))
+            color = PALE if by is None else _color(by / most)
+            ax.add_patch(Rectangle((k - 0.48, i - 0.46), 0.96, 0.92, facecolor=color, linewidth=0))
             if by is None:
                 continue
             text = words.number(column.value(level), 0.01 if wide > NARROWEST else 0.1, zeros=True)
             ax.text(k, i, text, label="heading" if column.rows.at[level, "worst"] else "", **style)
 
 
-def _colour(share: float) -> tuple[float, float, float]:
+def _color(share: float) -> tuple[float, ...]:
     """White where a slice is like the whole; at most 60 % of the full colour, so that numbers stay legible."""
-    end = WORSE if share > 0 else BETTER
     t = 0.6 * math.sqrt(min(1.0, abs(share)))
-    return (
-        SAME[0] + t * (end[0] - SAME[0]),
-        SAME[1] + t * (end[1] - SAME[1]),
-        SAME[2] + t * (end[2] - SAME[2]),
-    )
+    return tuple(1 + t * (end - 1) for end in (WORSE if share > 0 else BETTER))

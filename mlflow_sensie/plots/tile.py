@@ -81,12 +81,12 @@ def _ticks(ax: Axes, test: TestResult, low: float, high: float) -> tuple[Sequenc
 
 def _draw_levels(ax: Axes, test: TestResult, score: ScoreInfo) -> None:
     shown, _ = levels.chosen(levels.ordered(test.fit))
-    ax.set_xlim(-0.6, shown[-1].place + 0.6)
+    ax.set_xlim(-0.6, shown[-1].x + 0.6)
     average = levels.mean_score(test.fit)
     ticks.set_score_axis(ax, *levels.score_range(score, shown, average), most=4, note=False)
-    points.draw_points(ax, levels.points_of(shown))
+    points.draw_points(ax, shown)
     ax.axhline(average, color=GREY, linewidth=1, linestyle=points.DASHED, zorder=1, label="average")
-    _set_ticks(ax, [level.place for level in shown], [fonts.shorten(level.label, 0.8, canvas.TICK) for level in shown])
+    _set_ticks(ax, [level.x for level in shown], [fonts.shorten(level.label, 0.8, canvas.TICK) for level in shown])
 
 
 def _set_ticks(ax: Axes, places: Sequence[float], labels: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ from matplotlib.text import Text
 
 import mlflow_sensie
 from mlflow_sensie import plots
+from mlflow_sensie.data.input_format import Kind
 from mlflow_sensie.plots import canvas
 from mlflow_sensie.result import Result
 from mlflow_sensie.result.result import PlotKind
@@ -175,3 +176,7 @@ def test_every_kind_of_plot_can_be_drawn_and_is_documented(kind: Any) -> None:
 def test_a_kind_that_needs_a_name_says_which_there_are(kind: Any) -> None:
     with pytest.raises(ValueError, match=f"kind='{kind}' needs a name; there are: .*{NAMES[kind]}.*; None came"):
         of_every_kind().plot(kind=kind)
+
+
+def test_every_kind_of_input_has_a_gallery() -> None:
+    assert set(plots.GALLERIES) == set(get_args(Kind))
