@@ -70,8 +70,8 @@ def choose(recipe: Recipe, examples: Examples, model: Model | None) -> tuple[Rec
     chosen: dict[str, Any] = {"properties": properties, "perturbations": () if model is None else perturbations}
     for part in recipe.model_fields_set & chosen.keys():  # the user's own stay
         silent |= {spec.name for spec in chosen.pop(part)}
-    said = tuple(f"{name}: {why}" for name, why in reasons if name not in silent)
-    return recipe.model_copy(update=chosen), said
+    choices = tuple(f"{name}: {why}" for name, why in reasons if name not in silent)
+    return recipe.model_copy(update=chosen), choices
 
 
 def _for_kind(

@@ -51,9 +51,9 @@ class ColumnwisePerturbation(Perturbation):
     @classmethod
     def of(cls, parts: Mapping[Any, Part]) -> ColumnwisePerturbation:
         """Take what the perturbation says of itself from the first part."""
-        one = next(iter(parts.values())).perturbation
+        first = next(iter(parts.values())).perturbation
         names = ("unit", "neutral", "log_distance", "default_magnitudes", "limits", "staircase", "random", "monotone")
-        return cls(parts=parts, **{name: getattr(one, name) for name in names})
+        return cls(parts=parts, **{name: getattr(first, name) for name in names})
 
     @property
     def makes_missing(self) -> bool:
@@ -106,19 +106,19 @@ def array_columns(
     if not isinstance(head, pd.DataFrame):
         return {}
     arrays = [name for name in head.columns if holds_arrays(head[name])]
-    found: dict[Any, Examples] = {}
+    columns: dict[Any, Examples] = {}
     for name in arrays:
         if names is None or str(name) in names:
             input_format = find_input_format(head[[name]], layout=layout if _axes(head[name]) == 3 else None)
             if input_format.kind == kind:
-                found[name] = replace(examples, source=_only(examples.source, name), input_format=input_format)
-    missing = [name for name in names or () if name not in map(str, found)]
+                columns[name] = replace(examples, source=_only(examples.source, name), input_format=input_format)
+    missing = [name for name in names or () if name not in map(str, columns)]
     if missing:
         hint, known = did_you_mean(missing[0], head.columns), ", ".join(map(str, arrays)) or "none"
         raise DataError(
             f"{where}: {missing[0]!r} is no column of arrays of kind {kind}{hint}; columns of arrays: {known}"
         )
-    return found
+    return columns
 
 
 def _axes(column: pd.Series[Any]) -> int:
@@ -169,11 +169,10 @@ class Surveys:
         Raises:
             DataError: one of ``names`` is no such column.
         """
-        found = array_columns(self.examples, kind, self._layout, names, where)
-        for name, part in found.items():
-            if name not in self._columns:
-                self._columns[name] = self._take(part)
-        return {name: self._columns[name] for name in found}
+        columns = array_columns(self.examples, kind, self._layout, names, where)
+        for name in columns.keys() - self._columns.keys():
+            self._columns[name] = self._take(columns[name])
+        return {name: self._columns[name] for name in columns}
 
     def only_column(self, kind: str, where: str) -> Surveyed:
         """The column of arrays of this ``kind``, if there is just one; where there is none, all of the examples.
@@ -181,11 +180,11 @@ class Surveys:
         Raises:
             DataError: there are several.
         """
-        found = array_columns(self.examples, kind, self._layout, None, where)
-        if len(found) > 1:
-            names = ", ".join(map(str, found))
+        columns = self.columns(kind, None, where)
+        if len(columns) > 1:
+            names = ", ".join(map(str, columns))
             raise DataError(f"{where}: the columns {names} fit; measure one of them by a function of the frame")
-        return next(iter(self.columns(kind, None, where).values()), self.whole)
+        return next(iter(columns.values()), self.whole)
 
     def _take(self, examples: Examples) -> Surveyed:
         kind = examples.input_format.kind

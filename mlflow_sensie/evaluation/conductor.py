@@ -17,6 +17,7 @@ from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.errors import DataError, ModelError, SensieError
 from mlflow_sensie.evaluation.checkpoint import Checkpoint, folder_of
 from mlflow_sensie.evaluation.chunks import largest_chunk, parts, perturbed
+from mlflow_sensie.evaluation.columns import PropertyData, Roles, target_slices
 from mlflow_sensie.evaluation.engines import apply_engine
 from mlflow_sensie.evaluation.first_failures import first_to_fall
 from mlflow_sensie.evaluation.fitting import CLASS, allowed_drop, clean_score, infer, when_precise
@@ -25,8 +26,6 @@ from mlflow_sensie.evaluation.inputs import EvaluationRequest, ResolvedInputs, r
 from mlflow_sensie.evaluation.plan import Plan
 from mlflow_sensie.evaluation.predict_calls import predict_in_calls
 from mlflow_sensie.evaluation.progress import Bar, Estimate
-from mlflow_sensie.evaluation.property_data import PropertyData
-from mlflow_sensie.evaluation.roles import Roles, target_slices
 from mlflow_sensie.evaluation.slices import infer_interactions, infer_slices
 from mlflow_sensie.evaluation.stopping import Stopping, strata_of, stratified_order
 from mlflow_sensie.evaluation.sweep import Sweep

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.evaluation.chunks import SweepTest
+from mlflow_sensie.evaluation.columns import PredictedProperty, PropertyData
 from mlflow_sensie.evaluation.plan import Plan
-from mlflow_sensie.evaluation.property_data import PredictedProperty, PropertyData
 from mlflow_sensie.evaluation.sweep import Sweep
 from mlflow_sensie.inference import (
     CategoryFit,

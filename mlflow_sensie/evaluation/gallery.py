@@ -87,7 +87,7 @@ def _make(sweep: Sweep, survey: Survey, table: ScoreTable, test: SweepTest, chun
     count = min(MOST_EXAMPLES[shown.input_format.kind], len(chunk))
     touched: Flags | None = None
     if shown.input_format.kind in FRAMES:
-        versions = _versions(test, chunk, sweep.seed, slots, slice(None))
+        versions = _versions(test, chunk, sweep.seed, slots, np.arange(len(chunk)))
         touched = touched_by(versions)
         picked = pick(truth, count, _continuous(sweep.targets), touched)
         columns = columns_to_show(versions, picked, chunk.input_format)
@@ -162,35 +162,35 @@ def _continuous(targets: Targets) -> bool:
 
 
 def _truths(targets: Targets, picked: NDArray[np.intp]) -> tuple[Any, ...]:
-    found = targets.values[picked].tolist()
-    return tuple(found if targets.classes is None else (targets.classes[number] for number in found))
+    values = targets.values[picked].tolist()
+    return tuple(values if targets.classes is None else (targets.classes[number] for number in values))
 
 
 # --- their inputs, answers and scores ------------------------------------------------------------------------
 
 
 def _versions(
-    test: SweepTest, chunk: Examples, seed: int, slots: Sequence[Slot], keep: Any
+    test: SweepTest, chunk: Examples, seed: int, slots: Sequence[Slot], examples: NDArray[np.intp]
 ) -> dict[int | None, Inputs]:
-    """The kept rows of the chunk at each chosen magnitude, perturbed part by part, as the sweep does."""
-    kept = np.arange(len(chunk))[keep]
-    order = np.argsort(kept)
+    """These examples of the chunk at each chosen magnitude, perturbed part by part, as the sweep does."""
+    order = np.argsort(examples)
+    ascending = examples[order]
     pieces: dict[int, list[Inputs]] = {index: [] for _, index in slots if index is not None}
     for part in parts(chunk):
-        inside = kept[order][(kept[order] >= part.start) & (kept[order] < part.stop)] - part.start
-        versions = perturbed(test, chunk.take(part), (0, part.start), seed) if len(inside) else ()
-        for index, values in enumerate(versions):
+        inside = ascending[(ascending >= part.start) & (ascending < part.stop)] - part.start
+        outputs = perturbed(test, chunk.take(part), (0, part.start), seed) if len(inside) else ()
+        for index, values in enumerate(outputs):
             if index in pieces:
                 values = values if isinstance(values, pd.DataFrame) else np.asarray(values)
                 pieces[index].append(fresh_copy(rows(values, inside)))
     back = np.argsort(order)
-    found: dict[int | None, Inputs] = {index: rows(concat(piece), back) for index, piece in pieces.items()}
-    return {None: chunk.input_format.decode(rows(chunk.inputs, keep)), **found}
+    versions: dict[int | None, Inputs] = {index: rows(concat(piece), back) for index, piece in pieces.items()}
+    return {None: chunk.input_format.decode(rows(chunk.inputs, examples)), **versions}
 
 
 def _scores(table: ScoreTable, test: SweepTest, slots: Sequence[Slot], picked: NDArray[np.intp]) -> NDArray[np.float64]:
     names = [CLEAN if index is None else score_column(test.slug, index) for _, index in slots]
-    first = next(table.blocks(names))  # no block is smaller than a chunk
+    first = next(table.blocks(names))  # no block is smaller than the first chunk
     return np.stack([first[name][picked] for name in names])
 
 
@@ -210,10 +210,10 @@ def _answers(
         for (_, index), values in zip(slots, inputs, strict=True)
     ]
     predictions = predict_in_calls(sweep.model, concat(batches), sweep.batch_size)
-    found, m = sweep.scorer.answers(predictions), len(few)
+    answers, m = sweep.scorer.answers(predictions), len(few)
     again = sweep.scorer(predictions, np.tile(truth, len(slots))).reshape(scores.shape)
     same = np.allclose(again, scores, rtol=0.01, atol=0.001, equal_nan=True)  # a model may round by batch
-    return tuple(tuple(found[k * m : (k + 1) * m]) for k in range(len(slots))), same
+    return tuple(tuple(answers[k * m : (k + 1) * m]) for k in range(len(slots))), same
 
 
 def _pictures(inputs: Sequence[Inputs], input_format: InputFormat, survey: Survey) -> tuple[NDArray[Any], ...]:
@@ -224,13 +224,13 @@ def _pictures(inputs: Sequence[Inputs], input_format: InputFormat, survey: Surve
     if tensor is not None and value_range == ValueRange() and (tensor.lo < -ROUNDING or tensor.hi > 1 + ROUNDING):
         width = (tensor.hi - tensor.lo) or 1.0  # the range is not known: that of the data
         value_range = ValueRange((1 / width,), (-tensor.lo / width,))
-    found = []
+    pictures = []
     for batch in inputs:
         array = np.asarray(batch)
         pixels = np.nan_to_num(PixelCodec.of(array, input_format.layout, value_range).decode(array))
-        shown = pixels if pixels.shape[-1] == 3 else pixels.mean(axis=-1)
-        found.append(np.clip(shown, 0, 1).astype(np.float32))
-    return tuple(found)
+        picture = pixels if pixels.shape[-1] == 3 else pixels.mean(axis=-1)
+        pictures.append(np.clip(picture, 0, 1).astype(np.float32))
+    return tuple(pictures)
 
 
 def _names(batch: Inputs) -> list[Any]:
@@ -240,12 +240,12 @@ def _names(batch: Inputs) -> list[Any]:
 def touched_by(versions: Mapping[int | None, Inputs]) -> Flags:
     """Which examples any of the magnitudes changes."""
     clean = versions[None]
-    found = [
+    changes = [
         differing(series_of(clean, name), series_of(version, name))
         for version in versions.values()
         for name in _names(clean)
     ]
-    return np.asarray(np.any(found, axis=0))
+    return np.asarray(np.any(changes, axis=0))
 
 
 def columns_to_show(

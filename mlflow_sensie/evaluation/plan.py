@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from mlflow_sensie import properties as property_library
 from mlflow_sensie.data.examples import Examples
@@ -18,11 +17,9 @@ from mlflow_sensie.data.sources import read_csv
 from mlflow_sensie.data.survey import Survey, in_chunks
 from mlflow_sensie.errors import DataError, RecipeError, did_you_mean
 from mlflow_sensie.evaluation.chunks import SweepTest
+from mlflow_sensie.evaluation.columns import PredictedProperty, PropertyData, Roles, bins_of, find_roles, to_property
 from mlflow_sensie.evaluation.columnwise import ColumnwisePerturbation, Part, Surveyed, Surveys
-from mlflow_sensie.evaluation.property_data import PredictedProperty, PropertyData, to_property
-from mlflow_sensie.evaluation.roles import Roles, find_roles
-from mlflow_sensie.inference import Ranks, bin_edges, merge_rare, property_span
-from mlflow_sensie.inference.grid import MagnitudeGrid
+from mlflow_sensie.inference import Ranks, merge_rare
 from mlflow_sensie.perturbations import BUILT_IN
 from mlflow_sensie.perturbations.base import FunctionPerturbation, Perturbation
 from mlflow_sensie.plugins import find
@@ -44,7 +41,7 @@ class Plan:
 
 
 def make_plan(recipe: Recipe, examples: Examples) -> Plan:
-    """Settle every test of the recipe for these examples.
+    """Plan every test of the recipe for these examples.
 
     Raises:
         RecipeError: a name is not known, a perturbation does not fit the kind of input, or a magnitude its range.
@@ -52,11 +49,11 @@ def make_plan(recipe: Recipe, examples: Examples) -> Plan:
     """
     surveys = Surveys(examples, recipe.layout, recipe.value_range)
     tests = tuple(_plan_perturbation(spec, surveys) for spec in recipe.perturbations)
-    found = [_plan_property(spec, surveys) for spec in recipe.properties]
+    properties = [_plan_property(spec, surveys) for spec in recipe.properties]
     return Plan(
         surveys.whole.survey,
-        tuple(each for each in found if isinstance(each, PropertyData)),
-        tuple(each for each in found if isinstance(each, PredictedProperty)),
+        tuple(prop for prop in properties if isinstance(prop, PropertyData)),
+        tuple(prop for prop in properties if isinstance(prop, PredictedProperty)),
         tests,
         find_roles(recipe, examples),
     )
@@ -69,40 +66,42 @@ def _plan_perturbation(spec: PerturbationSpec, surveys: Surveys) -> SweepTest:
     where = f"perturbation {spec.name!r}"
     target, kind = _find_perturbation(spec), surveys.examples.input_format.kind
     if getattr(target, "kind", "any") in ("tensor", "series") and kind == "tabular":
-        made = _in_columns(spec, target, surveys, where)
+        perturbation = _in_columns(spec, target, surveys, where)
     else:
-        made = _make_perturbation(spec, target, where)
-        if made.kind not in ("any", kind):
-            raise _misfit(spec, made, kind, where)
-        if made.kind == "tensor":
+        perturbation = _make_perturbation(spec, target, where)
+        if perturbation.kind not in ("any", kind):
+            raise _misfit(spec, perturbation, kind, where)
+        if perturbation.kind == "tensor":
             surveys.whole.refuse_unknown_range(where)
-        made = made.bind(surveys.whole.survey)
-    magnitudes = spec.magnitudes or tuple(sorted(made.default_magnitudes))
+        perturbation = perturbation.bind(surveys.whole.survey)
+    magnitudes = spec.magnitudes or tuple(sorted(perturbation.default_magnitudes))
     if not magnitudes:
         raise RecipeError(f"{where}: a function has no default magnitudes; give 'magnitudes', at least two")
-    _check_magnitudes(magnitudes, made, where)
-    _check_range(spec, magnitudes, made, where)
-    return SweepTest(spec.name, slug(spec.name), made, tuple(p for p in magnitudes if p != made.neutral))
+    _check_magnitudes(magnitudes, perturbation, where)
+    tested = tuple(p for p in magnitudes if p != perturbation.neutral)
+    test = SweepTest(spec.name, slug(spec.name), perturbation, tested)
+    _check_fit_range(spec, test, where)
+    return test
 
 
 def _in_columns(spec: PerturbationSpec, target: Any, surveys: Surveys, where: str) -> Perturbation:
     """A perturbation of images or series, in the columns of arrays that a table of several inputs has."""
     params = dict(spec.params)
     columns = params.pop("columns", None)
-    made = _make_perturbation(spec.model_copy(update={"params": params}), target, where)
+    perturbation = _make_perturbation(spec.model_copy(update={"params": params}), target, where)
     parts = {}
     names = [columns] if isinstance(columns, str) else columns
-    for name, column in surveys.columns(made.kind, names, where).items():
+    for name, column in surveys.columns(perturbation.kind, names, where).items():
         column.refuse_unknown_range(f"{where}, column {name!r}")
-        parts[name] = Part(column.examples.input_format, column.survey, made.bind(column.survey))
+        parts[name] = Part(column.examples.input_format, column.survey, perturbation.bind(column.survey))
     if not parts:
-        raise _misfit(spec, made, "tabular", where)
+        raise _misfit(spec, perturbation, "tabular", where)
     return ColumnwisePerturbation.of(parts)
 
 
-def _misfit(spec: PerturbationSpec, made: Perturbation, kind: str, where: str) -> RecipeError:
-    hint = "; give input_shape, the shape of one example" if made.kind in ("tensor", "series") else ""
-    return RecipeError(f"{where}: {spec.apply!r} works on {made.kind} inputs, these are {kind}{hint}")
+def _misfit(spec: PerturbationSpec, perturbation: Perturbation, kind: str, where: str) -> RecipeError:
+    hint = "; give input_shape, the shape of one example" if perturbation.kind in ("tensor", "series") else ""
+    return RecipeError(f"{where}: {spec.apply!r} works on {perturbation.kind} inputs, these are {kind}{hint}")
 
 
 def _find_perturbation(spec: PerturbationSpec) -> Any:
@@ -124,26 +123,27 @@ def _make_perturbation(spec: PerturbationSpec, target: Any, where: str) -> Pertu
         raise RecipeError(f"{where}: {spec.apply!r} does not take params {dict(spec.params)}: {error}") from error
     if spec.neutral is not None and spec.neutral != target.neutral:
         raise RecipeError(f"{where}: the neutral of {spec.apply!r} is {target.neutral:g}; {spec.neutral:g} came")
-    found: Perturbation = target
-    return found
+    perturbation: Perturbation = target
+    return perturbation
 
 
-def _check_magnitudes(magnitudes: tuple[float, ...], made: Perturbation, where: str) -> None:
-    low, high = made.limits
-    outside = [p for p in magnitudes if not low <= p <= high or (made.log_distance and p <= 0)]
+def _check_magnitudes(magnitudes: tuple[float, ...], perturbation: Perturbation, where: str) -> None:
+    low, high = perturbation.limits
+    outside = [p for p in magnitudes if not low <= p <= high or (perturbation.log_distance and p <= 0)]
     if outside:
-        allowed = f"{low:g} to {high:g}" + (", above 0" if made.log_distance else "")
-        raise RecipeError(f"{where}: magnitude {outside[0]:g} is outside what is allowed ({allowed} {made.unit})")
+        allowed = f"{low:g} to {high:g}" + (", above 0" if perturbation.log_distance else "")
+        raise RecipeError(
+            f"{where}: magnitude {outside[0]:g} is outside what is allowed ({allowed} {perturbation.unit})"
+        )
 
 
-def _check_range(spec: PerturbationSpec, magnitudes: tuple[float, ...], made: Perturbation, where: str) -> None:
+def _check_fit_range(spec: PerturbationSpec, test: SweepTest, where: str) -> None:
     if spec.fit_range is None or spec.fit_range == "auto":
         return
-    tested = tuple(sorted(p for p in magnitudes if p != made.neutral))
-    sides = MagnitudeGrid.of(tested, made.neutral, made.log_distance).sides
-    if not any(len(side.within(*spec.fit_range)) >= 2 for side in sides):
-        points = ", ".join(f"{p:g}" for p in sorted({*tested, *([made.neutral] if made.neutral is not None else [])}))
-        low, high = spec.fit_range
+    low, high = spec.fit_range
+    if not any(len(side.within(low, high)) >= 2 for side in test.grid.sides):
+        neutral = test.perturbation.neutral
+        points = ", ".join(f"{p:g}" for p in sorted({*test.magnitudes, *([] if neutral is None else [neutral])}))
         raise RecipeError(f"{where}: fit_range [{low:g}, {high:g}] holds fewer than two points of a side ({points})")
 
 
@@ -151,37 +151,24 @@ def _check_range(spec: PerturbationSpec, magnitudes: tuple[float, ...], made: Pe
 
 
 def _plan_property(spec: PropertySpec, surveys: Surveys) -> PropertyData | PredictedProperty:
-    def settle(column: pd.Series[Any], unit: str) -> PropertyData:
-        found = to_property(spec.name, slug(spec.name), column, unit, functools.partial(_cut, spec), merge_rare)
-        if spec.rank and found.levels is not None:
-            raise DataError(f"{where}: rank: true needs numbers or dates; its values are {_some(found.levels)}")
-        return replace(found, ranks=Ranks.of(found.values) if spec.rank else None)
+    def as_property(column: pd.Series[Any], unit: str) -> PropertyData:
+        prop = to_property(spec.name, slug(spec.name), column, unit, functools.partial(bins_of, spec.bins), merge_rare)
+        if spec.rank and prop.levels is not None:
+            levels = ", ".join(map(repr, prop.levels[:3])) + (", …" if len(prop.levels) > 3 else "")
+            raise DataError(f"{where}: rank: true needs numbers or dates; its values are {levels}")
+        return replace(prop, ranks=Ranks.of(prop.values) if spec.rank else None)
 
     where, examples = f"property {spec.name!r}", surveys.examples
     if isinstance(spec.of, str) and (column := examples.column(spec.of)) is not None:
-        return settle(column.reset_index(drop=True), "")
+        return as_property(column.reset_index(drop=True), "")
     target = _find_property(spec, examples, where)
-    inside = getattr(target, "kind", "any") in ("tensor", "series") and examples.input_format.kind == "tabular"
-    measured = surveys.only_column(target.kind, where) if inside else surveys.whole
+    in_column = getattr(target, "kind", "any") in ("tensor", "series") and examples.input_format.kind == "tabular"
+    measured = surveys.only_column(target.kind, where) if in_column else surveys.whole
     function = _bound(target, spec, measured, where)
     unit = str(getattr(function, "unit", ""))
     if getattr(function, "needs", "inputs") == "probabilities":
-        return PredictedProperty(spec.name, slug(spec.name), function, lambda column: settle(column, unit))
-    return settle(_measure(function, measured.examples, where), unit)
-
-
-def _some(levels: tuple[str, ...]) -> str:
-    return ", ".join(map(repr, levels[:3])) + (", …" if len(levels) > 3 else "")
-
-
-def _cut(spec: PropertySpec, present: NDArray[np.float64]) -> dict[str, Any]:
-    bins = ("uniform", spec.bins["uniform"]) if isinstance(spec.bins, Mapping) else spec.bins
-    edges, unique = bin_edges(present, bins)
-    return {
-        "span": property_span(present),
-        "edges": None if edges is None else tuple(edges.tolist()),
-        "unique": None if unique is None else tuple(unique.tolist()),
-    }
+        return PredictedProperty(spec.name, slug(spec.name), function, lambda column: as_property(column, unit))
+    return as_property(_measure(function, measured.examples, where), unit)
 
 
 def _find_property(spec: PropertySpec, examples: Examples, where: str) -> Any:
@@ -191,8 +178,8 @@ def _find_property(spec: PropertySpec, examples: Examples, where: str) -> Any:
         try:
             target = find(target, property_library.BUILT_IN, "mlflow_sensie.properties", "property")
         except RecipeError as error:
-            known = examples.column_names()
-            hint, columns = did_you_mean(target, known), ", ".join(known[:20]) or "none"
+            names = examples.column_names()
+            hint, columns = did_you_mean(target, names), ", ".join(names[:20]) or "none"
             raise RecipeError(f"{where}: no column {target!r}{hint}; columns: {columns}; and {error}") from error
     return target() if isinstance(target, type) else target
 
@@ -212,14 +199,14 @@ def _measure(function: Callable[[Any], Any], examples: Examples, where: str) -> 
     parts: list[pd.Series[Any]] = []
     for inputs in in_chunks(examples):
         try:
-            found = pd.Series(np.asarray(function(inputs)))
+            values = pd.Series(np.asarray(function(inputs)))
         except Exception as error:
             raise DataError(
                 f"{where}: the function failed on {len(inputs)} examples: {type(error).__name__}: {error}"
             ) from error
-        if len(found) != len(inputs):
-            raise DataError(f"{where}: the function returned {len(found)} values for {len(inputs)} examples")
-        parts.append(found)
+        if len(values) != len(inputs):
+            raise DataError(f"{where}: the function returned {len(values)} values for {len(inputs)} examples")
+        parts.append(values)
     return pd.concat(parts, ignore_index=True)
 
 
@@ -261,8 +248,7 @@ def align_by_key(table: pd.DataFrame, key: str, keys: pd.Series[Any] | None) -> 
     if table[key].duplicated().any():
         repeated = table[key][table[key].duplicated()].tolist()
         raise DataError(f"property_table: the key {key!r} is not unique ({repeated[0]!r} twice)")
-    found = table.set_index(key).reindex(keys.to_numpy()).reset_index(drop=True)
     if not keys.isin(table[key]).any():
         ours, theirs = keys.tolist()[0], table[key].tolist()[:1]
         raise DataError(f"property_table: none of its keys is in the data; {key!r} is {theirs} there, {ours!r} here")
-    return found
+    return table.set_index(key).reindex(keys.to_numpy()).reset_index(drop=True)

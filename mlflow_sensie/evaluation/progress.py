@@ -67,8 +67,8 @@ class Bar(Progress):
 
 def wanted() -> bool:
     """Whether to show progress: as MLFLOW_SENSIE_PROGRESS says, else where somebody is likely to look."""
-    asked = os.environ.get("MLFLOW_SENSIE_PROGRESS", "auto")
-    return asked == "1" or (asked != "0" and (sys.stderr.isatty() or "ipykernel" in sys.modules))
+    setting = os.environ.get("MLFLOW_SENSIE_PROGRESS", "auto")
+    return setting == "1" or (setting != "0" and (sys.stderr.isatty() or "ipykernel" in sys.modules))
 
 
 def in_words(seconds: float) -> str:

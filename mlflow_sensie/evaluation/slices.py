@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.evaluation.chunks import SweepTest
+from mlflow_sensie.evaluation.columns import TARGET, PropertyData
 from mlflow_sensie.evaluation.fitting import (
     CLASS,
     clean_score,
@@ -19,8 +20,6 @@ from mlflow_sensie.evaluation.fitting import (
     unannounced,
 )
 from mlflow_sensie.evaluation.plan import Plan
-from mlflow_sensie.evaluation.property_data import PropertyData
-from mlflow_sensie.evaluation.roles import TARGET
 from mlflow_sensie.inference import PerturbationFit, ScoreScale
 from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.result import Interaction, Kind, Slice, SliceColumn, TestResult
@@ -32,7 +31,7 @@ def infer_slices(
     columns: Sequence[PropertyData], table: Scores, scale: ScoreScale, run: Callable[[Scores], dict[str, TestResult]]
 ) -> tuple[SliceColumn, ...]:
     """Run the tests within each slice; ``run`` infers all tests from a part of the score table."""
-    return tuple(SliceColumn(column=each.name, slices=tuple(_slices(each, table, scale, run))) for each in columns)
+    return tuple(SliceColumn(column=prop.name, slices=tuple(_slices(prop, table, scale, run))) for prop in columns)
 
 
 def _slices(
@@ -45,7 +44,7 @@ def _slices(
             known = clean_score(part, scale)
         except DataError:  # fewer than two examples
             continue
-        found = {name: test for name, test in run(part).items() if test.ok and name not in without}
+        tests = {name: test for name, test in run(part).items() if test.ok and name not in without}
         yield Slice(
             level=level,
             code=code,
@@ -53,7 +52,7 @@ def _slices(
             clean=known.plain.summary(),
             clean_known=known,
             unannounced=unannounced(part, scale),
-            tests=found,
+            tests=tests,
         )
 
 
@@ -73,13 +72,13 @@ def infer_interactions(
     Pairs of which a test failed are left out: its error says why.
     """
     sweeps = {test.name: test for test in plan.tests}
-    known = {each.name: each for each in properties}
-    found = []
+    known = {prop.name: prop for prop in properties}
+    interactions = []
     for name, other in recipe.pairs():
         if tests[name].ok and tests[other].ok:
             prop = known.get(name) or settle_predicted(next(p for p in plan.predicted if p.name == name), table)
-            found.append(_interaction(prop, sweeps[other], tests[other].fit, table, scorer.scale, recipe))
-    return tuple(found)
+            interactions.append(_interaction(prop, sweeps[other], tests[other].fit, table, scorer.scale, recipe))
+    return tuple(interactions)
 
 
 def _interaction(

@@ -82,8 +82,8 @@ def strata_of(targets: Targets) -> NDArray[np.intp]:
     values: NDArray[Any] = targets.values
     if values.dtype == object:
         return np.unique(values.astype(str), return_inverse=True)[1]
-    found, codes = np.unique(values, return_inverse=True)
-    if targets.classes is not None or values.dtype.kind not in "iuf" or len(found) <= MOST_VALUES:
+    unique, codes = np.unique(values, return_inverse=True)
+    if targets.classes is not None or values.dtype.kind not in "iuf" or len(unique) <= MOST_VALUES:
         return codes
     ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable")
     return np.asarray(ranks * GROUPS // len(values), dtype=np.intp)

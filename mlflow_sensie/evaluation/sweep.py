@@ -15,9 +15,9 @@ from mlflow_sensie.data.types import Inputs, fresh_copy
 from mlflow_sensie.errors import ModelError, TestFailure
 from mlflow_sensie.evaluation.checkpoint import Checkpoint, StoredChunk
 from mlflow_sensie.evaluation.chunks import SweepTest, check_perturbed, cut_into_chunks, parts, perturbed
+from mlflow_sensie.evaluation.columns import PredictedProperty
 from mlflow_sensie.evaluation.predict_calls import PredictBatcher, rows_per_call
 from mlflow_sensie.evaluation.progress import Progress
-from mlflow_sensie.evaluation.property_data import PredictedProperty
 from mlflow_sensie.evaluation.stopping import Stop, Stopping
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.models.outputs import Predictions
