@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlflow_sensie.comparison import Comparison as Comparison
-    from mlflow_sensie.comparison import compare as compare
     from mlflow_sensie.doors.checking import check as check
+    from mlflow_sensie.doors.compare import compare as compare
     from mlflow_sensie.doors.datasets import from_image_folder as from_image_folder
     from mlflow_sensie.doors.datasets import from_parquet as from_parquet
     from mlflow_sensie.doors.datasets import from_tensors as from_tensors
@@ -33,7 +33,7 @@ _WHERE = {
     "Result": "mlflow_sensie.result",
     "Verdict": "mlflow_sensie.result.verdict",
     "check": "mlflow_sensie.doors.checking",
-    "compare": "mlflow_sensie.comparison",
+    "compare": "mlflow_sensie.doors.compare",
     "from_image_folder": "mlflow_sensie.doors.datasets",
     "from_parquet": "mlflow_sensie.doors.datasets",
     "from_tensors": "mlflow_sensie.doors.datasets",

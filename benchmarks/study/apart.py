@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlflow_sensie.comparison.contrasts import unpaired
-from mlflow_sensie.inference import SamplingDesign
 from study import COVERAGE, Array, Rng, Row, Table, beta, covered, flip
 
 
@@ -51,13 +50,7 @@ def study_apart(scenario: Apart, sets: int) -> list[Row]:
     found, passed, truth = [], [], scenario.wrong_a - scenario.wrong_b
     for k in range(sets):
         a, b = scenario.draw(np.random.default_rng([zlib.crc32(scenario.name.encode()), k]))
-        joint = unpaired(
-            lambda a=a: [(a[:, None], SamplingDesign())],
-            lambda b=b: [(b[:, None], SamplingDesign())],
-            np.eye(1),
-            (0, 1),
-        )
-        (one,) = joint.d
+        (one,) = unpaired(a[:, None], b[:, None], np.eye(1), (0, 1)).d
         found.append([*(one.posterior.quantile(q) for q in (0.25, 0.75, 0.025, 0.975)), float(one.few)])
         passed.append(one.posterior.prob_above(truth) >= 0.95)
     values = [*covered(np.array(found), truth), float(np.mean(passed))]

@@ -13,15 +13,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import expit, ndtr, ndtri
 
-from mlflow_sensie.comparison.contrasts import paired, unpaired
+from mlflow_sensie.comparison.contrasts import paired, property_differences, unpaired
 from mlflow_sensie.comparison.difference import CurveDifference, Difference
-from mlflow_sensie.comparison.properties import paired_fit, property_differences
-from mlflow_sensie.comparison.spreads import GroupPair, informative_of, spread_difference
+from mlflow_sensie.comparison.groups import GroupPair
 from mlflow_sensie.comparison.sweeps import SweepPair, contrasts_of
-from mlflow_sensie.inference import SamplingDesign, ScoreScale, property_span, property_test
+from mlflow_sensie.inference import ScoreScale, property_span, property_test
 from mlflow_sensie.inference.grid import MagnitudeGrid
 from mlflow_sensie.inference.holds_until import Floor
-from mlflow_sensie.moments import GroupedMoments
+from mlflow_sensie.inference.weights import AS_THEY_ARE
 from study import LOSS, PROBABILITY, Array, Rng, Row, U
 
 Two = tuple[Array, Array]
@@ -29,7 +28,7 @@ LINE = MagnitudeGrid.of(U[1:].tolist(), 0.0)
 TOWARDS = np.array([0, 1, 0.8, 0.6, 0.4, 0.2, -0.2, -0.4, -0.6, -0.8, -1])
 TWO_SIDES = MagnitudeGrid.of([-1, -0.8, -0.6, -0.4, -0.2, 0.2, 0.4, 0.6, 0.8, 1], 0.0)
 LARGE = 200_000
-NO_DESIGN = SamplingDesign()
+CHANGES = ScoreScale(-1.0, 1.0, "probability")
 
 
 @dataclass(frozen=True)
@@ -145,11 +144,7 @@ def sweep_pair(pair: Pair, a: Array, b: Array, *, together: bool = True) -> Swee
     if not pair.scale.bounded:
         reach = float(min(a.min(), b.min())), 0.0
     contrasts = contrasts_of(pair.sweep)
-    if together:
-        joint = paired(lambda: [(np.hstack([a, b - a]), NO_DESIGN)], contrasts, reach)
-    else:
-        joint = unpaired(lambda: [(a, NO_DESIGN)], lambda: [(b, NO_DESIGN)], contrasts, reach)
-    return SweepPair(pair.sweep, joint, reach)
+    return SweepPair(pair.sweep, (paired if together else unpaired)(a, b, contrasts, reach), reach)
 
 
 def differences(pair: Pair, a: Array, b: Array, rng: Rng, *, together: bool = True) -> dict[str, Difference]:
@@ -295,7 +290,7 @@ def study_properties(pair: Pair, sets: int) -> list[Row]:
         span = property_span(a[:, 0])
         width = span[1] - span[0]
         fits = [property_test(t[:, 0], t[:, 1], pair.scale, span=span) for t in (a, b)]
-        both = paired_fit(lambda a=a, b=b: [(a[:, 0], b[:, 1] - a[:, 1], None)], pair.scale, (0.0, 1.0), span)
+        both = property_test(a[:, 0], b[:, 1] - a[:, 1], CHANGES, span=span)
         one, apart = (property_differences(*fits, each, _rng(pair, k))["effect"] for each in (both, None))
         found.append(_figures(one, apart, (other - own) * width, (abs(other) - abs(own)) * width))
     return [Row(pair.name, pair.n, "effect", np.mean(found, axis=0).tolist())]
@@ -361,12 +356,10 @@ def study_spreads(pair: Pair, sets: int) -> list[Row]:
     for k in range(sets):
         a, b = pair.draw(_rng(pair, k), pair.n)
         group = np.repeat(np.arange(len(a)), a.shape[1])
-        ours, theirs, step = (GroupedMoments.of(group, t.ravel(), len(a)) for t in (a, b, b - a))
-        rows = [(group, (b - a).ravel(), NO_DESIGN)]
-        carried = informative_of(lambda rows=rows: rows, step)
-        one = spread_difference(GroupPair.of(ours, theirs, step, 1.0), pair.n, carried, _rng(pair, k))
-        apart = spread_difference(GroupPair.of(ours, theirs, None, 1.0), pair.n, None, _rng(pair, k))
-        found.append(_figures(one, apart, truth, truth))
+        sides = [(group, scores.ravel(), AS_THEY_ARE) for scores in (a, b)]
+        pairs = (GroupPair.of(pair.n, *sides, len(a), 1.0, paired=paired) for paired in (True, False))
+        one, other = (both.spread(_rng(pair, k)) for both in pairs)
+        found.append(_figures(one, other, truth, truth))
     return [Row(pair.name, pair.n, "spread", np.mean(found, axis=0).tolist())]
 
 

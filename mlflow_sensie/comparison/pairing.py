@@ -1,33 +1,34 @@
-"""Two score tables side by side: the same examples joined by their ids, a block at a time."""
+"""Two results side by side: the same examples joined by their ids, and the tests that both have."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.inference import SamplingDesign, ScoreScale
-from mlflow_sensie.moments import Extremes, FloatArray
-from mlflow_sensie.scores.table import CLEAN, CLUSTER, EXPECTED, ID, WEIGHT, Block, ScoreTable
+from mlflow_sensie.inference.weights import FloatArray
+from mlflow_sensie.result import Result, TestResult
+from mlflow_sensie.scores.table import CLEAN, CLUSTER, EXPECTED, ID, WEIGHT, ScoreTable
 
-ROWS = 65_536
 TELLING = 10
 MEASURED = ("score/", "expected/")
-Side = Literal["a", "b"]
-SIDES: tuple[Side, Side] = ("a", "b")
+SPEC_KEYS = ("apply", "params", "of", "bins", "rank", "allowed_drop")
+FIT_KEYS = ("magnitudes", "neutral", "log_distance", "levels")
 Order = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """Two tables, ``paired`` where their rows are the same ``n`` examples; else ``n`` is the smaller number.
+    """Two score tables, ``paired`` where their rows are the same ``n`` examples; else ``n`` is the smaller number.
 
-    ``order`` gives the rows of A and B that belong together, ``None`` where both tables have the same ids in
-    the same order; those are streamed, and no column is ever held as a whole.
+    ``order`` gives the rows of A and B that belong together, ``None`` where all rows of both do as they are, or where
+    the examples are not the same. Columns are read when they are asked for, and not kept.
     """
 
     a: ScoreTable
@@ -43,9 +44,10 @@ class Pairing:
         Raises:
             ComparisonError: fewer than two examples are common, or an id is not unique where the orders differ.
         """
-        if len(a) == len(b) and _same_ids(a, b):
+        ours, theirs = a.column(ID), b.column(ID)
+        if np.array_equal(ours, theirs):
             return cls(a, b, True, len(a))
-        order = _joined(a.column(ID), b.column(ID))
+        order = _joined(ours, theirs)
         if len(order[0]) < 2:
             raise ComparisonError(f"A and B have {len(order[0])} examples in common; at least two are needed")
         return cls(a, b, True, len(order[0]), order)
@@ -55,48 +57,31 @@ class Pairing:
         """Put two tables of different examples side by side."""
         return cls(a, b, False, min(len(a), len(b)))
 
-    def blocks(self, columns: Sequence[str]) -> Iterator[tuple[Block, Block]]:
-        """Yield blocks (A's, B's) of the same examples, with these columns."""
-        assert self.paired
-        if self.order is None:
-            yield from _in_step(self.a.blocks(columns), self.b.blocks(columns))
-            return
-        sides = zip((self.a, self.b), self.order, strict=True)
-        ours, theirs = ({name: table.column(name)[rows] for name in columns} for table, rows in sides)
-        for start in range(0, self.n, ROWS):
-            here = slice(start, start + ROWS)
-            yield _cut(ours, here), _cut(theirs, here)
+    def arrays(self, columns: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+        """Return these columns of A and of B, each (n, k); where they are paired, a row is the same example in both."""
+        a, b = self.a.array(columns), self.b.array(columns)
+        return (a, b) if self.order is None else (a[self.order[0]], b[self.order[1]])
 
-    def differences(
-        self, columns: Sequence[str], less: Sequence[str] = ()
-    ) -> Iterator[tuple[FloatArray, SamplingDesign]]:
-        """Yield rows (n, 2k), A's columns and then B - A, with their design; none with a missing score in either.
-
-        From each column is taken the one that stands in its place in ``less``, where there is one.
-        """
-        for ours, theirs in self.blocks([*columns, *less, *design_columns(self.a)]):
-            a, b = (_stacked(block, columns, less) for block in (ours, theirs))
-            yield _finite(np.hstack([a, b - a]), design_of(ours))
-
-    def rows(
-        self, side: Side, columns: Sequence[str], less: Sequence[str] = ()
-    ) -> Iterator[tuple[FloatArray, SamplingDesign]]:
-        """Yield one model's rows (n, k) of these columns with their design; none with a missing score."""
-        table = self.a if side == "a" else self.b
-        for block in table.blocks([*columns, *less, *design_columns(table)]):
-            yield _finite(_stacked(block, columns, less), design_of(block))
+    @cached_property
+    def designs(self) -> tuple[SamplingDesign, SamplingDesign]:
+        """How the rows of A's and of B's ``arrays`` count."""
+        a, b = _design(self.a), _design(self.b)
+        return (a, b) if self.order is None else (a.take(self.order[0]), b.take(self.order[1]))
 
     def reach(self, columns: Sequence[str], scale: ScoreScale) -> tuple[float, float]:
-        """Give the score's bounds, with what either model reached in place of those it does not have."""
-        seen = Extremes.empty()
-        for side in SIDES if not scale.bounded else ():
-            for rows, _ in self.rows(side, columns):
-                seen += Extremes.of(rows)
-        return scale.range_of(np.array([seen.lower, seen.upper]))
+        """Return the score's bounds, with what either model reached in place of those it does not have."""
+        if scale.bounded:
+            return scale.range_of()
+        scores = (table.array(columns) for table in (self.a, self.b))
+        return scale.range_of(*(rows[np.isfinite(rows).all(axis=1)] for rows in scores))
+
+    def same(self, column: str) -> bool:
+        """Whether a column is equal in both; a property of the predictions is not."""
+        return np.array_equal(*self.arrays([column]), equal_nan=True)
 
     def identical(self) -> bool:
         """Whether every score of the two is equal: clean, expected, and at all magnitudes that both have."""
-        return self.paired and all(self.same(name) for name in self._of_both())
+        return self.paired and all(map(self.same, self._scores_of_both()))
 
     def telling(self, scale: ScoreScale) -> bool:
         """Whether A's scores differ so much among themselves that another model agrees with all by no chance.
@@ -105,50 +90,26 @@ class Pairing:
         scores have where perturbations make different examples fail at different magnitudes. Of clean 0/1 scores two
         good models share most.
         """
+        names = self._scores_of_both()
+        complete = np.logical_and.reduce([np.isfinite(self.arrays([name])[0][:, 0]) for name in names])
         values: set[float] = set()
-        rows: set[tuple[float, ...]] = set()
-        names = self._of_both()
-        for block, _ in self.blocks(names):
-            scores, _ = _finite(_stacked(block, names, ()), SamplingDesign())
-            values.update(np.unique(scores[scale.inside(scores)])[:TELLING].tolist())
-            rows.update(map(tuple, np.unique(scores, axis=0)[:TELLING].tolist()))
+        row = np.zeros(int(complete.sum()), np.intp)  # the number of each example's row of scores so far
+        for name in names:
+            levels, index = np.unique(self.arrays([name])[0][complete, 0], return_inverse=True)
+            rows, row = np.unique(row * len(levels) + index, return_inverse=True)
+            values.update(levels[scale.inside(levels)][:TELLING].tolist())
             if max(len(values), len(rows)) >= TELLING:
                 return True
         return False
 
-    def _of_both(self) -> list[str]:
+    def _scores_of_both(self) -> list[str]:
         names = [name for name in self.a.columns if name in (CLEAN, EXPECTED) or name.startswith(MEASURED)]
         return [name for name in names if name in self.b.columns]
 
-    def same(self, column: str) -> bool:
-        """Whether a column is equal in both; a property of the predictions is not."""
-        pairs = ((ours[column], theirs[column]) for ours, theirs in self.blocks([column]))
-        return all(np.array_equal(ours, theirs, equal_nan=ours.dtype.kind == "f") for ours, theirs in pairs)
 
-
-def design_columns(table: ScoreTable) -> list[str]:
-    """Name the columns that say how examples count, those that the table has of weight and cluster."""
-    return [name for name in (WEIGHT, CLUSTER) if name in table.columns]
-
-
-def design_of(block: Block) -> SamplingDesign:
-    """Give the weights and clusters of a block, where it has them."""
-    return SamplingDesign(block.get(WEIGHT), block.get(CLUSTER))
-
-
-def _stacked(block: Block, columns: Sequence[str], less: Sequence[str]) -> FloatArray:
-    found = np.column_stack([block[name] for name in columns])
-    return found - np.column_stack([block[name] for name in less]) if less else found
-
-
-def _finite(rows: FloatArray, design: SamplingDesign) -> tuple[FloatArray, SamplingDesign]:
-    kept = np.asarray(np.isfinite(rows).all(axis=1))
-    return rows[kept], design.take(kept)
-
-
-def _same_ids(a: ScoreTable, b: ScoreTable) -> bool:
-    pairs = _in_step(a.blocks([ID]), b.blocks([ID]))
-    return all(np.array_equal(ours[ID], theirs[ID]) for ours, theirs in pairs)
+def _design(table: ScoreTable) -> SamplingDesign:
+    weights, clusters = (table.column(name) if name in table.columns else None for name in (WEIGHT, CLUSTER))
+    return SamplingDesign(weights, clusters)
 
 
 def _joined(ours: NDArray[Any], theirs: NDArray[Any]) -> Order:
@@ -162,23 +123,61 @@ def _joined(ours: NDArray[Any], theirs: NDArray[Any]) -> Order:
     return left, right
 
 
-def _in_step(ours: Iterator[Block], theirs: Iterator[Block]) -> Iterator[tuple[Block, Block]]:
-    """Cut two runs of blocks so that both have the same rows each time."""
-    left, right = (filter(_rows, blocks) for blocks in (ours, theirs))
-    x: Block = {}
-    y: Block = {}
-    while True:
-        x, y = x if _rows(x) else next(left, {}), y if _rows(y) else next(right, {})
-        count = min(_rows(x), _rows(y))
-        if not count:
-            return
-        yield _cut(x, slice(count)), _cut(y, slice(count))
-        x, y = _cut(x, slice(count, None)), _cut(y, slice(count, None))
+# --- what two results have in common -------------------------------------------------------------------
 
 
-def _rows(block: Block) -> int:
-    return len(next(iter(block.values()))) if block else 0
+def refuse_other_scores(a: Result, b: Result) -> None:
+    """Raise ComparisonError where the two are scored differently."""
+    ours, theirs = a.score, b.score
+    if (ours.kind, ours.lower, ours.upper) != (theirs.kind, theirs.lower, theirs.upper):
+        raise ComparisonError(
+            f"{a.model_name!r} is scored by {ours.kind!r}, {b.model_name!r} by {theirs.kind!r}; such scores are not "
+            "compared: let the recipe's 'score' name one that both models can have"
+        )
 
 
-def _cut(block: Block, rows: slice) -> Block:
-    return {name: values[rows] for name, values in block.items()}
+def same_examples(a: Result, b: Result) -> bool:
+    """Whether both were measured on the same inputs and targets, whatever properties they asked for."""
+    same_inputs = a.examples_sha256 is not None and a.examples_sha256 == b.examples_sha256
+    return same_inputs or a.data_sha256 == b.data_sha256
+
+
+def score_table_of(result: Result) -> ScoreTable:
+    """Return a result's score table; raise ComparisonError where it has none, or one that is not its own."""
+    table = result.score_table
+    if table is None:
+        raise ComparisonError(
+            f"{result.model_name!r} has no score table: a result read from JSON comes without; compare by run id, "
+            "or by the folder with its report.json and scores.parquet"
+        )
+    for key, own in (("data_sha256", result.data_sha256), ("score", result.score.kind)):
+        if (value := table.metadata.get(key, own)) != own:
+            raise ComparisonError(f"the score table is not that of {result.model_name!r}: {key} {value!r}, not {own!r}")
+    return table
+
+
+def spec_of(result: Result, name: str) -> Mapping[str, Any]:
+    """Return what a recipe says of a test; empty for the class test."""
+    specs = [*result.recipe.get("properties", ()), *result.recipe.get("perturbations", ())]
+    return next((spec for spec in specs if spec["name"] == name), {})
+
+
+def why_not(a: Result, b: Result, slug: str) -> str | None:
+    """Say why a test of either result cannot be compared, if it cannot."""
+    ours, theirs = (next((test for test in result.tests.values() if test.slug == slug), None) for result in (a, b))
+    if ours is None or theirs is None:
+        return f"{'A' if ours is None else 'B'} has no such test"
+    for side, test in (("A", ours), ("B", theirs)):
+        if not test.ok:
+            return f"it failed on {side}: {test.error}"
+    if ours.kind != theirs.kind:
+        return f"it is a {ours.kind} test of A and a {theirs.kind} test of B"
+    of_a, of_b = _settings(a, ours), _settings(b, theirs)
+    other = (f"{key} is {of_a[key]!r} in A and {of_b[key]!r} in B" for key in of_a if of_a[key] != of_b[key])
+    return next(other, None)
+
+
+def _settings(result: Result, test: TestResult) -> dict[str, Any]:
+    spec = spec_of(result, test.name)
+    fitted = {key: getattr(test.fit, key, None) for key in FIT_KEYS}
+    return fitted | {key: spec.get(key, result.recipe.get(key)) for key in SPEC_KEYS}

@@ -136,7 +136,7 @@ def compare(runs: tuple[str, ...], output: Path | None, log: bool) -> None:
     A run is its id, runs:/ID, or a folder with report.json and scores.parquet. Examples are paired by their ids where
     the data are the same. Of more than two runs each is compared with the first.
     """
-    from mlflow_sensie.comparison.leaderboard import leaderboard
+    from mlflow_sensie.comparison import leaderboard
     from mlflow_sensie.errors import SensieError
     from mlflow_sensie.tracking.artifacts import write_comparison, write_leaderboard
     from mlflow_sensie.tracking.runs import read_result

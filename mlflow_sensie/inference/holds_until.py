@@ -12,6 +12,7 @@ from mlflow_sensie.inference.grid import Side
 from mlflow_sensie.inference.weights import BoolArray, FloatArray, Moments
 
 FEW_FAILURES, PSEUDO_BELOW = 20, 100
+ROUNDING = -1e-12  # must not break a curve that stays exactly at its floor
 AllowedDrop = float | tuple[str, float]
 
 
@@ -102,12 +103,12 @@ def holds_until(side: Side, moments: Moments, floor: Floor, reach: tuple[float, 
     variance = np.maximum(np.diag(covariance), 0)
     nexts = np.append(np.diag(covariance, 1), 0.0)
     df = float(moments.n - 1)
-    value, crossed = _crossing(distances, margin, variance, nexts, 0.0)
+    value = float(crossings(side, moments.mean[None], floor)[0])
     return HoldsUntil(
         side=side.name,
         value=value,
-        lo95=_crossing(distances, margin, variance, nexts, float(stdtrit(df, 1 - 0.05 / family)))[0],
-        censored=not crossed,
+        lo95=min(value, _lower_bound(distances, margin, variance, nexts, float(stdtrit(df, 1 - 0.05 / family)))),
+        censored=not np.any(margin < ROUNDING),
         few_informative=allowed < FEW_FAILURES,
         distances=tuple(map(float, distances)),
         margin=tuple(map(float, margin)),
@@ -117,24 +118,34 @@ def holds_until(side: Side, moments: Moments, floor: Floor, reach: tuple[float, 
     )
 
 
-def _crossing(
-    x: FloatArray, margin: FloatArray, variance: FloatArray, nexts: FloatArray, quantile: float
-) -> tuple[float, bool]:
-    """Find where margin - quantile × se first falls below 0, and whether it does.
+def crossings(side: Side, curves: FloatArray, floor: Floor) -> FloatArray:
+    """Give the distance (m,) at which each of m curves (m, width) first falls below its own floor, else the last."""
+    x, points = side.distances, curves[:, list(side.columns)]
+    margin = points - floor.keep * curves[:, :1] + floor.below
+    below = margin < ROUNDING
+    k = np.where(below.any(1), below.argmax(1), 0)
+    after = np.take_along_axis(margin, k[:, None], 1)[:, 0]
+    before = np.take_along_axis(margin, np.maximum(k - 1, 0)[:, None], 1)[:, 0]
+    gap = before - after
+    share = np.where((k > 0) & (gap > 0), before / np.where(gap > 0, gap, 1.0), 0.0)
+    at = x[np.maximum(k - 1, 0)] + share * (x[k] - x[np.maximum(k - 1, 0)])
+    return np.asarray(np.where(below.any(1), at, x[-1]))
+
+
+def _lower_bound(x: FloatArray, margin: FloatArray, variance: FloatArray, nexts: FloatArray, quantile: float) -> float:
+    """Find where margin - quantile × se first falls below 0; the last distance where it does not.
 
     Between two points the margin is straight and the se convex, so the difference is concave: it cannot dip
     below 0 between points where it is not negative, and falls below it once where the second is.
     """
-    lower = margin - quantile * np.sqrt(variance)
-    # Rounding must not break a curve that stays exactly at its floor.
-    below = np.flatnonzero(lower < -1e-12)
+    below = np.flatnonzero(margin - quantile * np.sqrt(variance) < ROUNDING)
     if not len(below):
-        return float(x[-1]), False
+        return float(x[-1])
     k = int(below[0])
     if k == 0:
-        return float(x[0]), True
+        return float(x[0])
     t = _root(margin[k - 1 : k + 1], variance[k - 1 : k + 1], float(nexts[k - 1]), quantile)
-    return float(x[k - 1] + t * (x[k] - x[k - 1])), True
+    return float(x[k - 1] + t * (x[k] - x[k - 1]))
 
 
 def _root(margin: FloatArray, variance: FloatArray, covariance: float, quantile: float) -> float:

@@ -14,6 +14,7 @@ from mlflow_sensie.inference.weights import BoolArray, FloatArray, GroupedMoment
 
 PSEUDO_COUNT = 20.0
 PRIOR_SHARE = 0.25
+ROUNDING = 1e-24  # of scores that do not vary within groups, as a share of their range squared
 Z95, Z50 = 1.959964, 0.674490
 
 
@@ -105,12 +106,14 @@ def shrunken(means: FloatArray, variances: FloatArray) -> tuple[FloatArray, Floa
     return _shrunk(means, variances, *_posterior(means, variances))
 
 
-def noise(groups: GroupedMoments, low: float, width: float, *, bounded: bool) -> FloatArray:
+def noise(
+    groups: GroupedMoments, low: float, width: float, *, bounded: bool, pseudo_count: float = PSEUDO_COUNT
+) -> FloatArray:
     """Give the variance of each group's mean, as a share of the score's range squared.
 
     Between bounds it follows the binomial shape φ m(1 - m)/n of shrunken means m, since a group without
-    failures has no variance of its own; else each group's variance is shrunk to the pooled one. Never less
-    than that of half a failure.
+    failures has no variance of its own; else each group's variance is shrunk to the pooled one, as if that came from
+    `pseudo_count` examples more. Never less than that of half a failure.
     """
     n, free = groups.n, np.maximum(groups.n - 1, 0)
     total = groups.m2 / width**2
@@ -118,24 +121,28 @@ def noise(groups: GroupedMoments, low: float, width: float, *, bounded: bool) ->
     least = failure * (1 - failure) / n
     if not bounded:
         pooled = groups.pooled_variance() / width**2
-        shrunk = (total + PSEUDO_COUNT * pooled) / (free + PSEUDO_COUNT) / n
-        return shrunk if pooled > 0 else least
+        shrunk = (total + pseudo_count * pooled) / (free + pseudo_count) / n
+        return np.asarray(shrunk if pooled > ROUNDING else least)
     mean = (groups.mean - low) / width
-    shrunk_mean = (n * mean + PSEUDO_COUNT * (n @ mean) / n.sum()) / (n + PSEUDO_COUNT)
+    shrunk_mean = (n * mean + pseudo_count * (n @ mean) / n.sum()) / (n + pseudo_count)
     shape = np.maximum(shrunk_mean * (1 - shrunk_mean), 0)
     expected = float(free @ shape)
     phi = float(total.sum()) / expected if expected > 0 else 1.0
     return np.asarray(np.maximum(phi * shape / n, least))
 
 
+def misfit(means: FloatArray, variances: FloatArray) -> float:
+    """Give how far K means are from their weighted mean: a chi-squared of K - 1 where the true ones are equal."""
+    weight = 1 / variances
+    return float(weight @ (means - weight @ means / weight.sum()) ** 2)
+
+
 def _homogeneity_p(means: FloatArray, variances: FloatArray, examples: float) -> float | None:
     k = len(means)
     if k < 2 or examples <= k:
         return None
-    weight = 1 / variances
-    misfit = weight @ (means - weight @ means / weight.sum()) ** 2
     # F rather than chi-squared, for the variances are estimated.
-    return float(fdtrc(k - 1, examples - k, misfit / (k - 1)))
+    return float(fdtrc(k - 1, examples - k, misfit(means, variances) / (k - 1)))
 
 
 def _log_density(tau: FloatArray, means: FloatArray, variances: FloatArray) -> FloatArray:

@@ -12,8 +12,7 @@ import pytest
 from report.test_report import Page
 
 import mlflow_sensie
-from mlflow_sensie.comparison import Comparison
-from mlflow_sensie.comparison.leaderboard import leaderboard
+from mlflow_sensie.comparison import Comparison, leaderboard
 from mlflow_sensie.report.comparison_page import make_page, render_leaderboard
 from mlflow_sensie.result import Result
 from mlflow_sensie.text.findings import findings, lead

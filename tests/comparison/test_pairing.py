@@ -1,4 +1,4 @@
-"""Two score tables joined by example: in step where they can be, by id else, and refused where they must be."""
+"""Two score tables joined by example: as they are where they can be, by id else, and refused where they must be."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlflow_sensie.comparison.contrasts import paired, unpaired
 from mlflow_sensie.comparison.pairing import Pairing
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.inference import ScoreScale
@@ -29,12 +30,14 @@ def table(ids: Sequence[Any], clean: Sequence[float], sizes: Sequence[int] = (),
 
 
 def pairs(pairing: Pairing) -> list[tuple[Any, float, float]]:
-    rows = [zip(a["id"], a["clean"], b["clean"], strict=True) for a, b in pairing.blocks(["id", "clean"])]
-    return [row for block in rows for row in block]
+    """The examples, by their id in A, with both models' scores."""
+    ids = pairing.a.column("id") if pairing.order is None else pairing.a.column("id")[pairing.order[0]]
+    a, b = pairing.arrays(["clean"])
+    return list(zip(ids, a[:, 0], b[:, 0], strict=True))
 
 
 @pytest.mark.parametrize("sizes", [((), ()), ((3, 4), (5,)), ((1, 1, 1), (9,)), ((9, 1), (2, 2, 2))])
-def test_blocks_of_any_size_are_read_in_step(sizes: tuple[Sequence[int], Sequence[int]]) -> None:
+def test_blocks_of_any_size_are_read_together(sizes: tuple[Sequence[int], Sequence[int]]) -> None:
     ids, values = range(10), np.arange(10.0)
     found = Pairing.by_id(table(ids, values, sizes[0]), table(ids, -values, sizes[1]))
     assert found.order is None and found.n == 10
@@ -52,7 +55,7 @@ def test_text_ids_join_too() -> None:
     assert sorted(pairs(found)) == [("a", 1, 1), ("b", 2, 2)]
 
 
-def test_a_spilled_table_is_streamed(tmp_path: Path) -> None:
+def test_a_spilled_table_is_read_from_its_file(tmp_path: Path) -> None:
     values = np.linspace(0, 1, 1000)
     whole, spilled = table(range(1000), values), ScoreTable(spill_bytes=1000)
     for start in range(0, 1000, 100):
@@ -82,9 +85,11 @@ def test_examples_with_a_missing_score_in_either_are_left_out() -> None:
     one = {"score/t/0": np.array([0.1, np.nan, 0.3, 0.4])}
     two = {"score/t/0": np.array([0.5, 0.6, 0.7, np.nan])}
     found = Pairing.by_id(table(range(4), np.ones(4), **one), table(range(4), np.zeros(4), **two))
-    rows = np.concatenate([block for block, _ in found.differences(["clean", "score/t/0"])])
-    assert rows == pytest.approx(np.array([[1, 0.1, -1, 0.4], [1, 0.3, -1, 0.4]]))
-    assert len(next(found.rows("a", ["clean", "score/t/0"]))[0]) == 3
+    a, b = found.arrays(["clean", "score/t/0"])
+    joint = paired(a, b, np.eye(2), (0, 1))
+    assert joint.n == 2 and joint.moments.mean == pytest.approx([1, 0.2, -1, 0.4])
+    apart = unpaired(a, b, np.eye(2), (0, 1))
+    assert apart.n == 3 and apart.moments.mean == pytest.approx([1, 0.8 / 3, -1, 0.6 - 0.8 / 3])
 
 
 def test_the_reach_is_the_bounds_or_what_either_model_reached() -> None:

@@ -12,8 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import mlflow_sensie
-from mlflow_sensie.comparison import Comparison
-from mlflow_sensie.comparison.leaderboard import leaderboard
+from mlflow_sensie.comparison import Comparison, leaderboard
 from mlflow_sensie.doors.cli import main
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.result import Result

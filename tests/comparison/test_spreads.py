@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from mlflow_sensie.comparison import Difference
-from mlflow_sensie.comparison.spreads import GroupPair, spread_difference
-from mlflow_sensie.moments import GroupedMoments
+from mlflow_sensie.comparison.groups import GroupPair
+from mlflow_sensie.inference.weights import AS_THEY_ARE
 
 Array = NDArray[np.float64]
 PATTERN = np.array([-1.0, 0, 1, 0.5, -0.5])
 PATTERN /= PATTERN.std(ddof=1)
+
+
+def group_pair(group: NDArray[np.int64], a: Array, b: Array, groups: int, *, paired: bool = True) -> GroupPair:
+    one, other = ((group, scores, AS_THEY_ARE) for scores in (a, b))
+    return GroupPair.of(len(group), one, other, groups, 1.0, paired=paired)
 
 
 def spread_of(
@@ -21,9 +28,8 @@ def spread_of(
     group = np.repeat(np.arange(len(ours)), each)
     shared, own = rng.normal(size=(2, len(group)))
     a, b = (0.1 * shared + ours[group], 0.1 * (0.9 * shared + 0.44 * own) + theirs[group])
-    sums = [GroupedMoments.of(group, values, len(ours)) for values in (a, b, b - a)]
-    pair = GroupPair.of(sums[0], sums[1], sums[2] if paired else None, 1.0)
-    return spread_difference(pair, len(group), float(len(group)) / 3 if paired else None, rng)
+    pair = group_pair(group, a, b, len(ours), paired=paired)
+    return replace(pair, informative=len(group) / 3 if paired else None).spread(rng)
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [(0.05, 0.05), (0.0, 0.05), (0.08, 0.02), (0.0, 0.0)])
@@ -51,9 +57,9 @@ def test_few_changed_examples_widen_it(rng: np.random.Generator) -> None:
     b = a.copy()
     b[3, :6] = 0
     group = np.repeat(np.arange(groups), n)
-    sums = [GroupedMoments.of(group, values.ravel(), groups) for values in (a, b, b - a)]
-    pair = GroupPair.of(*sums, 1.0)
-    few, many = (spread_difference(pair, 300, carried, np.random.default_rng(1)) for carried in (6.0, 300.0))
+    pair = group_pair(group, a.ravel(), b.ravel(), groups)
+    assert pair.informative == pytest.approx((6 * 0.8**2 + 24 * 0.2**2) ** 2 / (6 * 0.8**4 + 24 * 0.2**4))
+    few, many = (replace(pair, informative=count).spread(np.random.default_rng(1)) for count in (6.0, 300.0))
     assert few.few_informative and not many.few_informative
     assert few.difference.hi95 > 1.2 * many.difference.hi95
 
@@ -61,7 +67,7 @@ def test_few_changed_examples_widen_it(rng: np.random.Generator) -> None:
 def test_levels_that_either_model_lacks_are_left_out(rng: np.random.Generator) -> None:
     group = np.repeat([0, 1, 2], 50)
     values = rng.random(150)
-    both = GroupedMoments.of(group, values, 4)
-    assert len(GroupPair.of(both, both, both, 1.0).a) == 3
+    assert len(group_pair(group, values, values, 4).a) == 3
+    one, other = ((np.array(levels), np.array([1.0, 0, 1]), AS_THEY_ARE) for levels in ([0, 0, 1], [0, 0, 2]))
     with pytest.raises(ValueError, match="at least two groups with scores in both, not 1"):
-        GroupPair.of(GroupedMoments.of([0, 0, 1], [1, 0, 1], 3), GroupedMoments.of([0, 0, 2], [1, 0, 1], 3), None, 1.0)
+        GroupPair.of(3, one, other, 3, 1.0, paired=False)

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from mlflow_sensie.comparison.contrasts import independent, joint_draws, paired, unpaired
-from mlflow_sensie.comparison.sweeps import SweepPair, contrast_difference, contrasts_of, crossings
-from mlflow_sensie.inference import SamplingDesign, ScoreScale, perturbation_test
+from mlflow_sensie.comparison.sweeps import SweepPair, contrasts_of
+from mlflow_sensie.inference import ScoreScale, perturbation_test
 from mlflow_sensie.inference.grid import MagnitudeGrid
-from mlflow_sensie.inference.holds_until import Floor
+from mlflow_sensie.inference.holds_until import Floor, crossings
 from mlflow_sensie.inference.posterior import SkewedT
 
 Array = NDArray[np.float64]
@@ -27,14 +27,8 @@ def two_sweeps(rng: np.random.Generator, n: int, ours: Array, theirs: Array, rho
     return ours + 0.06 * shared, theirs + 0.06 * (rho * shared + np.sqrt(1 - rho**2) * own)
 
 
-def plain(*blocks: Array) -> list[tuple[Array, SamplingDesign]]:
-    """Blocks whose examples count alike, each for itself."""
-    return [(block, SamplingDesign()) for block in blocks]
-
-
 def pair_of(a: Array, b: Array, sweep: MagnitudeGrid = LINE) -> SweepPair:
-    rows = np.hstack([a, b - a])
-    return SweepPair(sweep, paired(lambda: plain(rows[:37], rows[37:]), contrasts_of(sweep), (0, 1)), (0, 1))
+    return SweepPair(sweep, paired(a, b, contrasts_of(sweep), (0, 1)), (0, 1))
 
 
 # --- contrasts ---------------------------------------------------------------------------------------------
@@ -56,8 +50,8 @@ def test_contrasts_are_those_of_the_perturbation_test_on_the_differences(rng: np
 
 def test_unpaired_differences_are_welchs(rng: np.random.Generator) -> None:
     a, b = rng.normal(size=(50, 1)), 2 * rng.normal(size=(80, 1))
-    joint = unpaired(lambda: plain(a), lambda: plain(b[:9], b[9:]), np.eye(1), (-5, 5))
-    found = contrast_difference(joint, "clean_score", 0, rising=True)
+    joint = unpaired(a, b, np.eye(1), (-5, 5))
+    found = joint.difference("clean_score", 0, rising=True)
     expected = stats.ttest_ind(b[:, 0], a[:, 0], equal_var=False)
     posterior = joint.d[0].posterior
     assert found.difference.value == pytest.approx(b.mean() - a.mean())
@@ -74,7 +68,7 @@ def test_a_guard_of_one_model_alone_widens_an_unpaired_difference_and_moves_it_n
     held = []
     for _ in range(300):
         a, b = ((rng.random((89, 1)) >= wrong).astype(float) for wrong in (wrong_a, wrong_b))
-        found = unpaired(lambda: plain(a), lambda: plain(b), np.eye(1), (0, 1)).d[0].posterior
+        found = unpaired(a, b, np.eye(1), (0, 1)).d[0].posterior
         assert found.loc == pytest.approx(b.mean() - a.mean())
         held.append(found.quantile(0.025) <= wrong_a - wrong_b <= found.quantile(0.975))
     assert np.mean(held) >= 0.93
@@ -104,7 +98,7 @@ def test_few_changes_are_guarded() -> None:
 
 def test_one_example_is_not_enough() -> None:
     with pytest.raises(ValueError, match="at least two examples"):
-        paired(lambda: plain(np.ones((1, 2))), np.eye(1), (0, 1))
+        paired(np.ones((1, 1)), np.ones((1, 1)), np.eye(1), (0, 1))
 
 
 # --- what is no contrast -----------------------------------------------------------------------------------
