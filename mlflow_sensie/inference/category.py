@@ -48,17 +48,6 @@ class CategoryFit:
         """Bound the probability of "sensitive" where the levels do not differ."""
         return MOST_CHANCE / self.family
 
-    def metrics(self) -> dict[str, float]:
-        """Give the scalars under their contract names; all finite."""
-        return {
-            "n": float(self.n),
-            "prob_sensitive": self.prob_sensitive,
-            "spread": self.spread.value,
-            "spread_lo95": self.spread.lo95,
-            "spread_hi95": self.spread.hi95,
-            "range": self.range,
-        }
-
 
 def category_test(
     level: ArrayLike,

@@ -185,38 +185,6 @@ class PerturbationFit:
         sure = all(side.few_informative or side.informative >= ENOUGH for side in self.sides)
         return sure and all(one.hi95 - one.lo95 < width for one in wide)
 
-    def metrics(self) -> dict[str, float]:
-        """Give the scalars under their contract names; all finite."""
-        out = {
-            "n": float(self.n),
-            "prob_sensitive": self.prob_sensitive,
-            "effect": self.effect.value,
-            "effect_lo95": self.effect.lo95,
-            "effect_hi95": self.effect.hi95,
-            "effect_bound95": self.effect_bound95,
-            "slope": self.slope.value,
-            "slope_lo50": self.slope.lo50,
-            "slope_hi50": self.slope.hi50,
-            "slope_lo95": self.slope.lo95,
-            "slope_hi95": self.slope.hi95,
-            "mean_drop": self.mean_drop.value,
-            "mean_drop_lo95": self.mean_drop.lo95,
-            "mean_drop_hi95": self.mean_drop.hi95,
-            "max_drop": self.max_drop,
-            "max_drop_hi95": self.max_drop_hi95,
-            "holds_until": self.holds_until,
-            "holds_until_lo95": self.holds_until_lo95,
-            "censored": float(self.censored),
-            "departure": self.departure.size,
-        }
-        if len(self.sides) == 2:
-            out |= {f"{side.side}_effect": side.effect.value for side in self.sides}
-            out |= {f"holds_until_{side.side}": side.holds.value for side in self.sides}
-        if self.unexpected is not None:
-            excess = self.unexpected
-            out |= {"unexpected": excess.value, "unexpected_lo95": excess.lo95, "unexpected_hi95": excess.hi95}
-        return out
-
 
 def perturbation_test(
     scores: FloatArray,

@@ -104,31 +104,6 @@ class PropertyFit:
             self, line=self.regression.drawn(self.line, effect), robust=self.posterior, flags=flags, **fields
         )
 
-    def metrics(self) -> dict[str, float]:
-        """Give the scalars under their contract names; all finite."""
-        out = {
-            "n": float(self.n),
-            "prob_sensitive": self.prob_sensitive,
-            "effect": self.effect.value,
-            "effect_lo95": self.effect.lo95,
-            "effect_hi95": self.effect.hi95,
-            "effect_bound95": self.effect_bound95,
-            "slope": self.slope.value,
-            "slope_lo50": self.slope.lo50,
-            "slope_hi50": self.slope.hi50,
-            "slope_lo95": self.slope.lo95,
-            "slope_hi95": self.slope.hi95,
-        }
-        if self.departure is not None:
-            out["departure"] = self.departure.size
-        if self.spread is not None:
-            spread = self.spread.spread
-            out |= {"spread": spread.value, "spread_lo95": spread.lo95, "spread_hi95": spread.hi95}
-        if self.unexpected is not None:
-            excess = self.unexpected
-            out |= {"unexpected": excess.value, "unexpected_lo95": excess.lo95, "unexpected_hi95": excess.hi95}
-        return out
-
 
 @dataclass(frozen=True, eq=False)
 class _Sample:

@@ -20,6 +20,7 @@ from mlflow_sensie.evaluation.fitting import CLASS
 from mlflow_sensie.evaluation.stopping import strata_of, stratified_order
 from mlflow_sensie.inference import MagnitudeGrid, PerturbationFit, ScoreScale, perturbation_test
 from mlflow_sensie.report.page import _facts
+from mlflow_sensie.result.keys import metrics_of
 from mlflow_sensie.scores.scorer import Targets
 from mlflow_sensie.scores.table import CLEAN, ID, ScoreTable, score_column
 
@@ -146,7 +147,9 @@ def test_a_stopped_test_is_the_test_on_the_rows_that_it_has() -> None:
     table, fit = result.score_table, result.tests["wide"].fit
     scores = swept(result, "wide")
     assert np.isfinite(scores[: fit.n]).all() and np.isnan(scores[fit.n :, 1:]).all() and len(scores) == N
-    assert fit_of(scores[: fit.n]).metrics() == pytest.approx(fit.metrics(), rel=1e-9, abs=1e-9)
+    assert metrics_of("perturbation", fit_of(scores[: fit.n])) == pytest.approx(
+        result.tests["wide"].metrics, rel=1e-9, abs=1e-9
+    )
     ids = table.column(ID)
     assert sorted(ids) == list(range(N)) and not np.array_equal(ids, np.sort(ids))
     np.testing.assert_allclose(scores[:, 0], frame()["base"][ids].clip(0, 1), rtol=1e-12)

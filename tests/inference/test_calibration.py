@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from inference.fit_numbers import numbers_of
 from numpy.testing import assert_allclose
 from scipy import stats
 from scipy.special import expit
@@ -39,8 +40,8 @@ def test_it_is_the_effect_of_the_examples_own_excess(rng: np.random.Generator) -
     assert_allclose([found.unexpected.value, found.unexpected.lo95, found.unexpected.hi95], [slopes.mean(), low, high])
     assert_allclose(found.calibration.expected, expected.mean(0))
     assert found.calibration.slope.value == pytest.approx(found.unexpected.value)  # over a range of 1
-    keys = set(found.metrics()) - set(fit_without(scores).metrics())
-    assert keys == {"unexpected", "unexpected_lo95", "unexpected_hi95"}
+    keys = set(numbers_of(found)) - set(numbers_of(fit_without(scores)))
+    assert keys == {"unexpected", *(f"unexpected_{end}" for end in ("lo50", "hi50", "lo95", "hi95"))}
 
 
 def fit_without(scores: np.ndarray) -> PerturbationFit:
@@ -56,7 +57,7 @@ def test_a_model_that_knows_falls_as_it_says_and_one_that_does_not_does_not(rng:
 
 def test_everything_else_stays_as_it_is(rng: np.random.Generator) -> None:
     scores, expected = binary(rng, 200, knows=True)
-    followed, without = fit(scores, expected).metrics(), fit_without(scores).metrics()
+    followed, without = numbers_of(fit(scores, expected)), numbers_of(fit_without(scores))
     assert {key: followed[key] for key in without} == pytest.approx(without)
 
 

@@ -173,7 +173,6 @@ def test_a_property_test_takes_the_posterior_of_the_effect_alone(rng: np.random.
     assert (after.effect.lo95, after.effect.hi95) == effects[0].interval()
     assert after.slope.lo95 * width == pytest.approx(after.effect.lo95)
     assert after.effect_bound95 == effects[0].bound()
-    assert after.metrics()["effect_lo95"] == after.effect.lo95
     mean, low, high = after.line.at([p.mean(), p.mean() + 1])
     assert mean[0] == pytest.approx(y.mean()), "the line goes through the middle of the data"
     assert mean[1] - mean[0] == pytest.approx(after.slope.value)

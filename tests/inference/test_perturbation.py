@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from inference.fit_numbers import numbers_of
 from numpy.testing import assert_allclose
 from scipy import stats
 from scipy.integrate import trapezoid
@@ -77,7 +78,7 @@ def test_blocks_of_rows_change_nothing(size: int, rng: np.random.Generator, monk
     whole = fit(rows, [1, 2, 3])
     monkeypatch.setattr("mlflow_sensie.inference.weights.ROWS", size)
     parts = fit(rows, [1, 2, 3])
-    assert_allclose(list(parts.metrics().values()), list(whole.metrics().values()), rtol=1e-9)
+    assert_allclose(list(numbers_of(parts).values()), list(numbers_of(whole).values()), rtol=1e-9)
     assert (parts.n, parts.n_dropped, parts.flags) == (99, 1, ("few_for_holds_until", "dropped"))
     assert parts.sides[0].first_failed == whole.sides[0].first_failed
 
@@ -100,7 +101,7 @@ def test_two_sides_that_would_cancel_do_not(rng: np.random.Generator) -> None:
     rows = 0.88 - loss * np.abs([0, *angles]) + 0.01 * rng.normal(size=(300, 7))
     found = fit(rows, angles)
     assert found.effect.hi95 < -0.5
-    metrics = found.metrics()
+    metrics = numbers_of(found)
     assert metrics["below_effect"] == pytest.approx(-45 * loss.mean(), abs=0.01)
     assert metrics["above_effect"] == pytest.approx(-45 * loss.mean(), abs=0.01)
     assert metrics["effect"] == min(metrics["below_effect"], metrics["above_effect"])
@@ -134,7 +135,7 @@ def test_below_the_neutral_a_fall_away_from_it_is_negative(rng: np.random.Genera
     found = fit(rows, quality.tolist(), 100)
     assert found.slope.value == pytest.approx(-0.004, rel=0.05)
     assert found.effect.value == pytest.approx(-0.36, rel=0.05)
-    assert found.worse == "below" and "below_effect" not in found.metrics()
+    assert found.worse == "below" and "below_effect" not in numbers_of(found)
     assert found.sides[0].line.at([100, 10])[0] == pytest.approx([0.9, 0.54], abs=0.01)
     assert found.max_drop_at == 10
 
@@ -234,14 +235,3 @@ def test_unbounded_scores_of_any_size_give_the_same_answer(rng: np.random.Genera
     assert one.effect.hi95 < 0
     assert_allclose(ten.effect.lo95, 10 * one.effect.lo95)
     assert_allclose(ten.holds_until_lo95, one.holds_until_lo95)
-
-
-def test_metrics_are_the_contract(rng: np.random.Generator) -> None:
-    names = {"n", "prob_sensitive", "effect", "effect_lo95", "effect_hi95", "effect_bound95", "slope"}
-    names |= {f"slope_{end}" for end in ("lo50", "hi50", "lo95", "hi95")}
-    names |= {"mean_drop", "mean_drop_lo95", "mean_drop_hi95", "max_drop", "max_drop_hi95"}
-    names |= {"holds_until", "holds_until_lo95", "censored", "departure"}
-    assert fit(falling(rng, u=(0, 1)), [1]).metrics().keys() == names
-    assert fit(falling(rng, u=(1, 2, 3)), [1, 2], None).metrics().keys() == names
-    names |= {"below_effect", "above_effect", "holds_until_below", "holds_until_above"}
-    assert fit(falling(rng, u=(0, 1, 2)), [-1, 1]).metrics().keys() == names
