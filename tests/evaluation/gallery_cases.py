@@ -20,8 +20,8 @@ WEIGHTS = np.random.default_rng(5).normal(size=(64, 3))
 
 @cache
 def images(channels: int = 1) -> np.ndarray[Any, Any]:
-    found = np.random.default_rng(1).random((N, 8, 8, channels)).astype(np.float32)
-    return found if channels > 1 else found[..., 0]
+    pixels = np.random.default_rng(1).random((N, 8, 8, channels)).astype(np.float32)
+    return pixels if channels > 1 else pixels[..., 0]
 
 
 def seen(x: Any) -> Any:
@@ -79,7 +79,7 @@ NOISE = {"name": "snow", "apply": "image.gaussian_noise", "magnitudes": {"start"
 
 
 @cache
-def found(kind: str) -> Result:
+def result_of(kind: str) -> Result:
     """A finished result of each kind of input, all with galleries."""
     full: dict[str, Any] = {"log_examples": "full"}
     two = np.arange(N) % 2
@@ -102,17 +102,17 @@ def found(kind: str) -> Result:
 ALL = ["images", "table", "text", "series", "numbers"]
 
 
-def beside_a_table(*perturbations: Any, **said: Any) -> Result:
+def beside_a_table(*perturbations: Any, **recipe: Any) -> Result:
     """Of a model of images and a table, that looks at the images."""
     data = table()[["x01", "level"]].assign(image=list(images(3)), pulse=list(series()[..., 0]))
-    recipe = {"perturbations": list(perturbations), "log_examples": "full", "seed": 7, **said}
+    recipe = {"perturbations": list(perturbations), "log_examples": "full", "seed": 7, **recipe}
     return mlflow_sensie.probe(lambda frame: seen(np.stack(frame["image"])), data, classes(), recipe)
 
 
 def artists(figure: Figure, *labels: str) -> list[Text]:
-    found = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_text().strip()]
-    return [text for text in found if not labels or text.get_label() in labels]
+    artists = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_text().strip()]
+    return [text for text in artists if not labels or text.get_label() in labels]
 
 
-def said(figure: Figure, *labels: str) -> list[str]:
+def texts_in(figure: Figure, *labels: str) -> list[str]:
     return [text.get_text() for text in artists(figure, *labels)]

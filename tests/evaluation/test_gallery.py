@@ -17,14 +17,14 @@ from evaluation.gallery_cases import (
     ROTATE,
     N,
     classes,
-    found,
     images,
     rated,
+    result_of,
     rising,
-    said,
     seen,
     table,
     texts,
+    texts_in,
     wordy,
 )
 from mlflow_sensie.data.examples import InputFormat
@@ -77,7 +77,7 @@ def test_every_perturbation_that_did_not_fail_has_one() -> None:
 
 
 def test_the_report_holds_no_examples() -> None:
-    result = found("text")
+    result = result_of("text")
     assert "somebody" not in result.to_json() and "gallery" not in result.to_json()
     again = Result.from_json(result.to_json())
     assert dict(again.galleries) == {}
@@ -130,7 +130,7 @@ def directly(apply: str, name: str, seed: int, inputs: Any, p: float, bound: Any
 
 
 def test_images_and_scores_are_those_of_the_test() -> None:
-    result = found("images")
+    result = result_of("images")
     for name, apply in (("turn", "image.rotate"), ("snow", "image.gaussian_noise")):
         gallery = result.galleries[name]
         assert result.score_table is not None
@@ -160,14 +160,14 @@ def test_images_perturbed_in_parts_are_those_of_the_test(monkeypatch: pytest.Mon
 
 
 def test_rows_of_frames_are_those_of_the_test() -> None:
-    gallery = found("table").galleries["tabular.missing"]
+    gallery = result_of("table").galleries["tabular.missing"]
     last = directly("tabular.missing", "tabular.missing", 0, table(), 0.3).iloc[list(gallery.ids)]
     pd.testing.assert_frame_equal(gallery.inputs[-1], last)
     pd.testing.assert_frame_equal(gallery.inputs[0], table().iloc[list(gallery.ids)])
-    gallery = found("text").galleries["text.typos"]
+    gallery = result_of("text").galleries["text.typos"]
     last = directly("text.typos", "text.typos", 0, texts(), 0.2).iloc[list(gallery.ids)]
     pd.testing.assert_frame_equal(gallery.inputs[-1], last)
-    table_of_scores = found("text").score_table
+    table_of_scores = result_of("text").score_table
     assert table_of_scores is not None
     scores = table_of_scores.column(score_column("text.typos", 7))[list(gallery.ids)]
     np.testing.assert_array_equal(gallery.scores[-1], scores)
@@ -176,7 +176,7 @@ def test_rows_of_frames_are_those_of_the_test() -> None:
 def test_a_gallery_shows_what_the_model_was_given() -> None:
     """Series and frames reach the model in its own container, the clean ones just as they came."""
     for kind, name, model in (("series", "series.shift", rising), ("table", "tabular.swap", rated)):
-        gallery = found(kind).galleries[name]
+        gallery = result_of(kind).galleries[name]
         for k, inputs in enumerate(gallery.inputs):
             right = [gallery.right(k, i) for i in range(len(gallery.ids))]
             p = model(inputs)
@@ -195,7 +195,7 @@ def test_a_model_that_answers_otherwise_is_told() -> None:
         moody, images()[:40], classes()[:40], {"perturbations": [ROTATE], "log_examples": "full"}
     )
     assert not result.galleries["turn"].repeated
-    assert "gave other answers" in " ".join(said(result.plot("turn", kind="gallery")))
+    assert "gave other answers" in " ".join(texts_in(result.plot("turn", kind="gallery")))
 
 
 def test_what_fails_a_second_time_costs_the_gallery_alone() -> None:
@@ -260,7 +260,7 @@ def test_examples_of_different_classes_are_picked(truth: Any, count: int, contin
 
 
 def test_numbers_are_spread_over_their_quantiles() -> None:
-    gallery = found("numbers").galleries["tabular.noise"]
+    gallery = result_of("numbers").galleries["tabular.noise"]
     first = table()["x01"].to_numpy()[:64]
     assert gallery.truths == tuple(np.sort(first)[[16, 48]])  # at a quarter and three quarters
     assert not gallery.labels and gallery.right(0, 0) is None
@@ -394,6 +394,6 @@ def test_a_custom_score_has_no_answers() -> None:
     result = mlflow_sensie.probe(seen, images()[:40], classes()[:40], recipe)
     gallery = result.galleries["turn"]
     assert gallery.answers is None and gallery.right(0, 0) is None
-    words = said(result.plot("turn", kind="gallery"))
+    words = texts_in(result.plot("turn", kind="gallery"))
     assert not any("✓" in text or "✗" in text for text in words)
     assert f"{gallery.scores[0, 0]:.2f}".replace("-", "−") in words

@@ -258,30 +258,30 @@ def one(ax: Axes, label: str) -> Any:
     return artist
 
 
-def said(found: Figure, label: str) -> str:
+def text_of(drawing: Figure, label: str) -> str:
     """Give all text of one kind."""
-    return " ".join(text.get_text() for text in found.findobj(Text) if text.get_label() == label)
+    return " ".join(text.get_text() for text in drawing.findobj(Text) if text.get_label() == label)
 
 
 def segments(ax: Axes, label: str) -> np.ndarray:
     return np.array(one(ax, label).get_segments())
 
 
-def visible_texts(found: Figure) -> list[tuple[str, Any]]:
+def visible_texts(drawing: Figure) -> list[tuple[str, Any]]:
     """Give every text that is drawn with its box in pixels; of slanted ones the box says little."""
-    FigureCanvasAgg(found)
+    FigureCanvasAgg(drawing)
     # Labels find their place when they are drawn.
-    found.draw_without_rendering()
-    texts: dict[int, Any] = {id(text): text for text in found.findobj(Text)}
+    drawing.draw_without_rendering()
+    texts: dict[int, Any] = {id(text): text for text in drawing.findobj(Text)}
     drawn = [text for text in texts.values() if text.get_visible() and text.get_text().strip()]
     return [(text.get_text(), text.get_window_extent()) for text in drawn if text.get_rotation() in (0, 90)]
 
 
-def check_texts(found: Figure) -> None:
+def check_texts(drawing: Figure) -> None:
     """Fail where a text leaves the paper or meets another."""
-    texts = visible_texts(found)
+    texts = visible_texts(drawing)
     assert texts
-    width, height = found.bbox.width, found.bbox.height
+    width, height = drawing.bbox.width, drawing.bbox.height
     for text, box in texts:
         assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, text
     for (text, box), (other, its) in itertools.combinations(texts, 2):

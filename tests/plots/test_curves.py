@@ -25,9 +25,9 @@ from plots.cases import (
     make_result,
     make_test,
     one,
-    said,
     segments,
     sweep,
+    text_of,
     tick_texts,
 )
 
@@ -64,12 +64,12 @@ def test_ranked_points_stand_at_their_rank_and_ticks_say_values(name: str) -> No
 
 
 def test_what_the_model_expects_is_drawn_and_the_unexpected_said() -> None:
-    fit, found = case("calibration").fit, figure("calibration")
-    drawn = one(found.axes[0], "expected")
+    fit, drawing = case("calibration").fit, figure("calibration")
+    drawn = one(drawing.axes[0], "expected")
     assert drawn.get_xdata() == pytest.approx([0, 1, 2, 4])
     assert drawn.get_ydata() == pytest.approx(fit.calibration.expected)
-    assert words.with_interval("unexpected", fit.unexpected) in said(found, "subtitle")
-    assert "what the model expects" in [text.get_text() for text in found.legends[0].get_texts()]
+    assert words.with_interval("unexpected", fit.unexpected) in text_of(drawing, "subtitle")
+    assert "what the model expects" in [text.get_text() for text in drawing.legends[0].get_texts()]
 
 
 @pytest.mark.parametrize("name", [*PARTS, "bent", "ranked part"])
@@ -81,16 +81,19 @@ def test_what_is_fitted_beside_the_line_is_drawn_and_said(name: str) -> None:
         assert line.get_ydata() == pytest.approx(part.line.at(line.get_xdata())[0])
         shade = one(ax, f"range-{part.side}")
         assert (shade.get_x(), shade.get_x() + shade.get_width()) == pytest.approx((part.line.start, part.line.stop))
-        assert words.with_interval("effect", part.effect) in said(figure(name), "subtitle")
-    for found in fit.polynomials:
-        drawn, (_, low, high) = one(ax, f"polynomial-{found.side}"), found.at(np.array([found.start, found.stop]))
-        assert drawn.get_ydata() == pytest.approx(found.at(drawn.get_xdata())[0])
-        box = one(ax, f"polynomial-band-{found.side}").get_datalim(ax.transData)
+        assert words.with_interval("effect", part.effect) in text_of(figure(name), "subtitle")
+    for polynomial in fit.polynomials:
+        drawn, (_, low, high) = (
+            one(ax, f"polynomial-{polynomial.side}"),
+            polynomial.at(np.array([polynomial.start, polynomial.stop])),
+        )
+        assert drawn.get_ydata() == pytest.approx(polynomial.at(drawn.get_xdata())[0])
+        box = one(ax, f"polynomial-band-{polynomial.side}").get_datalim(ax.transData)
         assert box.y0 <= low.min() + 1e-12 and box.y1 >= high.max() - 1e-12  # NumPy 1 and 2 differ in the last digit
     (legend,) = figure(name).legends
     keys = [text.get_text() for text in legend.get_texts()]
     assert keys[-2:] == ["fit over the shaded range", f"polynomial of order {fit.polynomials[0].order}"]
-    assert ("chosen from the curve" in said(figure(name), "subtitle")) == fit.fit_range[0].auto
+    assert ("chosen from the curve" in text_of(figure(name), "subtitle")) == fit.fit_range[0].auto
 
 
 @pytest.mark.parametrize("name", ["rotation", "two sides", "bins"])
@@ -163,10 +166,10 @@ def test_each_side_is_marked_where_it_holds_until(name: str) -> None:
 def test_what_never_falls_is_an_arrow_and_said_to_be_at_least() -> None:
     assert case("flat").fit.censored
     assert one(figure("flat").axes[0], "holds-above").get_marker() == ">"
-    assert "holds until ≥ 3 px" in said(figure("flat"), "subtitle")
+    assert "holds until ≥ 3 px" in text_of(figure("flat"), "subtitle")
     ax = figure("half censored").axes[0]
     assert (one(ax, "holds-below").get_marker(), one(ax, "holds-above").get_marker()) == ("<", "D")
-    assert "holds from ≤ −0.2 to 0.0" in said(figure("half censored"), "subtitle")
+    assert "holds from ≤ −0.2 to 0.0" in text_of(figure("half censored"), "subtitle")
 
 
 def test_a_floor_below_the_score_s_bound_is_drawn_at_the_bound() -> None:
@@ -179,7 +182,7 @@ def test_a_logarithmic_sweep_has_a_logarithmic_axis_with_its_magnitudes() -> Non
     ax, strip = figure("logarithmic").axes
     assert ax.get_xscale() == strip.get_xscale() == "log"
     assert tick_texts(strip) == ["0.25", "0.5", "1", "2", "4"]
-    assert "from factor 1 to " in said(figure("logarithmic"), "subtitle")
+    assert "from factor 1 to " in text_of(figure("logarithmic"), "subtitle")
 
 
 def test_missing_values_stand_apart_at_the_right() -> None:
@@ -191,7 +194,7 @@ def test_missing_values_stand_apart_at_the_right() -> None:
     assert means.get_xdata()[-1] == place
     assert means.get_ydata()[-1] == pytest.approx(fit.missing.score[0])
     assert max(one(ax, "line-all").get_xdata()) < place
-    assert f"{fit.n_missing} missing" in said(figure("missing"), "subtitle")
+    assert f"{fit.n_missing} missing" in text_of(figure("missing"), "subtitle")
 
 
 def test_uneven_counts_get_a_strip_and_even_ones_do_not() -> None:
@@ -220,7 +223,7 @@ def test_a_sweep_that_no_example_falls_in_has_no_strip() -> None:
 
 def test_dates_are_written_as_dates() -> None:
     assert tick_texts(figure("dates").axes[0]) == ["2017", "2018", "2019", "2020", "2021"]
-    assert "from 2016-08-21 to 2021-12-24" in said(figure("dates"), "subtitle")
+    assert "from 2016-08-21 to 2021-12-24" in text_of(figure("dates"), "subtitle")
 
 
 def test_many_bins_are_drawn_in_a_few_artists() -> None:

@@ -14,7 +14,7 @@ from mlflow_sensie.inference import (
 from mlflow_sensie.plots import forest, to_png
 from mlflow_sensie.plots.forest import difference_rows, draw_differences, holding_rows
 from mlflow_sensie.result import Result
-from plots.cases import case, labelled, make_result, make_test, said, visible_texts
+from plots.cases import case, labelled, make_result, make_test, text_of, visible_texts
 from plots.comparisons import comparison, group, prop, sweep, texts
 
 
@@ -24,8 +24,8 @@ def mixed() -> Result:
 
 def test_the_overview_shows_one_named_quantity_per_kind_the_largest_first() -> None:
     result = mixed()
-    found = plots.overview(result)
-    ax = found.axes[0]
+    drawing = plots.overview(result)
+    ax = drawing.axes[0]
     names = [text.get_text() for text in labelled(ax, "name")]
     assert names[:2] == ["image.rotate", "flip"] and names[-1] == "mine"
     headings = [text.get_text() for text in labelled(ax, "heading")]
@@ -44,14 +44,14 @@ def test_the_overview_shows_one_named_quantity_per_kind_the_largest_first() -> N
         assert any(bar == pytest.approx((interval.lo95, interval.hi95)) for bar in bars)
         assert any(bar == pytest.approx((interval.lo50, interval.hi50)) for bar in bars)
     assert "magnitude 3.0" in labelled(ax, "error")[0].get_text()
-    assert "7 tests: " in said(found, "subtitle") and "1 failed" in said(found, "subtitle")
+    assert "7 tests: " in text_of(drawing, "subtitle") and "1 failed" in text_of(drawing, "subtitle")
 
 
 def test_the_rope_is_shaded_and_the_decisions_are_named() -> None:
-    found = plots.overview(mixed())
-    box = labelled(found.axes[0], "rope")[0].get_datalim(found.axes[0].transData)
+    drawing = plots.overview(mixed())
+    box = labelled(drawing.axes[0], "rope")[0].get_datalim(drawing.axes[0].transData)
     assert (box.x0, box.x1) == pytest.approx((-0.02, 0.02))
-    texts = [text.get_text() for text in found.legends[0].get_texts()]
+    texts = [text.get_text() for text in drawing.legends[0].get_texts()]
     assert texts == ["sensitive", "negligible", "within ±0.02: too small to matter"]
 
 
@@ -67,19 +67,19 @@ def test_an_interval_that_says_nothing_is_cut_with_an_arrow() -> None:
 @pytest.mark.parametrize("count", [0, 1, 50, 90])
 def test_the_overview_grows_with_the_tests(count: int) -> None:
     tests = [case("rotation").model_copy(update={"name": f"test {k} {'long ' * 30}"}) for k in range(count)]
-    found = plots.overview(make_result(*tests))
-    assert 2 < found.get_size_inches()[1] < 18
-    assert len(labelled(found.axes[0], "name")) == min(count, forest.MOST_ROWS - 1)
-    assert ("more are not drawn" in said(found, "subtitle")) == (count == 90)
-    height, width = found.bbox.height, found.bbox.width
-    for text, box in visible_texts(found):
+    drawing = plots.overview(make_result(*tests))
+    assert 2 < drawing.get_size_inches()[1] < 18
+    assert len(labelled(drawing.axes[0], "name")) == min(count, forest.MOST_ROWS - 1)
+    assert ("more are not drawn" in text_of(drawing, "subtitle")) == (count == 90)
+    height, width = drawing.bbox.height, drawing.bbox.width
+    for text, box in visible_texts(drawing):
         assert box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height, text
 
 
 def test_an_overview_of_failures_alone() -> None:
-    found = plots.overview(make_result(case("failed")))
-    assert not found.legends and labelled(found.axes[0], "error")
-    assert plots.to_png(found, dpi=40)
+    drawing = plots.overview(make_result(case("failed")))
+    assert not drawing.legends and labelled(drawing.axes[0], "error")
+    assert plots.to_png(drawing, dpi=40)
 
 
 # --- two models ------------------------------------------------------------------------------------
@@ -110,12 +110,12 @@ def test_how_far_it_holds_is_a_share_of_the_longer_distance() -> None:
 
 
 def test_the_forest_names_models_and_counts() -> None:
-    found = texts(draw_differences(comparison(sweep("tilt", 0.03), group("site"), prop("age"))))
-    said = " ".join(found)
+    lines = texts(draw_differences(comparison(sweep("tilt", 0.03), group("site"), prop("age"))))
+    text = " ".join(lines)
     for part in ("A: old", "B: new", "the same examples, n = 51", "3 tests: B is more robust in 1",
                  "B is less robust in 1", "not told apart in 1", "1 tests not compared", "tilt", "site",
                  "age"):  # fmt: skip
-        assert part in said, part
+        assert part in text, part
     assert "unpaired" in " ".join(texts(draw_differences(replace(comparison(prop("age")), paired=False))))
 
 

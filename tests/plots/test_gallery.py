@@ -15,12 +15,12 @@ from evaluation.gallery_cases import (
     artists,
     beside_a_table,
     classes,
-    found,
     images,
-    said,
+    result_of,
     seen,
     series,
     table,
+    texts_in,
 )
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -29,32 +29,32 @@ from mlflow_sensie.plots.gallery_frames import cell_texts, texts_of
 
 
 def test_images_are_headed_by_magnitudes_and_footed_by_answers() -> None:
-    result = found("images")
+    result = result_of("images")
     gallery, figure = result.galleries["turn"], result.plot("turn", kind="gallery")
-    heads = " ".join(said(figure, "head", "heading"))
+    heads = " ".join(texts_in(figure, "head", "heading"))
     assert heads == "−40 degrees −20 degrees clean 0 degrees 20 degrees 40 degrees"
-    assert said(figure, "title") == ["turn"] and said(figure, "test") == ["turn"]
+    assert texts_in(figure, "title") == ["turn"] and texts_in(figure, "test") == ["turn"]
     scores = [f"{gallery.scores[k, i]:.2f}" for i in range(4) for k in range(5)]
-    assert said(figure, "score") == scores
+    assert texts_in(figure, "score") == scores
     assert gallery.answers is not None
     marks = [f"{'✓' if gallery.right(k, i) else '✗'} {gallery.answers[k][i]}" for i in range(4) for k in range(5)]
-    assert said(figure, "answer") == marks and {text[0] for text in marks} == {"✓", "✗"}
-    assert [text for text in said(figure, "example") if "true" in text] == [f"true: {t}" for t in gallery.truths]
-    subtitle = " ".join(said(figure, "subtitle"))
+    assert texts_in(figure, "answer") == marks and {text[0] for text in marks} == {"✓", "✗"}
+    assert [text for text in texts_in(figure, "example") if "true" in text] == [f"true: {t}" for t in gallery.truths]
+    subtitle = " ".join(texts_in(figure, "subtitle"))
     assert "the same 4 examples at all 5 magnitudes" in subtitle and "probability of the correct class" in subtitle
-    snow = " ".join(said(result.plot("snow", kind="gallery")))
+    snow = " ".join(texts_in(result.plot("snow", kind="gallery")))
     assert "7 of the 12 magnitudes" in snow and "(fraction of range)" in snow
 
 
 def test_a_table_shows_before_and_after() -> None:
-    result = found("table")
+    result = result_of("table")
     gallery, figure = result.galleries["tabular.noise"], result.plot("tabular.noise", kind="gallery")
-    columns = said(figure, "column")
+    columns = texts_in(figure, "column")
     assert columns == [str(name) for name in gallery.columns] * 2
-    assert "the 8 of 14 columns that change most" in " ".join(said(figure, "subtitle"))
+    assert "the 8 of 14 columns that change most" in " ".join(texts_in(figure, "subtitle"))
     changed = sum(int(gallery.changed(k, name).sum()) for k in range(7) for name in gallery.columns)
-    assert len(said(figure, "changed")) == changed > 50
-    assert len(said(figure, "cell")) == 2 * 7 * 8 - changed
+    assert len(texts_in(figure, "changed")) == changed > 50
+    assert len(texts_in(figure, "cell")) == 2 * 7 * 8 - changed
     assert len(figure.axes[0].patches) == changed  # told by a tint as well as by the ink
 
 
@@ -65,10 +65,10 @@ def test_a_column_of_images_is_shown_as_images() -> None:
     alone = mlflow_sensie.probe(seen, images(3), classes(), recipe).galleries["turn"]
     np.testing.assert_array_equal(gallery.pictures, alone.pictures)
     assert (gallery.answers, gallery.ids, gallery.repeated) == (alone.answers, alone.ids, True)
-    assert "column image" in " ".join(said(figure, "subtitle"))
+    assert "column image" in " ".join(texts_in(figure, "subtitle"))
     pulse = result.galleries["series.noise"]
     assert pulse.input_format.kind == "series" and np.shape(pulse.inputs) == (7, 4, series().shape[1])
-    subtitle = said(result.plot("series.noise", kind="gallery"), "subtitle")
+    subtitle = texts_in(result.plot("series.noise", kind="gallery"), "subtitle")
     assert "column pulse the clean series in grey" in " ".join(subtitle)
 
 
@@ -76,12 +76,12 @@ def test_arrays_are_left_out_of_tables() -> None:
     result = beside_a_table("tabular.noise")
     assert result.galleries["tabular.noise"].columns == ("x01", "level")
     assert result.galleries["tabular.noise"].touched == (64, 64)
-    text = " ".join(said(result.plot("tabular.noise", kind="gallery")))
+    text = " ".join(texts_in(result.plot("tabular.noise", kind="gallery")))
     assert "columns of arrays are left out" in text and "columns that change most" not in text and "[[" not in text
 
 
 def test_cells_are_written_as_what_they_are() -> None:
-    gallery = found("table").galleries["tabular.missing"]
+    gallery = result_of("table").galleries["tabular.missing"]
     written = {name: cell_texts(gallery, name)[0] for name in ("count", "level", "day")}
     clean = gallery.inputs[0]
     assert isinstance(clean, pd.DataFrame)
@@ -90,31 +90,31 @@ def test_cells_are_written_as_what_they_are() -> None:
     lost = [cell for name in clean for cells in cell_texts(gallery, name) for cell in cells if cell == "missing"]
     cells = sum(int(batch.isna().sum().sum()) for batch in gallery.inputs if isinstance(batch, pd.DataFrame))
     assert len(lost) == cells > 0
-    noisy = cell_texts(found("table").galleries["tabular.noise"], "x09")
+    noisy = cell_texts(result_of("table").galleries["tabular.noise"], "x09")
     decimals = {len(text.partition(".")[2]) for cells in noisy for text in cells}
     assert len(decimals) == 1  # alike in a row
 
 
 def test_a_text_shows_what_changed() -> None:
-    result = found("text")
+    result = result_of("text")
     gallery, figure = result.galleries["text.typos"], result.plot("text.typos", kind="gallery")
     texts = [text for i in range(3) for text in texts_of(gallery, i)]
-    assert len(texts) == 21 and len(said(figure, "answer")) == 21
-    assert len(said(figure, "changed")) > 20
+    assert len(texts) == 21 and len(texts_in(figure, "answer")) == 21
+    assert len(texts_in(figure, "changed")) > 20
     assert all(text.get_bbox_patch() is not None for text in artists(figure, "changed"))
-    assert said(figure, "head")[:3] == ["rate 0", "rate 0.02", "rate 0.06"]
+    assert texts_in(figure, "head")[:3] == ["rate 0", "rate 0.02", "rate 0.06"]
 
 
 def test_numbers_have_no_right_or_wrong() -> None:
-    figure = found("numbers").plot("tabular.noise", kind="gallery")
-    assert not any("✓" in text or "✗" in text for text in said(figure))
-    assert len(said(figure, "answer")) == 14 and "−absolute error" in " ".join(said(figure, "subtitle"))
+    figure = result_of("numbers").plot("tabular.noise", kind="gallery")
+    assert not any("✓" in text or "✗" in text for text in texts_in(figure))
+    assert len(texts_in(figure, "answer")) == 14 and "−absolute error" in " ".join(texts_in(figure, "subtitle"))
 
 
 @pytest.mark.parametrize("kind", ALL)
 def test_figures_are_legible(kind: str) -> None:
     """640 px wide; nothing below 8 points, off the paper or over each other."""
-    result = found(kind)
+    result = result_of(kind)
     figure = result.plot(next(iter(result.galleries)), kind="gallery")
     assert figure.get_size_inches()[0] * 100 == 640
     renderer = FigureCanvasAgg(figure).get_renderer()

@@ -7,7 +7,7 @@ import pytest
 
 from mlflow_sensie import plots
 from mlflow_sensie.plots import levels
-from plots.cases import case, category, figure, labelled, make_result, make_test, one, said, tick_texts
+from plots.cases import case, category, figure, labelled, make_result, make_test, one, text_of, tick_texts
 
 
 def test_levels_are_in_order_with_their_own_labels() -> None:
@@ -18,12 +18,12 @@ def test_levels_are_in_order_with_their_own_labels() -> None:
     assert [y for _, y in sorted(drawn)] == pytest.approx([fit.levels_spread.means[k] for k in order])
     assert one(ax, "raw").get_ydata() == pytest.approx([fit.curve.score[k] for k in order])
     bars = [
-        bar for kind in ("mean", "few") for found in labelled(ax, f"{kind} interval") for bar in found.get_segments()
+        bar for kind in ("mean", "few") for lines in labelled(ax, f"{kind} interval") for bar in lines.get_segments()
     ]
     assert sorted(bar[0, 1] for bar in bars) == pytest.approx(sorted(fit.levels_spread.lo95))
     weighted = np.average(fit.curve.score, weights=fit.curve.n)
     assert one(ax, "average").get_ydata()[0] == pytest.approx(weighted)
-    assert "spread between levels (SD)" in said(figure("digits"), "subtitle")
+    assert "spread between levels (SD)" in text_of(figure("digits"), "subtitle")
 
 
 def test_of_many_levels_the_lowest_and_highest_are_shown() -> None:
@@ -33,13 +33,13 @@ def test_of_many_levels_the_lowest_and_highest_are_shown() -> None:
     ordered = levels.ordered(fit)
     raw = one(ax, "raw").get_ydata()
     assert raw == pytest.approx([level.raw for level in [*ordered[:20], *ordered[-20:]]])
-    assert said(figure("300 levels"), "gap") == "260 levels not shown"
-    assert "the 20 lowest and 20 highest shown" in said(figure("300 levels"), "subtitle")
+    assert text_of(figure("300 levels"), "gap") == "260 levels not shown"
+    assert "the 20 lowest and 20 highest shown" in text_of(figure("300 levels"), "subtitle")
 
 
 def test_a_thousand_levels_and_levels_without_examples_do_no_harm() -> None:
     labels = [f"{'long ' * 40}{k} $^_<b>" for k in range(1000)]
     test = make_test("many", "category", category(labels, n=700))
-    found = plots.draw(make_result(test), test)
-    assert len(plots.to_png(found, dpi=40)) > 1000
-    assert "without examples" in said(found, "subtitle")
+    drawing = plots.draw(make_result(test), test)
+    assert len(plots.to_png(drawing, dpi=40)) > 1000
+    assert "without examples" in text_of(drawing, "subtitle")

@@ -54,8 +54,8 @@ def test_what_cannot_be_drawn_is_told() -> None:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_name_breaks_a_figure(name: str) -> None:
-    found = replace(comparison(sweep(name, 0.03), replace(group("g"), name=name * 2)), a=name, b=name)
-    for figure in (found.plot(), found.plot("slug-g"), found.plot(name)):
+    renamed = replace(comparison(sweep(name, 0.03), replace(group("g"), name=name * 2)), a=name, b=name)
+    for figure in (renamed.plot(), renamed.plot("slug-g"), renamed.plot(name)):
         assert len(to_png(figure)) > 5_000
         width = figure.get_size_inches()[0]
         assert all(not text.get_parse_math() for text in figure.findobj(Text))  # type: ignore[union-attr]

@@ -23,7 +23,7 @@ from mlflow_sensie.plots import canvas
 from mlflow_sensie.result import Result
 from mlflow_sensie.result.result import PlotKind
 from mlflow_sensie.text import words
-from plots.cases import CASES, HOSTILE, case, check_texts, figure, make_result, make_test, said, visible_texts
+from plots.cases import CASES, HOSTILE, case, check_texts, figure, make_result, make_test, text_of, visible_texts
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -63,9 +63,9 @@ def test_axes_are_labelled_with_units(name: str, x: str, y: str) -> None:
 
 
 def test_the_title_is_the_name_and_the_subtitle_has_the_key_numbers() -> None:
-    fit, found = case("rotation").fit, figure("rotation")
-    text = said(found, "subtitle")
-    assert said(found, "title") == "image.rotate"
+    fit, drawing = case("rotation").fit, figure("rotation")
+    text = text_of(drawing, "subtitle")
+    assert text_of(drawing, "title") == "image.rotate"
     assert text.startswith(f"sensitive: effect {words.between(fit.effect)[0]}, 95 % interval [")
     assert "from 0 to 180 degrees" in text
     assert f"mean drop {words.between(fit.mean_drop)[0]} [" in text
@@ -82,31 +82,31 @@ def test_any_name_is_drawn_as_it_is_written(name: str) -> None:
         drawn = [plots.draw(make_result(test), test) for test in tests]
         drawn.append(plots.overview(make_result(tests[0])))
         minidom.parseString(plots.to_svg(drawn[0]))
-        for found in drawn:
-            texts: list[Any] = found.findobj(Text)
+        for drawing in drawn:
+            texts: list[Any] = drawing.findobj(Text)
             assert not any(text.get_parse_math() or text.get_usetex() for text in texts)
-            assert all(box.x0 >= 0 and box.x1 <= found.bbox.width for _, box in visible_texts(found))
+            assert all(box.x0 >= 0 and box.x1 <= drawing.bbox.width for _, box in visible_texts(drawing))
 
 
 def test_a_plain_title_is_kept_and_a_long_one_shortened() -> None:
     for name in HOSTILE[:2]:
         test = case("few").model_copy(update={"name": name})
-        assert said(plots.draw(make_result(test), test), "title") == name
+        assert text_of(plots.draw(make_result(test), test), "title") == name
     test = case("few").model_copy(update={"name": HOSTILE[2]})
-    assert "…" in said(plots.draw(make_result(test), test), "title")
+    assert "…" in text_of(plots.draw(make_result(test), test), "title")
 
 
 def test_a_failed_test_says_why() -> None:
-    text = said(figure("failed"), "error")
-    assert "failed" in said(figure("failed"), "subtitle")
+    text = text_of(figure("failed"), "error")
+    assert "failed" in text_of(figure("failed"), "subtitle")
     assert "magnitude 3.0, chunk 7 of 'mine' returned (256, 28, 27)" in text
     assert text.count("x") > 350
-    assert said(figure("failed without a word"), "error") == "No error was recorded."
+    assert text_of(figure("failed without a word"), "error") == "No error was recorded."
 
 
 def test_an_endless_error_is_cut() -> None:
     test = make_test("mine", "property", None, error="word " * 5000)
-    text = said(plots.draw(make_result(test), test), "error")
+    text = text_of(plots.draw(make_result(test), test), "error")
     assert text.endswith("…") and text.count("word") < 400
 
 
