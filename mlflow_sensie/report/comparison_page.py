@@ -1,23 +1,23 @@
-"""The page of a comparison: ``sensie_comparison.html``, computed, drawn, rendered from the finished comparison."""
+"""The pages of comparisons: that of two models, ``sensie_comparison.html``, and the leaderboard of several."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlflow_sensie.inference import Interval
-from mlflow_sensie.report import pages
-from mlflow_sensie.report.pages import Drawing, Told
+from mlflow_sensie.report.page import Page, anchors_of, drawing, folded, in_words, render_piece
 from mlflow_sensie.text import words
-from mlflow_sensie.text.findings import COMPARISON_TONES, Finding, findings, lead
+from mlflow_sensie.text.findings import COMPARISON_TONES, TONES, Finding, findings, lead
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mlflow_sensie.comparison.difference import Difference
     from mlflow_sensie.comparison.result import Comparison, TestComparison
+    from mlflow_sensie.report.page import FoldedFindings
 
 NAME = "sensie_comparison.html"
 # What the differences are called; the rest is called by its own name.
@@ -27,10 +27,14 @@ QUANTITIES = {
     "slope": "slope, per unit",
     "holds_until": "holds until, as a distance from the neutral",
 }
+NOTE = (
+    "Numbers in brackets are 95 % intervals of B − A. Green: B is better, its interval excludes 0; orange: B is worse; "
+    "blue: the data does not tell them apart. “More robust” is a smaller drop, effect or spread."
+)
 
 
 @dataclass(frozen=True)
-class Line:
+class DifferenceRow:
     """A row of the table of differences, as texts."""
 
     quantity: str
@@ -43,96 +47,55 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Section:
-    """What the page says of one test."""
+class OrderedComparison:
+    """A comparison with its findings, and its tests in their order."""
 
-    anchor: str
-    name: str
-    verdict: str
-    tone: str
-    sentence: str
-    figure: Drawing | None
-    lines: Sequence[Line]
-    warnings: Sequence[str]
-
-
-@dataclass(frozen=True)
-class Page:
-    """All that the template reads."""
-
-    title: str
     comparison: Comparison
-    lead: str
-    how: str
-    score: str
-    findings: Told
-    anchors: dict[str, str]
-    overview: Drawing
-    clean: Sequence[Line]
-    sections: Sequence[Section]
-    facts: Sequence[tuple[str, str, str]]
-    command: str
+    findings: Sequence[Finding]
+
+    @property
+    def tests(self) -> list[TestComparison]:
+        """The tests in the order of the findings; those of identical models, of which nothing is said, in their own."""
+        order = [finding.name for finding in self.findings]
+        tests = self.comparison.tests.values()
+        return sorted(tests, key=lambda test: order.index(test.name) if test.name in order else len(order))
+
+    @property
+    def anchors(self) -> dict[str, str]:
+        """Where each test stands on the page, by its name."""
+        return anchors_of([test.name for test in self.tests])
 
 
 def render(comparison: Comparison) -> str:
-    """Return the comparison as HTML: inline SVG, no script, nothing from the network; everything escaped."""
-    return pages.environment().get_template("comparison.html").render(page=make_page(comparison))
+    """Return the comparison as HTML."""
+    return make_page(comparison).render()
 
 
 def render_summary(comparison: Comparison) -> str:
     """Return findings and summary as a piece of HTML, for notebooks."""
-    return pages.render_piece(_told(comparison), comparison.summary())
-
-
-def render_leaderboard(table: pd.DataFrame, comparisons: Mapping[str, Comparison], folders: Sequence[str] = ()) -> str:
-    """Return a leaderboard and what each comparison found as HTML; ``folders`` hold the comparisons' own pages."""
-    titles = {str(run): str(model) for run, model in zip(table["run"], table["model"], strict=True)}
-    first = next(run for run in titles if run not in comparisons)
-    parts = [
-        (name, titles[name], lead(found), _told(found), found.warnings, f"{folder}/{NAME}" if folder else "")
-        for (name, found), folder in zip(comparisons.items(), folders or [""] * len(comparisons), strict=True)
-    ]
-    rows = [_leader({str(key): value for key, value in row.items()}, first) for row in table.to_dict("records")]
-    one = next(iter(comparisons.values()))
-    page = {
-        "title": f"{len(table)} models compared",
-        "score": words.score_name(one.score, one.score_unit),
-        "first": {"run": first, "model": titles[first]},
-    }
-    return pages.environment().get_template("leaderboard.html").render(page=page, rows=rows, parts=parts)
+    return render_piece(_folded(comparison), comparison.summary())
 
 
 def make_page(comparison: Comparison) -> Page:
-    """Compute and draw what the template needs."""
-    found = findings(comparison)
-    said = {each.name: each for each in found}
-    tests = sorted(comparison.tests.values(), key=lambda test: _place(found, test.name))
-    anchors = {test.name: f"test-{index}" for index, test in enumerate(tests)}
-    return Page(
-        title=f"{words.plain(comparison.b)} compared with {words.plain(comparison.a)}",
-        comparison=comparison,
-        lead=lead(comparison),
-        how=_how(comparison),
-        score=words.score_name(comparison.score, comparison.score_unit),
-        findings=_told(comparison),
-        anchors=anchors,
-        overview=pages.drawn(comparison.plot(), pages.in_words("All differences", found)),
-        clean=[_line(comparison.clean)],
-        sections=[_section(comparison, test, anchors[test.name], said.get(test.name)) for test in tests],
-        facts=_facts(comparison),
-        command=_command(comparison),
-    )
+    """Draw the figures and make the sections."""
+    title = f"{words.plain(comparison.b)} compared with {words.plain(comparison.a)}"
+    return Page.of(title, OrderedComparison(comparison, findings(comparison)), SECTIONS)
 
 
-def _told(comparison: Comparison) -> Told:
-    return pages.told(findings(comparison), COMPARISON_TONES)
+def _folded(comparison: Comparison) -> FoldedFindings:
+    return folded(findings(comparison), COMPARISON_TONES)
 
 
-def _place(found: Sequence[Finding], name: str) -> int:
-    return next((k for k, each in enumerate(found) if each.name == name), len(found))
+# --- the sections of a comparison --------------------------------------------------------------------------
 
 
-def _how(comparison: Comparison) -> str:
+def _header(ordered: OrderedComparison) -> dict[str, Any]:
+    comparison = ordered.comparison
+    score = words.score_name(comparison.score, comparison.score_unit)
+    return {"comparison": comparison, "lead": lead(comparison), "pairing": _pairing(comparison), "score": score}
+
+
+def _pairing(comparison: Comparison) -> str:
     """Whether it is paired, and what that means."""
     if not comparison.paired:
         return "Not paired: the two were measured on different examples and are taken for independent."
@@ -140,40 +103,56 @@ def _how(comparison: Comparison) -> str:
     return f"Paired: both models answered the same {comparison.n:,} examples, compared one by one{together}."
 
 
-def _section(comparison: Comparison, test: TestComparison, anchor: str, finding: Finding | None) -> Section:
+def _findings(ordered: OrderedComparison) -> dict[str, Any]:
+    shown = folded(ordered.findings, COMPARISON_TONES)
+    return {"findings": shown, "anchors": ordered.anchors, "warnings": ordered.comparison.warnings, "note": NOTE}
+
+
+def _differences(ordered: OrderedComparison) -> dict[str, Any]:
+    comparison = ordered.comparison
+    figure = drawing(comparison.plot(), in_words("All differences", ordered.findings))
+    return {"figure": figure, "clean": [difference_row(comparison.clean)]}
+
+
+def _tests(ordered: OrderedComparison) -> list[dict[str, Any]]:
+    sentences = {finding.name: finding for finding in ordered.findings}
+    return [_test(ordered, test, sentences.get(test.name)) for test in ordered.tests]
+
+
+def _test(ordered: OrderedComparison, test: TestComparison, finding: Finding | None) -> dict[str, Any]:
     sentence = finding.text if finding else "no difference: every score is the same."
     alt = f"{test.name}, A and B and their difference: {sentence}"
-    return Section(
-        anchor=anchor,
-        name=test.name,
-        verdict=test.headline.conclusion,
-        tone=finding.tone if finding else "open",
-        sentence=sentence,
-        figure=None if test.curve is None else pages.drawn(comparison.plot(test.name), alt),
-        lines=[_line(each) for each in test.differences.values()],
-        warnings=test.warnings,
-    )
+    return {
+        "test": test,
+        "anchor": ordered.anchors[test.name],
+        "conclusion": test.headline.conclusion,
+        "tone": TONES[test.headline.conclusion] if finding else "open",
+        "sentence": sentence,
+        "figure": None if test.curve is None else drawing(ordered.comparison.plot(test.name), alt),
+        "differences": [difference_row(difference) for difference in test.differences.values()],
+    }
 
 
-def _line(found: Difference) -> Line:
-    d = found.difference
-    value, low, high = words.between(d)
+def difference_row(difference: Difference) -> DifferenceRow:
+    """Write one difference, with the decimals that its interval deserves."""
+    known = difference.difference
+    value, low, high = words.between(known)
     decimals = len(value.partition(".")[2])
-    a, b = (_fixed(end, decimals) for end in (found.a, found.b))
-    _, low50, high50 = words.between(Interval(d.value, d.lo50, d.hi50, d.lo50, d.hi50))
-    return Line(
-        quantity=QUANTITIES.get(found.metric, found.metric),
+    a, b = (f"{round(x, decimals) + 0.0:.{decimals}f}".replace("-", "−") for x in (difference.a, difference.b))
+    _, low50, high50 = words.between(Interval(known.value, known.lo50, known.hi50, known.lo50, known.hi50))
+    return DifferenceRow(
+        quantity=QUANTITIES.get(difference.metric, difference.metric),
         a=a,
         b=b,
         difference=value,
         half=f"{low50} to {high50}",
         most=f"{low} to {high}",
-        probability=words.probability(found.prob_more_robust),
+        probability=words.probability(difference.prob_more_robust),
     )
 
 
-def _fixed(x: float, decimals: int) -> str:
-    return f"{round(x, decimals) + 0.0:.{decimals}f}".replace("-", "−")
+def _sources(ordered: OrderedComparison) -> dict[str, Any]:
+    return {"facts": _facts(ordered.comparison), "command": _command(ordered.comparison)}
 
 
 def _facts(comparison: Comparison) -> list[tuple[str, str, str]]:
@@ -197,10 +176,40 @@ def _command(comparison: Comparison) -> str:
     return f"mlflow_sensie.compare({', '.join(json.dumps(source, ensure_ascii=False) for source in sources)})"
 
 
+# The page from top to bottom: what each section shows, by the name of its template.
+SECTIONS: Mapping[str, Callable[[OrderedComparison], Any]] = {
+    "comparison_header": _header,
+    "findings": _findings,
+    "differences": _differences,
+    "comparison_tests": _tests,
+    "sources": _sources,
+}
+
+
+# --- the leaderboard ---------------------------------------------------------------------------------------
+
+
+def render_leaderboard(table: pd.DataFrame, comparisons: Mapping[str, Comparison], folders: Sequence[str] = ()) -> str:
+    """Return a leaderboard and what each comparison found as HTML; ``folders`` hold the comparisons' own pages."""
+    models = {str(run): str(model) for run, model in zip(table["run"], table["model"], strict=True)}
+    first = next(run for run in models if run not in comparisons)
+    rows = [_leader({str(key): value for key, value in row.items()}, first) for row in table.to_dict("records")]
+    one = next(iter(comparisons.values()))
+    leaders = {"score": words.score_name(one.score, one.score_unit), "run": first, "model": models[first], "rows": rows}
+    links = [f"{folder}/{NAME}" if folder else "" for folder in folders or [""] * len(comparisons)]
+    parts = [
+        {"run": run, "model": models[run], "lead": lead(comparison), "findings": _folded(comparison),
+         "warnings": comparison.warnings, "link": link}
+        for (run, comparison), link in zip(comparisons.items(), links, strict=True)
+    ]  # fmt: skip
+    sections = {"leaders": leaders, "leader_findings": {"parts": parts, "first": models[first]}}
+    return Page(f"{len(table)} models compared", sections).render()
+
+
 def _leader(row: Mapping[str, object], first: str) -> list[str]:
     """The cells of a row: run, model, and each interval as text."""
-    said = [_said(row, name) for name in ("clean_score", "clean_difference", "worst_loss")]
-    return [str(row["run"]), str(row["model"]), *said, str(row["worst"]), _counts(row, first)]
+    intervals = [_interval(row, name) for name in ("clean_score", "clean_difference", "worst_loss")]
+    return [str(row["run"]), str(row["model"]), *intervals, str(row["worst"]), _counts(row, first)]
 
 
 def _counts(row: Mapping[str, object], first: str) -> str:
@@ -211,7 +220,7 @@ def _counts(row: Mapping[str, object], first: str) -> str:
     return f"{row['more_robust']} / {row['less_robust']} of {row['compared']}"
 
 
-def _said(row: Mapping[str, object], name: str) -> str:
+def _interval(row: Mapping[str, object], name: str) -> str:
     value, low, high = (float(str(row[name + end])) for end in ("", "_lo95", "_hi95"))
     if value != value:
         return ""

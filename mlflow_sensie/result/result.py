@@ -162,13 +162,13 @@ class Result(Frozen):
 
     def html(self) -> str:
         """Return the report, all of it as one self-contained page of HTML."""
-        from mlflow_sensie.report.page import render
+        from mlflow_sensie.report.result_page import render
 
         return render(self)
 
     def _repr_html_(self) -> str:
         """The findings and the summary, for notebooks."""
-        from mlflow_sensie.report.page import render_summary
+        from mlflow_sensie.report.result_page import render_summary
 
         return render_summary(self)
 

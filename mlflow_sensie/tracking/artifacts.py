@@ -16,7 +16,7 @@ from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.recipe.model import slug
 from mlflow_sensie.recipe.reading import capped_log_examples
 from mlflow_sensie.report.comparison_page import NAME, render_leaderboard
-from mlflow_sensie.report.page import render
+from mlflow_sensie.report.result_page import render
 from mlflow_sensie.result import Result
 from mlflow_sensie.scores.table import ScoreTable
 

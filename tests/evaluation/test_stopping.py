@@ -19,7 +19,7 @@ from mlflow_sensie.evaluation import stopping
 from mlflow_sensie.evaluation.fitting import CLASS
 from mlflow_sensie.evaluation.stopping import strata_of, stratified_order
 from mlflow_sensie.inference import MagnitudeGrid, PerturbationFit, ScoreScale, perturbation_test
-from mlflow_sensie.report.page import _facts
+from mlflow_sensie.report.result_page import facts_of
 from mlflow_sensie.result.keys import metrics_of
 from mlflow_sensie.scores.scorer import Targets
 from mlflow_sensie.scores.table import CLEAN, ID, ScoreTable, score_column
@@ -409,11 +409,11 @@ def test_through_mlflow(monkeypatch: pytest.MonkeyPatch, experiment_id: str) -> 
 
 def test_the_report_says_what_was_saved() -> None:
     result = early()
-    facts = dict(_facts(result))
+    facts = dict(facts_of(result))
     assert facts["Predictions"].startswith(
         f"{result.n_predictions:,} of {result.n_planned:,} (stopped early: narrow after 64"
     )
-    assert dict(_facts(plain()))["Predictions"].startswith("18,000 in ")
+    assert dict(facts_of(plain()))["Predictions"].startswith("18,000 in ")
 
 
 def test_progress_tells_what_comes_and_what_was_saved(

@@ -14,9 +14,10 @@ import pytest
 
 import mlflow_sensie
 from mlflow_sensie import Result
-from mlflow_sensie.report import page as report
-from mlflow_sensie.report.page import _number, make_page, render
-from mlflow_sensie.report.pages import Fold, Told, glued, told
+from mlflow_sensie.report import result_page
+from mlflow_sensie.report.page import Fold, FoldedFindings, folded, glued
+from mlflow_sensie.report.result_page import NUMBERS, SECTIONS, in_figures, make_page, render
+from mlflow_sensie.result.keys import KEYS
 from mlflow_sensie.text.findings import RESULT_TONES, Finding, Tone, findings
 from mlflow_sensie.tracking.artifacts import write_files
 
@@ -112,13 +113,28 @@ def test_the_page_stands_alone() -> None:
 
 
 def test_tests_stand_in_the_order_of_the_findings() -> None:
-    page = make_page(probed())
-    names = [each.name for part in (page.findings, *page.findings.folds) for each in listed(part)]
-    assert [each.name for each in page.sections] == [name for name in names if name in page.anchors]
+    sections = make_page(probed()).sections
+    shown, anchors = sections["findings"]["findings"], sections["findings"]["anchors"]
+    names = [each.name for part in (shown, *shown.folds) for each in listed(part)]
+    assert [each["test"].name for each in sections["tests"]["tests"]] == [name for name in names if name in anchors]
 
 
-def listed(part: Told | Fold) -> Sequence[Finding]:
-    return part.full if isinstance(part, Told) else part.findings
+def listed(part: FoldedFindings | Fold) -> Sequence[Finding]:
+    return part.full if isinstance(part, FoldedFindings) else part.findings
+
+
+def test_sections_stand_in_the_order_of_their_table_those_without_content_left_out() -> None:
+    assert list(make_page(probed()).sections) == list(SECTIONS)
+    bare = make_page(probed(slices=[], interactions=False))
+    assert set(SECTIONS) - set(bare.sections) == {"slices", "interactions"}
+
+
+def test_every_scalar_of_a_test_is_called_something_or_said_elsewhere() -> None:
+    """Bounds stand beside their value; what is said elsewhere: in the tag, the sentence and the figure."""
+    elsewhere = {"ok", "n", "censored", "effect_bound95", "holds_until_below", "holds_until_above"}
+    names = {key.name for key in KEYS}
+    bounds = {f"{name}_{end}" for name in names for end in ("lo50", "hi50", "lo95", "hi95")}
+    assert names - bounds - elsewhere == set(NUMBERS)
 
 
 def test_what_is_decided_stands_before_what_is_not_and_the_worst_first() -> None:
@@ -155,16 +171,16 @@ def made(**counts: int) -> list[Finding]:
     ],
 )
 def test_what_would_bury_the_rest_is_folded_into_a_line(counts: Any, full: list[str], lines: list[str]) -> None:
-    said = told(made(**counts), RESULT_TONES)
+    said = folded(made(**counts), RESULT_TONES)
     assert [each.name for each in said.full] == full and [fold.line for fold in said.folds] == lines
     assert sum(map(len, [said.full, *(fold.findings for fold in said.folds)])) == sum(counts.values())
 
 
 def test_numbers_have_the_decimals_of_their_interval() -> None:
-    assert _number(-0.6456, -0.6811, -0.6101) == ("−0.646", "−0.681 to −0.610")
-    assert _number(0.5952, None, 0.6231) == ("0.595", "at most 0.623")
-    assert _number(11.72, 10.9, None) == ("11.72", "at least 10.90")
-    assert _number(0.0286, None, None) == ("0.0286", "")
+    assert in_figures(-0.6456, -0.6811, -0.6101) == ("−0.646", "−0.681 to −0.610")
+    assert in_figures(0.5952, None, 0.6231) == ("0.595", "at most 0.623")
+    assert in_figures(11.72, 10.9, None) == ("11.72", "at least 10.90")
+    assert in_figures(0.0286, None, None) == ("0.0286", "")
 
 
 def test_a_number_stays_beside_its_sign_and_bracket() -> None:
@@ -178,13 +194,13 @@ def test_the_page_of_a_result_is_its_report() -> None:
 
 def test_a_page_of_many_tests_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
     result = probed()
-    whole = make_page(result)
-    sizes = [len(each.figure.image) for each in whole.sections if each.figure]
-    used = len(whole.overview.image) + len(whole.slices[0].image)
-    monkeypatch.setattr(report, "MOST_FIGURES", used + sum(sizes[:2]))
-    page = make_page(result)
-    assert [each.figure is not None for each in page.sections] == [True, True, False, False]  # the worst have theirs
-    assert list(page.hidden) == [each.slug for each in page.sections[2:]]
+    whole = make_page(result).sections
+    sizes = [len(each["figure"].image) for each in whole["tests"]["tests"] if each["figure"]]
+    used = len(whole["overview"].image) + len(whole["slices"]["figures"][0].image)
+    monkeypatch.setattr(result_page, "MOST_FIGURES", used + sum(sizes[:2]))
+    part = make_page(result).sections["tests"]
+    assert [each["figure"] is not None for each in part["tests"]] == [True, True, False, False]  # the worst have theirs
+    assert part["hidden"] == [each["test"].slug for each in part["tests"][2:]]
     assert "Figures that found no room on this page are artifacts beside it" in render(result)
 
 
@@ -241,7 +257,7 @@ def test_failed_tests_are_told() -> None:
     text = render(result)
     assert "&lt;b&gt;no&lt;/b&gt;" in text and "<b>no</b>" not in text
     assert {each.name: each.tone for each in findings(result)}["broken"] == "failed"
-    assert make_page(result).status == "partial"
+    assert result.status == "partial" and '<span class="tag failed">partial</span>' in text
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from report.test_report import Page
 
 import mlflow_sensie
 from mlflow_sensie.comparison import Comparison, leaderboard
 from mlflow_sensie.report.comparison_page import make_page, render_leaderboard
 from mlflow_sensie.result import Result
 from mlflow_sensie.text.findings import findings, lead
+from report.test_result_page import Page
 
 N = 300
 HOSTILE = [
@@ -78,7 +78,7 @@ def test_the_page_begins_with_what_was_found(comparison: Comparison) -> None:
 def test_what_is_not_told_apart_is_folded_beneath_the_clean_score_and_what_is(old: Result, new: Result) -> None:
     many = {"properties": [{"name": f"b{k}", "of": "b"} for k in range(9)]}
     found = mlflow_sensie.compare(*(called(probed(steep, **many), str(steep)) for steep in (0.7, 3.0)))
-    said = make_page(found).findings
+    said = make_page(found).sections["findings"]["findings"]
     assert [each.name for each in said.full][:2] == ["clean score", "tilt"] and len(said.full) <= 4
     assert said.folds[-1].line.startswith("Not told apart (") and said.folds[-1].tone == "open"
 

@@ -1,0 +1,264 @@
+"""The report: one self-contained page of a finished result; computed, drawn, rendered, in this order."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from mlflow_sensie import plots
+from mlflow_sensie.inference import Interval
+from mlflow_sensie.report.page import Drawing, Page, anchors_of, drawing, folded, in_words, picture, render_piece
+from mlflow_sensie.text import words
+from mlflow_sensie.text.findings import RESULT_TONES, Finding, findings
+
+if TYPE_CHECKING:
+    from mlflow_sensie.result import Result, TestResult
+
+# What the numbers are called, by the last part of their keys on the run; those left out are said elsewhere.
+NUMBERS = {
+    "mean_drop": "mean drop: clean score less the average over the sweep",
+    "effect": "effect: slope × range, the change of score over it",
+    "slope": "slope of the mean score, per unit",
+    "max_drop": "largest drop of the mean score",
+    "holds_until": "holds until, as a distance from the neutral",
+    "unexpected": "unexpected: what the model's own confidence does not announce",
+    "spread": "spread: SD between levels or bins, noise removed",
+    "range": "range: best less worst level, drawn towards each other",
+    "departure": "departure: RMS distance of the curve from its line",
+    "below_effect": "effect below the neutral",
+    "above_effect": "effect above the neutral",
+    "prob_sensitive": "probability that it matters (beyond the rope)",
+}
+PACKAGES = ("mlflow-sensie", "mlflow", "numpy", "scipy", "pandas", "scikit-learn")
+NOTE = (
+    "Numbers in brackets are 95 % intervals. Orange: it matters; green: too small to matter; blue: the data does not "
+    "tell yet."
+)
+GALLERY_DPI = 110
+# Of all figures, and of those and the galleries: what finds no room is an artifact beside the page.
+MOST_FIGURES, MOST_PICTURES = 2_000_000, 2_700_000
+
+
+@dataclass(frozen=True)
+class Number:
+    """A row of a test's numbers: the last part of its key on the run, what it is, value and 95 % interval or bound."""
+
+    key: str
+    meaning: str
+    value: str
+    interval: str
+
+
+@dataclass(frozen=True)
+class DrawnResult:
+    """A result with its findings, the tests in their order, and its figures as far as they find room on the page."""
+
+    result: Result
+    findings: Sequence[Finding]
+    overview: Drawing
+    slices: Sequence[Drawing]
+    figures: Mapping[str, Drawing] = field(default_factory=dict)
+    galleries: Mapping[str, Drawing] = field(default_factory=dict)
+
+    @property
+    def tests(self) -> list[TestResult]:
+        """The tests in the order of the findings."""
+        return [self.result.tests[finding.name] for finding in self.findings if finding.name in self.result.tests]
+
+    @property
+    def anchors(self) -> dict[str, str]:
+        """Where each test stands on the page, by its name."""
+        return anchors_of([test.name for test in self.tests])
+
+
+def render(result: Result) -> str:
+    """Return the report as HTML."""
+    return make_page(result).render()
+
+
+def render_summary(result: Result) -> str:
+    """Return findings and summary as a piece of HTML, for notebooks."""
+    return render_piece(folded(findings(result), RESULT_TONES), result.summary())
+
+
+def make_page(result: Result) -> Page:
+    """Draw the figures and make the sections."""
+    return Page.of(f"Sensitivity of {words.plain(result.title) or 'a model'}", _draw(result), SECTIONS)
+
+
+def _draw(result: Result) -> DrawnResult:
+    sentences = findings(result)
+    overview = drawing(plots.overview(result), in_words("All tests", sentences))
+    slices = [
+        drawing(plots.draw_slices(result, column), f"Heat map of tests in the slices by {column.column}")
+        for column in result.slices
+    ]
+    used = sum(len(figure.image) for figure in (overview, *slices))
+    tests = ((finding.name, finding.text) for finding in sentences if finding.name in result.tests)
+    figures = _fitting((_figure(result, *test) for test in tests), MOST_FIGURES - used)
+    used += sum(len(figure.image) for figure in figures.values())
+    galleries = _fitting((_gallery(result, name) for name in result.galleries), MOST_PICTURES - used)
+    return DrawnResult(result, sentences, overview, slices, figures, galleries)
+
+
+def _figure(result: Result, name: str, sentence: str) -> tuple[str, Drawing]:
+    return name, drawing(plots.draw(result, result.tests[name]), f"{name}: {sentence}")
+
+
+def _gallery(result: Result, name: str) -> tuple[str, Drawing]:
+    data = base64.b64encode(plots.to_png(result.plot(name, kind="gallery"), GALLERY_DPI)).decode()
+    alt = f"Examples under {name}, each at several magnitudes, with the model's answer and score"
+    return name, picture(f"data:image/png;base64,{data}", alt)
+
+
+def _fitting(drawings: Iterable[tuple[str, Drawing]], room: int) -> dict[str, Drawing]:
+    """Take drawings by name, in their order, until one finds no room; those after it are not made."""
+    fitting: dict[str, Drawing] = {}
+    for name, figure in drawings:
+        room -= len(figure.image)
+        if room < 0:
+            break
+        fitting[name] = figure
+    return fitting
+
+
+# --- the sections ------------------------------------------------------------------------------------------
+
+
+def _header(drawn: DrawnResult) -> dict[str, Any]:
+    return {"result": drawn.result, "score": words.score_label(drawn.result.score)}
+
+
+def _findings(drawn: DrawnResult) -> dict[str, Any]:
+    shown = folded(drawn.findings, RESULT_TONES)
+    return {"findings": shown, "anchors": drawn.anchors, "warnings": drawn.result.warnings, "note": NOTE}
+
+
+def _slices(drawn: DrawnResult) -> dict[str, Any] | None:
+    return {"figures": drawn.slices, "prefix": drawn.result.prefix} if drawn.slices else None
+
+
+def _interactions(drawn: DrawnResult) -> list[list[str]] | None:
+    rows = drawn.result.interactions_frame().to_dict("records")
+    names = ("property", "perturbation", "quantity")
+    return [[*(str(row[name]) for name in names), *_interval(row), str(row["decision"])] for row in rows] or None
+
+
+def _interval(row: dict[Any, Any]) -> tuple[str, str, str]:
+    value, low, high = (float(row[name]) for name in ("value", "lo95", "hi95"))
+    return words.between(Interval(value, value, value, low, high))
+
+
+def _tests(drawn: DrawnResult) -> dict[str, Any]:
+    """What the page says of each test; and the files of the figures that found no room."""
+    result, sentences = drawn.result, {finding.name: finding.text for finding in drawn.findings}
+    tests = [
+        {
+            "test": test,
+            "anchor": drawn.anchors[test.name],
+            "decision": test.fit.decision if test.ok else "failed",
+            "sentence": sentences[test.name],
+            "figure": drawn.figures.get(test.name),
+            "gallery": drawn.galleries.get(test.name),
+            "numbers": numbers_of(test),
+            "curve": _curve(test),
+        }
+        for test in drawn.tests
+    ]
+    hidden = [test.slug for test in drawn.tests if test.name not in drawn.figures]
+    hidden += [f"{result.tests[name].slug}.gallery" for name in result.galleries if name not in drawn.galleries]
+    return {"tests": tests, "hidden": hidden, "prefix": result.prefix}
+
+
+def numbers_of(test: TestResult) -> list[Number]:
+    """Give the test's scalars, each with its interval or bound where it has one, and what was fitted to ranges."""
+    metrics = test.metrics
+    rows = []
+    for key, meaning in NUMBERS.items():
+        if key in metrics:
+            value, interval = in_figures(metrics[key], metrics.get(f"{key}_lo95"), metrics.get(f"{key}_hi95"))
+            value = words.probability(metrics[key]) if key == "prob_sensitive" else value
+            rows.append(Number(key, meaning, value, interval))
+    for part in getattr(test.fit, "fit_range", ()):  # in report.json, and under no key
+        over = words.quantity(words.plain(test.unit), part.start, part.stop)
+        value, low, high = words.between(part.effect)
+        rows.append(Number("fit_range", f"effect over {over}: {part.note}", value, f"{low} to {high}"))
+    return rows
+
+
+def in_figures(value: float, low: float | None, high: float | None) -> tuple[str, str]:
+    """Write a value and its interval or bound, with the decimals that this deserves."""
+    if low is not None and high is not None:
+        text, bottom, top = words.between(Interval(value, low, high, low, high))
+        return text, f"{bottom} to {top}"
+    bound = high if low is None else low
+    if bound is None:
+        return words.number(value), ""
+    step = max(abs(value - bound) / 10, abs(value) / 1000)
+    text, end = (words.number(x, step, zeros=value != bound) for x in (value, bound))
+    return text, f"{'at most' if low is None else 'at least'} {end}"
+
+
+def _curve(test: TestResult) -> list[list[str]]:
+    return [[_cell(value) for value in row.values()] for row in test.curve.to_dict("records")]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if value is None or value != value else words.number(float(value))
+
+
+def _repeat(drawn: DrawnResult) -> dict[str, Any]:
+    return {"facts": facts_of(drawn.result), "result": drawn.result}
+
+
+def facts_of(result: Result) -> list[tuple[str, str]]:
+    """Give what was measured, on what and by what, a name and a text each."""
+    score = result.score
+    bounds = f"{'−∞' if score.lower is None else score.lower} to {'∞' if score.upper is None else score.upper}"
+    return [
+        ("Model", result.model_name),
+        ("Examples", f"{result.n:,}"),
+        ("Score", f"{score.kind} ({score.unit}), {bounds}, from {score.source}"),
+        ("Clean score", words.bracketed(result.clean)),
+        *([("Several tests", result.several.text)] if result.several else []),
+        ("Predictions", f"{_predictions(result)} in {result.seconds:.1f} s"),
+        ("Data, SHA-256", result.data_sha256),
+        ("Recipe, SHA-256", result.recipe_sha256),
+        ("Versions", ", ".join(f"{name} {_version(name)}" for name in PACKAGES if _version(name))),
+    ]
+
+
+def _predictions(result: Result) -> str:
+    """How many were made, and where tests stopped early, of how many."""
+    stopped = [
+        f"{test.name} after {test.fit.n:,}" for test in result.tests.values() if test.ok and test.stopped != "all"
+    ]
+    if not stopped or result.n_planned is None:
+        return f"{result.n_predictions:,}"
+    return f"{result.n_predictions:,} of {result.n_planned:,} (stopped early: {', '.join(stopped)})"
+
+
+@lru_cache
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+# The page from top to bottom: what each section shows, by the name of its template; None leaves it out.
+SECTIONS: Mapping[str, Callable[[DrawnResult], Any]] = {
+    "header": _header,
+    "findings": _findings,
+    "overview": lambda drawn: drawn.overview,
+    "slices": _slices,
+    "interactions": _interactions,
+    "tests": _tests,
+    "repeat": _repeat,
+}
