@@ -159,7 +159,7 @@ def check_perturbed(values: Any, before: Inputs, perturbation: Perturbation) -> 
 
 def _check_frame(values: Any, before: pd.DataFrame) -> None:
     frame = isinstance(values, pd.DataFrame)
-    if not frame or list(values.columns) != list(before.columns) or len(values) != len(before):
+    if not frame or not values.columns.equals(before.columns) or len(values) != len(before):
         came = list(values.columns) if frame else type(values).__name__
         raise ValueError(f"it must return a frame of {len(before)} rows with the same columns; {came} came")
 

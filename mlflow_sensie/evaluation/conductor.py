@@ -19,8 +19,7 @@ from mlflow_sensie.evaluation.checkpoint import Checkpoint, folder_of
 from mlflow_sensie.evaluation.chunks import largest_chunk, parts, perturbed
 from mlflow_sensie.evaluation.columns import PropertyData, Roles, target_slices
 from mlflow_sensie.evaluation.engines import apply_engine
-from mlflow_sensie.evaluation.first_failures import first_to_fall
-from mlflow_sensie.evaluation.fitting import CLASS, allowed_drop, clean_score, infer, when_precise
+from mlflow_sensie.evaluation.fitting import CLASS, allowed_drop, clean_score, first_failures, infer, when_precise
 from mlflow_sensie.evaluation.gallery import make_galleries
 from mlflow_sensie.evaluation.inputs import EvaluationRequest, ResolvedInputs, resolve
 from mlflow_sensie.evaluation.plan import Plan
@@ -196,7 +195,7 @@ def _with_first_failures(
     tests = dict(tests)
     for spec, test in zip(recipe.perturbations, plan.tests, strict=True):
         if (fit := tests[test.name].fit) is not None:
-            failures = first_to_fall(
+            failures = first_failures(
                 test, fit, table, allowed_drop(spec, recipe),
                 fractional=scorer.scale.fractional, targets=recipe.log_examples == "full",
             )  # fmt: skip

@@ -29,14 +29,16 @@ from mlflow_sensie.inference import (
     property_test,
 )
 from mlflow_sensie.inference.extra_fits import NO_EXTRA
-from mlflow_sensie.inference.holds_until import AllowedDrop
+from mlflow_sensie.inference.grid import Side
+from mlflow_sensie.inference.holds_until import AllowedDrop, Floor
 from mlflow_sensie.recipe.model import PerturbationSpec, Recipe
 from mlflow_sensie.recipe.values import AbsoluteDrop
-from mlflow_sensie.result import Kind, TestResult
+from mlflow_sensie.result import FirstFailure, Kind, TestResult
 from mlflow_sensie.scores.scorer import Scorer
-from mlflow_sensie.scores.table import CLEAN, CLUSTER, EXPECTED, WEIGHT, Scores, property_column
+from mlflow_sensie.scores.table import CLEAN, CLUSTER, EXPECTED, ID, TARGET, WEIGHT, Scores, property_column
 
 CLASS = "class"
+MOST_FAILURES = 10  # that are shown of a test
 FLAGS = {
     "few_informative": "few examples are informative, so pseudo-scores at the score's bounds widen the interval",
     "unguarded": "few examples are informative, and only engine 'robust' guards the effect against that: its interval "
@@ -199,6 +201,42 @@ def _test(name: str, slug: str, kind: Any, unit: str, fit: Any, more: tuple[str,
     if getattr(fit, "n_missing", 0):
         warnings.append(f"the property is missing for {fit.n_missing} examples: a bin of their own, outside the slope")
     return TestResult(name=name, slug=slug, kind=kind, unit=unit, fit=fit, warnings=(*more, *warnings))
+
+
+def first_failures(
+    test: SweepTest, fit: PerturbationFit, table: Scores, drop: AllowedDrop, *, fractional: bool, targets: bool
+) -> tuple[FirstFailure, ...]:
+    """Return the ten examples whose own score first falls below its own floor at the smallest distance.
+
+    Of several at one distance those that lose most come first; an example that falls on two sides counts where it
+    falls sooner. ``targets`` tells whether the true answer may be shown beside the example's identifier.
+    """
+    scores, ids = table.array([CLEAN, *test.columns]), table.column(ID)
+    fallen = Floor.of(drop, fractional).fallen(scores)
+    by_side = zip(*(_falls(fallen, side) for side in fit.grid.sides), strict=True)
+    example, column, distance, magnitude = (np.concatenate(values) for values in by_side)
+    order = np.lexsort((scores[example, column] - scores[example, 0], distance))
+    first = order[np.sort(np.unique(example[order], return_index=True)[1])][:MOST_FAILURES]
+    truth = table.column(TARGET) if targets else None
+    return tuple(
+        FirstFailure(
+            example=str(ids[example[k]]),
+            target=None if truth is None else str(truth[example[k]]),
+            magnitude=float(magnitude[k]),
+            clean=float(scores[example[k], 0]),
+            score=float(scores[example[k], column[k]]),
+        )
+        for k in first
+    )
+
+
+def _falls(fallen: NDArray[np.bool_], side: Side) -> tuple[NDArray[Any], ...]:
+    """Where examples first fall on one side: which do, and for each the column, its distance and magnitude."""
+    columns = np.array(side.columns)
+    own = fallen[:, columns]
+    examples = np.flatnonzero(own.any(axis=1))
+    at = own[examples].argmax(axis=1)
+    return examples, columns[at], side.distances[at], side.magnitudes[at]
 
 
 def allowed_drop(spec: PerturbationSpec, recipe: Recipe) -> AllowedDrop:
