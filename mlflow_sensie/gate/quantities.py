@@ -24,7 +24,7 @@ from mlflow_sensie.inference import (
     SkewedT,
     Spread,
 )
-from mlflow_sensie.moments import FloatArray
+from mlflow_sensie.inference.weights import FloatArray
 from mlflow_sensie.result import Result, TestResult
 
 FEW = "few examples are informative: judged by the guarded interval"

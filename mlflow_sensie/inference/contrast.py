@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mlflow_sensie import moments as mergeable
 from mlflow_sensie.inference.decision import ScoreScale
 from mlflow_sensie.inference.grid import MagnitudeGrid
 from mlflow_sensie.inference.posterior import Interval, Posterior
@@ -204,39 +203,3 @@ def _with_pseudo(mean: float, scatter: float, cubes: float, n: float, most: floa
     cubes += 3 * step * scatter + n * step**3 - pseudo * (3 * most**2 * joined + joined**3)
     scatter += n * step**2 + pseudo * (most**2 + joined**2)
     return _posterior(joined, scatter, cubes, total)
-
-
-# --- for comparison, until it has arrays --------------------------------------------------------------------
-
-
-def contrast_posteriors(
-    contrasts: FloatArray,
-    scores: mergeable.Moments,
-    influences: mergeable.PowerSums,
-    reach: tuple[float, float],
-    *,
-    pseudo: int = 2,
-    strict: bool = False,
-) -> list[GuardedEstimate]:
-    """Give the posterior of each contrast of the mean scores.
-
-    `contrasts` (k, q) are fixed combinations of the k columns that `scores` sums, of n equal units;
-    `influences` sums (rows - mean) @ contrasts. b_i being an example's own contrast, the posterior is
-    t_{n-1}(mean b, var b / n), exact under a normal random-slopes model. Where fewer than min(20, n/10) units
-    carry the variance, or there is none, two pseudo-examples with the largest possible change, up and down,
-    are added, or another even number; `strict` adds them where fewer than min(20, n/6) do.
-    """
-    estimate = scores.mean @ contrasts
-    largest = (reach[1] - reach[0]) * np.abs(contrasts).sum(0) / 2
-    carried, n = influences.informative(), scores.n
-    found = []
-    for b, most, total, cubes, informative in zip(
-        estimate, largest, influences.second, influences.third, carried, strict=True
-    ):
-        plain = _posterior(float(b), float(total), float(cubes), n)
-        # Rounding of scores that never change leaves variances of about 1e-32.
-        varied = float(informative) if total > n * (1e-12 * most) ** 2 else 0.0
-        few = not enough(varied, n, strict=strict)
-        guarded = _with_pseudo(float(b), float(total), float(cubes), n, float(most), pseudo) if few else plain
-        found.append(GuardedEstimate(guarded, plain, few, varied))
-    return found

@@ -10,15 +10,12 @@ Arrays of many rows are gone through a block of rows at a time, so that no tempo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-from mlflow_sensie import moments as mergeable
-from mlflow_sensie.moments import ClusterSums
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -309,93 +306,3 @@ def _effective(w1: ArrayLike, w2: ArrayLike, w3: ArrayLike, w4: ArrayLike) -> tu
     several = some & (left > 1e-12 * two)
     n = np.where(some, two**2 / np.where(some, four, 1.0), 0.0)
     return np.where(several, n, np.minimum(n, 1.0)), np.where(several, two / np.where(several, left, 1.0), 0.0)
-
-
-# --- blocks, until every caller has arrays ---------------------------------------------------------------
-
-
-SamplingDesignBlocks = Callable[[], Iterable[SamplingDesign]]
-Rows = Iterable[tuple[FloatArray, SamplingDesign]]
-
-
-def designs(design: SamplingDesignBlocks | None) -> Iterator[SamplingDesign]:
-    """Give a design for every block; without one, endlessly that all rows count alike."""
-    if design is not None:
-        yield from design()
-        return
-    while True:
-        yield AS_THEY_ARE
-
-
-def unit_blocks(rows: Rows) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """Give the units as blocks of rows (m, q) and their weights (m,).
-
-    A block's rows are units with their weights; where rows belong to clusters, the units are the clusters,
-    all in one block.
-    """
-    gathered: list[ClusterSums] = []
-    for block, design in rows:
-        w = design.weight(len(block))
-        if design.clusters is None:
-            yield block, w
-        else:
-            gathered.append(ClusterSums.of(design.clusters, np.column_stack([block * w[:, None], w])))
-    if gathered:
-        totals = ClusterSums.joined(gathered).totals
-        yield totals[:, :-1] / totals[:, -1:], totals[:, -1]
-
-
-def effective_moments(rows: Rows, width: int) -> tuple[mergeable.Moments, float]:
-    """Give the sums that equal, independent units with the same mean and variance of the mean would have.
-
-    `rows` are blocks (n, width) with their designs. The second value turns weight × (row - mean) into
-    influences d whose Σd² is the scatter given.
-    """
-    by_weight, by_square, cubes = mergeable.Moments.empty(width), mergeable.Moments.empty(width), 0.0
-    for block, w in unit_blocks(rows):
-        by_weight += mergeable.Moments.of(block, w)
-        by_square += mergeable.Moments.of(block, w * w)
-        cubes += float((w**3).sum())
-    if not by_weight.weight > 0:
-        return by_weight, 1.0
-    n, factor = _effective(by_weight.weight, by_square.weight, cubes, by_square.weight2)
-    apart = by_square.mean - by_weight.mean
-    meat = by_square.scatter + by_square.weight * np.outer(apart, apart)
-    scale = float(factor * n * (n - 1)) / by_weight.weight**2
-    return mergeable.Moments(float(n), float(n), float(n), by_weight.mean, meat * scale), float(np.sqrt(scale))
-
-
-def effective_groups(
-    rows: Iterable[tuple[IntArray, FloatArray, SamplingDesign]], groups: int
-) -> mergeable.GroupedMoments:
-    """Give the like of `effective_moments` for the mean of each of K groups.
-
-    `rows` are blocks of group (n,), value (n,) and design. A cluster is a unit of its own in every group it has rows
-    in; bounds are not counted.
-    """
-    by_weight, by_square = mergeable.GroupedMoments.empty(groups), mergeable.GroupedMoments.empty(groups)
-    cubes, fourth = np.zeros(groups), np.zeros(groups)
-    for group, value, w in _grouped_units(rows, groups):
-        by_weight += mergeable.GroupedMoments.of(group, value, groups, weights=w)
-        by_square += mergeable.GroupedMoments.of(group, value, groups, weights=w * w)
-        cubes += np.bincount(group, w**3, groups)
-        fourth += np.bincount(group, w**4, groups)
-    n, factor = _effective(by_weight.n, by_square.n, cubes, fourth)
-    meat = by_square.m2 + by_square.n * (by_square.mean - by_weight.mean) ** 2
-    scale = factor * n * (n - 1) / np.where(by_weight.n > 0, by_weight.n, 1.0) ** 2
-    return mergeable.GroupedMoments(n, by_weight.mean, meat * scale, np.zeros(groups), np.zeros(groups))
-
-
-def _grouped_units(
-    rows: Iterable[tuple[IntArray, FloatArray, SamplingDesign]], groups: int
-) -> Iterator[tuple[IntArray, FloatArray, FloatArray]]:
-    gathered: list[ClusterSums] = []
-    for group, value, design in rows:
-        w = design.weight(len(value))
-        if design.clusters is None:
-            yield group, value, w
-        else:
-            gathered.append(ClusterSums.of(design.clusters * groups + group, np.column_stack([w * value, w])))
-    if gathered:
-        pairs = ClusterSums.joined(gathered)
-        yield pairs.codes % groups, pairs.totals[:, 0] / pairs.totals[:, 1], pairs.totals[:, 1]
