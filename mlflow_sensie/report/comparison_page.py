@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlflow_sensie.inference import Interval
-from mlflow_sensie.report.page import Page, anchors_of, drawing, folded, in_words, render_piece
+from mlflow_sensie.report.page import Drawn, Page, drawing, folded, in_words, render_piece
 from mlflow_sensie.text import words
-from mlflow_sensie.text.findings import COMPARISON_TONES, TONES, Finding, findings, lead
+from mlflow_sensie.text.findings import COMPARISON_TONES, TONES, findings, lead, pairing
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mlflow_sensie.comparison.difference import Difference
-    from mlflow_sensie.comparison.result import Comparison, TestComparison
-    from mlflow_sensie.report.page import FoldedFindings
+    from mlflow_sensie.comparison.result import Comparison
 
 NAME = "sensie_comparison.html"
 # What the differences are called; the rest is called by its own name.
@@ -27,43 +25,11 @@ QUANTITIES = {
     "slope": "slope, per unit",
     "holds_until": "holds until, as a distance from the neutral",
 }
+SAME = "no difference: every score is the same."
 NOTE = (
     "Numbers in brackets are 95 % intervals of B − A. Green: B is better, its interval excludes 0; orange: B is worse; "
     "blue: the data does not tell them apart. “More robust” is a smaller drop, effect or spread."
 )
-
-
-@dataclass(frozen=True)
-class DifferenceRow:
-    """A row of the table of differences, as texts."""
-
-    quantity: str
-    a: str
-    b: str
-    difference: str
-    half: str
-    most: str
-    probability: str
-
-
-@dataclass(frozen=True)
-class OrderedComparison:
-    """A comparison with its findings, and its tests in their order."""
-
-    comparison: Comparison
-    findings: Sequence[Finding]
-
-    @property
-    def tests(self) -> list[TestComparison]:
-        """The tests in the order of the findings; those of identical models, of which nothing is said, in their own."""
-        order = [finding.name for finding in self.findings]
-        tests = self.comparison.tests.values()
-        return sorted(tests, key=lambda test: order.index(test.name) if test.name in order else len(order))
-
-    @property
-    def anchors(self) -> dict[str, str]:
-        """Where each test stands on the page, by its name."""
-        return anchors_of([test.name for test in self.tests])
 
 
 def render(comparison: Comparison) -> str:
@@ -73,86 +39,66 @@ def render(comparison: Comparison) -> str:
 
 def render_summary(comparison: Comparison) -> str:
     """Return findings and summary as a piece of HTML, for notebooks."""
-    return render_piece(_folded(comparison), comparison.summary())
+    return render_piece(comparison, COMPARISON_TONES)
 
 
 def make_page(comparison: Comparison) -> Page:
     """Draw the figures and make the sections."""
     title = f"{words.plain(comparison.b)} compared with {words.plain(comparison.a)}"
-    return Page.of(title, OrderedComparison(comparison, findings(comparison)), SECTIONS)
+    return Page.of(title, _draw(comparison), SECTIONS)
 
 
-def _folded(comparison: Comparison) -> FoldedFindings:
-    return folded(findings(comparison), COMPARISON_TONES)
+def _draw(comparison: Comparison) -> Drawn[Comparison]:
+    sentences = findings(comparison)
+    texts = {finding.name: finding.text for finding in sentences}
+    overview = drawing(comparison.plot(), in_words("All differences", sentences))
+    figures = {
+        name: drawing(comparison.plot(name), f"{name}, A and B and their difference: {texts.get(name, SAME)}")
+        for name, test in comparison.tests.items()
+        if test.curve is not None
+    }
+    return Drawn(comparison, sentences, overview, figures)
 
 
 # --- the sections of a comparison --------------------------------------------------------------------------
 
 
-def _header(ordered: OrderedComparison) -> dict[str, Any]:
-    comparison = ordered.comparison
+def _header(drawn: Drawn[Comparison]) -> dict[str, Any]:
+    comparison = drawn.subject
     score = words.score_name(comparison.score, comparison.score_unit)
-    return {"comparison": comparison, "lead": lead(comparison), "pairing": _pairing(comparison), "score": score}
+    return {"comparison": comparison, "lead": lead(comparison), "pairing": pairing(comparison), "score": score}
 
 
-def _pairing(comparison: Comparison) -> str:
-    """Whether it is paired, and what that means."""
-    if not comparison.paired:
-        return "Not paired: the two were measured on different examples and are taken for independent."
-    together = "" if comparison.correlation is None else f" (their scores correlate by {comparison.correlation:.2f})"
-    return f"Paired: both models answered the same {comparison.n:,} examples, compared one by one{together}."
+def _tests(drawn: Drawn[Comparison]) -> list[dict[str, Any]]:
+    sentences = {finding.name: finding.text for finding in drawn.findings}
+    return [
+        {
+            "test": test,
+            "anchor": drawn.anchors[test.name],
+            "conclusion": test.headline.conclusion,
+            "tone": TONES[test.headline.conclusion],
+            "sentence": sentences.get(test.name, SAME),
+            "figure": drawn.figures.get(test.name),
+            "differences": [difference_row(difference) for difference in test.differences.values()],
+        }
+        for test in drawn.tests
+    ]
 
 
-def _findings(ordered: OrderedComparison) -> dict[str, Any]:
-    shown = folded(ordered.findings, COMPARISON_TONES)
-    return {"findings": shown, "anchors": ordered.anchors, "warnings": ordered.comparison.warnings, "note": NOTE}
-
-
-def _differences(ordered: OrderedComparison) -> dict[str, Any]:
-    comparison = ordered.comparison
-    figure = drawing(comparison.plot(), in_words("All differences", ordered.findings))
-    return {"figure": figure, "clean": [difference_row(comparison.clean)]}
-
-
-def _tests(ordered: OrderedComparison) -> list[dict[str, Any]]:
-    sentences = {finding.name: finding for finding in ordered.findings}
-    return [_test(ordered, test, sentences.get(test.name)) for test in ordered.tests]
-
-
-def _test(ordered: OrderedComparison, test: TestComparison, finding: Finding | None) -> dict[str, Any]:
-    sentence = finding.text if finding else "no difference: every score is the same."
-    alt = f"{test.name}, A and B and their difference: {sentence}"
-    return {
-        "test": test,
-        "anchor": ordered.anchors[test.name],
-        "conclusion": test.headline.conclusion,
-        "tone": TONES[test.headline.conclusion] if finding else "open",
-        "sentence": sentence,
-        "figure": None if test.curve is None else drawing(ordered.comparison.plot(test.name), alt),
-        "differences": [difference_row(difference) for difference in test.differences.values()],
-    }
-
-
-def difference_row(difference: Difference) -> DifferenceRow:
-    """Write one difference, with the decimals that its interval deserves."""
+def difference_row(difference: Difference) -> tuple[str, ...]:
+    """Write one difference: quantity, A, B, B − A, its 50 % and 95 % intervals, and how likely B is better."""
     known = difference.difference
     value, low, high = words.between(known)
     decimals = len(value.partition(".")[2])
     a, b = (f"{round(x, decimals) + 0.0:.{decimals}f}".replace("-", "−") for x in (difference.a, difference.b))
     _, low50, high50 = words.between(Interval(known.value, known.lo50, known.hi50, known.lo50, known.hi50))
-    return DifferenceRow(
-        quantity=QUANTITIES.get(difference.metric, difference.metric),
-        a=a,
-        b=b,
-        difference=value,
-        half=f"{low50} to {high50}",
-        most=f"{low} to {high}",
-        probability=words.probability(difference.prob_more_robust),
-    )
+    name = QUANTITIES.get(difference.metric, difference.metric)
+    probability = words.probability(difference.prob_more_robust)
+    return name, a, b, value, f"{low50} to {high50}", f"{low} to {high}", probability
 
 
-def _sources(ordered: OrderedComparison) -> dict[str, Any]:
-    return {"facts": _facts(ordered.comparison), "command": _command(ordered.comparison)}
+def _sources(drawn: Drawn[Comparison]) -> dict[str, Any]:
+    return {"facts": _facts(drawn.subject), "command": _command(drawn.subject)}
 
 
 def _facts(comparison: Comparison) -> list[tuple[str, str, str]]:
@@ -177,10 +123,10 @@ def _command(comparison: Comparison) -> str:
 
 
 # The page from top to bottom: what each section shows, by the name of its template.
-SECTIONS: Mapping[str, Callable[[OrderedComparison], Any]] = {
+SECTIONS: Mapping[str, Callable[[Drawn[Comparison]], Any]] = {
     "comparison_header": _header,
-    "findings": _findings,
-    "differences": _differences,
+    "findings": lambda drawn: drawn.findings_section(COMPARISON_TONES, NOTE),
+    "differences": lambda drawn: {"figure": drawn.overview, "clean": [difference_row(drawn.subject.clean)]},
     "comparison_tests": _tests,
     "sources": _sources,
 }
@@ -198,10 +144,16 @@ def render_leaderboard(table: pd.DataFrame, comparisons: Mapping[str, Comparison
     leaders = {"score": words.score_name(one.score, one.score_unit), "run": first, "model": models[first], "rows": rows}
     links = [f"{folder}/{NAME}" if folder else "" for folder in folders or [""] * len(comparisons)]
     parts = [
-        {"run": run, "model": models[run], "lead": lead(comparison), "findings": _folded(comparison),
-         "warnings": comparison.warnings, "link": link}
+        {
+            "run": run,
+            "model": models[run],
+            "lead": lead(comparison),
+            "findings": folded(findings(comparison), COMPARISON_TONES),
+            "warnings": comparison.warnings,
+            "link": link,
+        }
         for (run, comparison), link in zip(comparisons.items(), links, strict=True)
-    ]  # fmt: skip
+    ]
     sections = {"leaders": leaders, "leader_findings": {"parts": parts, "first": models[first]}}
     return Page(f"{len(table)} models compared", sections).render()
 

@@ -5,22 +5,53 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from mlflow_sensie import plots
-from mlflow_sensie.text.findings import Finding, Tone
+from mlflow_sensie.text.findings import Finding, Tone, findings
 
 if TYPE_CHECKING:
-    import pandas as pd
     from jinja2 import Environment
     from markupsafe import Markup
     from matplotlib.figure import Figure
 
-S = TypeVar("S")
+    from mlflow_sensie.comparison import Comparison
+    from mlflow_sensie.result import Result
+
+S = TypeVar("S", "Result", "Comparison")
 HANDFUL = 4  # findings that a page says in full before it folds the rest
 MOST_NAMES = 6  # in the line of what is folded
+
+
+@dataclass(frozen=True)
+class Drawn(Generic[S]):
+    """A result or comparison with its findings, and its figures as HTML: of all, and of tests where there is room."""
+
+    subject: S
+    findings: Sequence[Finding]
+    overview: Markup
+    figures: Mapping[str, Markup]
+    slices: Sequence[Markup] = ()
+    galleries: Mapping[str, Markup] = field(default_factory=dict)
+
+    @property
+    def tests(self) -> list[Any]:
+        """The tests in the order of the findings; those of which nothing is said come last."""
+        order = [finding.name for finding in self.findings]
+        tests = self.subject.tests.values()
+        return sorted(tests, key=lambda test: order.index(test.name) if test.name in order else len(order))
+
+    @property
+    def anchors(self) -> dict[str, str]:
+        """Where each test stands on the page, by its name: there its finding leads."""
+        return {test.name: f"test-{index}" for index, test in enumerate(self.tests)}
+
+    def findings_section(self, tones: Mapping[Tone, str], note: str) -> dict[str, Any]:
+        """Give what the page says first; ``note`` explains numbers and colours."""
+        shown, warnings = folded(self.findings, tones), self.subject.warnings
+        return {"findings": shown, "anchors": self.anchors, "warnings": warnings, "note": note}
 
 
 @dataclass(frozen=True)
@@ -31,22 +62,14 @@ class Page:
     sections: Mapping[str, Any]
 
     @classmethod
-    def of(cls, title: str, subject: S, sections: Mapping[str, Callable[[S], Any]]) -> Page:
+    def of(cls, title: str, drawn: Drawn[S], sections: Mapping[str, Callable[[Drawn[S]], Any]]) -> Page:
         """Make the sections of a table, in its order; one without content (``None``) is left out."""
-        contents = {name: content(subject) for name, content in sections.items()}
+        contents = {name: content(drawn) for name, content in sections.items()}
         return cls(title, {name: content for name, content in contents.items() if content is not None})
 
     def render(self) -> str:
         """Return the page as HTML: inline SVG, no script, nothing from the network; everything escaped."""
         return environment().get_template("page.html").render(page=self)
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A figure ready for the page, and what it shows in words."""
-
-    image: Markup
-    alt: str
 
 
 @dataclass(frozen=True)
@@ -66,31 +89,30 @@ class FoldedFindings:
     folds: Sequence[Fold] = ()
 
 
-def folded(findings: Sequence[Finding], tones: Mapping[Tone, str]) -> FoldedFindings:
+def folded(ordered: Sequence[Finding], tones: Mapping[Tone, str]) -> FoldedFindings:
     """Fold what would bury the rest: what is open, and whatever comes after a handful; the first always stands.
 
     ``tones`` says what each tone is called, in the order of the folds.
     """
-    if len(findings) <= HANDFUL:
-        return FoldedFindings(findings)
-    full = [*findings[:1], *(finding for finding in findings[1:] if finding.tone != "open")][:HANDFUL]
-    rest = [finding for finding in findings if finding not in full]
+    if len(ordered) <= HANDFUL:
+        return FoldedFindings(ordered)
+    full = [*ordered[:1], *(finding for finding in ordered[1:] if finding.tone != "open")][:HANDFUL]
+    rest = [finding for finding in ordered if finding not in full]
     by_tone = {tone: [finding for finding in rest if finding.tone == tone] for tone in tones}
     begun = {finding.tone for finding in full}
-    return FoldedFindings(
-        full, [_fold(tone, tones[tone], some, tone in begun) for tone, some in by_tone.items() if some]
-    )
+    folds = [_fold(tone, tones[tone], some, tone in begun) for tone, some in by_tone.items() if some]
+    return FoldedFindings(full, folds)
 
 
-def _fold(tone: Tone, name: str, findings: Sequence[Finding], begun: bool) -> Fold:
-    names = ", ".join(finding.name for finding in findings[:MOST_NAMES])
-    count = f"{len(findings)}{' more' if begun else ''}"
-    left = f" and {len(findings) - MOST_NAMES} more" if len(findings) > MOST_NAMES else ""
-    return Fold(tone, f"{name} ({count}): {names}{left}", findings)
+def _fold(tone: Tone, name: str, hidden: Sequence[Finding], begun: bool) -> Fold:
+    names = ", ".join(finding.name for finding in hidden[:MOST_NAMES])
+    count = f"{len(hidden)}{' more' if begun else ''}"
+    left = f" and {len(hidden) - MOST_NAMES} more" if len(hidden) > MOST_NAMES else ""
+    return Fold(tone, f"{name} ({count}): {names}{left}", hidden)
 
 
-def drawing(figure: Figure, alt: str) -> Drawing:
-    """Give a figure as inline SVG that grows and shrinks with the page."""
+def drawing(figure: Figure, alt: str) -> Markup:
+    """Give a figure as inline SVG that grows and shrinks with the page; ``alt`` says what it shows."""
     from markupsafe import Markup
 
     text = plots.to_svg(figure)
@@ -98,30 +120,18 @@ def drawing(figure: Figure, alt: str) -> Drawing:
     for side in ("width", "height"):
         text = re.sub(rf'(<svg[^>]*?) {side}="[^"]*"', r"\1", text, count=1)
     label = html.escape(alt, quote=True)
-    return Drawing(Markup(text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)), alt)
+    return Markup(text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1))
 
 
-def picture(source: str, alt: str) -> Drawing:
-    """Give a picture by its data URI."""
-    from markupsafe import Markup
-
-    return Drawing(Markup('<img alt="{}" src="{}">').format(alt, source), alt)
-
-
-def in_words(name: str, findings: Sequence[Finding]) -> str:
+def in_words(name: str, shown: Sequence[Finding]) -> str:
     """Describe a figure of everything by its findings."""
-    return f"{name}: " + "; ".join(f"{finding.name}: {finding.text}" for finding in findings)
+    return f"{name}: " + "; ".join(f"{finding.name}: {finding.text}" for finding in shown)
 
 
-def anchors_of(names: Sequence[str]) -> dict[str, str]:
-    """Give the anchors of tests, by which findings lead to them."""
-    return {name: f"test-{index}" for index, name in enumerate(names)}
-
-
-def render_piece(findings: FoldedFindings, table: pd.DataFrame) -> str:
-    """Return findings and a table as a piece of HTML, for notebooks."""
-    rows = table.to_html(float_format="{:.3g}".format, na_rep="", border=0)
-    return environment().get_template("piece.html").render(findings=findings, table=rows)
+def render_piece(subject: Result | Comparison, tones: Mapping[Tone, str]) -> str:
+    """Return findings and summary as a piece of HTML, for notebooks."""
+    table = subject.summary().to_html(float_format="{:.3g}".format, na_rep="", border=0)
+    return environment().get_template("piece.html").render(findings=folded(findings(subject), tones), table=table)
 
 
 def environment() -> Environment:

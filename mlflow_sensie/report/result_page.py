@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from mlflow_sensie import plots
 from mlflow_sensie.inference import Interval
-from mlflow_sensie.report.page import Drawing, Page, anchors_of, drawing, folded, in_words, picture, render_piece
+from mlflow_sensie.report.page import Drawn, Page, drawing, in_words, render_piece
 from mlflow_sensie.text import words
-from mlflow_sensie.text.findings import RESULT_TONES, Finding, findings
+from mlflow_sensie.text.findings import RESULT_TONES, findings
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from mlflow_sensie.result import Result, TestResult
 
 # What the numbers are called, by the last part of their keys on the run; those left out are said elsewhere.
@@ -43,38 +44,6 @@ GALLERY_DPI = 110
 MOST_FIGURES, MOST_PICTURES = 2_000_000, 2_700_000
 
 
-@dataclass(frozen=True)
-class Number:
-    """A row of a test's numbers: the last part of its key on the run, what it is, value and 95 % interval or bound."""
-
-    key: str
-    meaning: str
-    value: str
-    interval: str
-
-
-@dataclass(frozen=True)
-class DrawnResult:
-    """A result with its findings, the tests in their order, and its figures as far as they find room on the page."""
-
-    result: Result
-    findings: Sequence[Finding]
-    overview: Drawing
-    slices: Sequence[Drawing]
-    figures: Mapping[str, Drawing] = field(default_factory=dict)
-    galleries: Mapping[str, Drawing] = field(default_factory=dict)
-
-    @property
-    def tests(self) -> list[TestResult]:
-        """The tests in the order of the findings."""
-        return [self.result.tests[finding.name] for finding in self.findings if finding.name in self.result.tests]
-
-    @property
-    def anchors(self) -> dict[str, str]:
-        """Where each test stands on the page, by its name."""
-        return anchors_of([test.name for test in self.tests])
-
-
 def render(result: Result) -> str:
     """Return the report as HTML."""
     return make_page(result).render()
@@ -82,7 +51,7 @@ def render(result: Result) -> str:
 
 def render_summary(result: Result) -> str:
     """Return findings and summary as a piece of HTML, for notebooks."""
-    return render_piece(folded(findings(result), RESULT_TONES), result.summary())
+    return render_piece(result, RESULT_TONES)
 
 
 def make_page(result: Result) -> Page:
@@ -90,36 +59,38 @@ def make_page(result: Result) -> Page:
     return Page.of(f"Sensitivity of {words.plain(result.title) or 'a model'}", _draw(result), SECTIONS)
 
 
-def _draw(result: Result) -> DrawnResult:
+def _draw(result: Result) -> Drawn[Result]:
     sentences = findings(result)
     overview = drawing(plots.overview(result), in_words("All tests", sentences))
     slices = [
         drawing(plots.draw_slices(result, column), f"Heat map of tests in the slices by {column.column}")
         for column in result.slices
     ]
-    used = sum(len(figure.image) for figure in (overview, *slices))
+    used = sum(len(figure) for figure in (overview, *slices))
     tests = ((finding.name, finding.text) for finding in sentences if finding.name in result.tests)
     figures = _fitting((_figure(result, *test) for test in tests), MOST_FIGURES - used)
-    used += sum(len(figure.image) for figure in figures.values())
+    used += sum(len(figure) for figure in figures.values())
     galleries = _fitting((_gallery(result, name) for name in result.galleries), MOST_PICTURES - used)
-    return DrawnResult(result, sentences, overview, slices, figures, galleries)
+    return Drawn(result, sentences, overview, figures, slices, galleries)
 
 
-def _figure(result: Result, name: str, sentence: str) -> tuple[str, Drawing]:
+def _figure(result: Result, name: str, sentence: str) -> tuple[str, Markup]:
     return name, drawing(plots.draw(result, result.tests[name]), f"{name}: {sentence}")
 
 
-def _gallery(result: Result, name: str) -> tuple[str, Drawing]:
+def _gallery(result: Result, name: str) -> tuple[str, Markup]:
+    from markupsafe import Markup
+
     data = base64.b64encode(plots.to_png(result.plot(name, kind="gallery"), GALLERY_DPI)).decode()
     alt = f"Examples under {name}, each at several magnitudes, with the model's answer and score"
-    return name, picture(f"data:image/png;base64,{data}", alt)
+    return name, Markup('<img alt="{}" src="{}">').format(alt, f"data:image/png;base64,{data}")
 
 
-def _fitting(drawings: Iterable[tuple[str, Drawing]], room: int) -> dict[str, Drawing]:
+def _fitting(drawings: Iterable[tuple[str, Markup]], room: int) -> dict[str, Markup]:
     """Take drawings by name, in their order, until one finds no room; those after it are not made."""
-    fitting: dict[str, Drawing] = {}
+    fitting: dict[str, Markup] = {}
     for name, figure in drawings:
-        room -= len(figure.image)
+        room -= len(figure)
         if room < 0:
             break
         fitting[name] = figure
@@ -129,21 +100,16 @@ def _fitting(drawings: Iterable[tuple[str, Drawing]], room: int) -> dict[str, Dr
 # --- the sections ------------------------------------------------------------------------------------------
 
 
-def _header(drawn: DrawnResult) -> dict[str, Any]:
-    return {"result": drawn.result, "score": words.score_label(drawn.result.score)}
+def _header(drawn: Drawn[Result]) -> dict[str, Any]:
+    return {"result": drawn.subject, "score": words.score_label(drawn.subject.score)}
 
 
-def _findings(drawn: DrawnResult) -> dict[str, Any]:
-    shown = folded(drawn.findings, RESULT_TONES)
-    return {"findings": shown, "anchors": drawn.anchors, "warnings": drawn.result.warnings, "note": NOTE}
+def _slices(drawn: Drawn[Result]) -> dict[str, Any] | None:
+    return {"figures": drawn.slices, "prefix": drawn.subject.prefix} if drawn.slices else None
 
 
-def _slices(drawn: DrawnResult) -> dict[str, Any] | None:
-    return {"figures": drawn.slices, "prefix": drawn.result.prefix} if drawn.slices else None
-
-
-def _interactions(drawn: DrawnResult) -> list[list[str]] | None:
-    rows = drawn.result.interactions_frame().to_dict("records")
+def _interactions(drawn: Drawn[Result]) -> list[list[str]] | None:
+    rows = drawn.subject.interactions_frame().to_dict("records")
     names = ("property", "perturbation", "quantity")
     return [[*(str(row[name]) for name in names), *_interval(row), str(row["decision"])] for row in rows] or None
 
@@ -153,9 +119,9 @@ def _interval(row: dict[Any, Any]) -> tuple[str, str, str]:
     return words.between(Interval(value, value, value, low, high))
 
 
-def _tests(drawn: DrawnResult) -> dict[str, Any]:
+def _tests(drawn: Drawn[Result]) -> dict[str, Any]:
     """What the page says of each test; and the files of the figures that found no room."""
-    result, sentences = drawn.result, {finding.name: finding.text for finding in drawn.findings}
+    result, sentences = drawn.subject, {finding.name: finding.text for finding in drawn.findings}
     tests = [
         {
             "test": test,
@@ -174,33 +140,20 @@ def _tests(drawn: DrawnResult) -> dict[str, Any]:
     return {"tests": tests, "hidden": hidden, "prefix": result.prefix}
 
 
-def numbers_of(test: TestResult) -> list[Number]:
-    """Give the test's scalars, each with its interval or bound where it has one, and what was fitted to ranges."""
+def numbers_of(test: TestResult) -> list[tuple[str, str, str, str]]:
+    """Give the test's scalars and what was fitted to ranges: key on the run, meaning, value, interval or bound."""
     metrics = test.metrics
     rows = []
     for key, meaning in NUMBERS.items():
         if key in metrics:
-            value, interval = in_figures(metrics[key], metrics.get(f"{key}_lo95"), metrics.get(f"{key}_hi95"))
+            value, interval = words.with_bound(metrics[key], metrics.get(f"{key}_lo95"), metrics.get(f"{key}_hi95"))
             value = words.probability(metrics[key]) if key == "prob_sensitive" else value
-            rows.append(Number(key, meaning, value, interval))
+            rows.append((key, meaning, value, interval))
     for part in getattr(test.fit, "fit_range", ()):  # in report.json, and under no key
         over = words.quantity(words.plain(test.unit), part.start, part.stop)
         value, low, high = words.between(part.effect)
-        rows.append(Number("fit_range", f"effect over {over}: {part.note}", value, f"{low} to {high}"))
+        rows.append(("fit_range", f"effect over {over}: {part.note}", value, f"{low} to {high}"))
     return rows
-
-
-def in_figures(value: float, low: float | None, high: float | None) -> tuple[str, str]:
-    """Write a value and its interval or bound, with the decimals that this deserves."""
-    if low is not None and high is not None:
-        text, bottom, top = words.between(Interval(value, low, high, low, high))
-        return text, f"{bottom} to {top}"
-    bound = high if low is None else low
-    if bound is None:
-        return words.number(value), ""
-    step = max(abs(value - bound) / 10, abs(value) / 1000)
-    text, end = (words.number(x, step, zeros=value != bound) for x in (value, bound))
-    return text, f"{'at most' if low is None else 'at least'} {end}"
 
 
 def _curve(test: TestResult) -> list[list[str]]:
@@ -213,8 +166,8 @@ def _cell(value: Any) -> str:
     return "" if value is None or value != value else words.number(float(value))
 
 
-def _repeat(drawn: DrawnResult) -> dict[str, Any]:
-    return {"facts": facts_of(drawn.result), "result": drawn.result}
+def _repeat(drawn: Drawn[Result]) -> dict[str, Any]:
+    return {"facts": facts_of(drawn.subject), "result": drawn.subject}
 
 
 def facts_of(result: Result) -> list[tuple[str, str]]:
@@ -253,9 +206,9 @@ def _version(name: str) -> str:
 
 
 # The page from top to bottom: what each section shows, by the name of its template; None leaves it out.
-SECTIONS: Mapping[str, Callable[[DrawnResult], Any]] = {
+SECTIONS: Mapping[str, Callable[[Drawn[Result]], Any]] = {
     "header": _header,
-    "findings": _findings,
+    "findings": lambda drawn: drawn.findings_section(RESULT_TONES, NOTE),
     "overview": lambda drawn: drawn.overview,
     "slices": _slices,
     "interactions": _interactions,

@@ -68,6 +68,14 @@ def lead(comparison: Comparison) -> str:
     return f"{tests if counts else 'No test could be compared'}; {clean}."
 
 
+def pairing(comparison: Comparison) -> str:
+    """Say whether a comparison is paired, and what that means."""
+    if not comparison.paired:
+        return "Not paired: the two were measured on different examples and are taken for independent."
+    together = "" if comparison.correlation is None else f" (their scores correlate by {comparison.correlation:.2f})"
+    return f"Paired: both models answered the same {comparison.n:,} examples, compared one by one{together}."
+
+
 def _by_tone(unordered: Sequence[Finding], tones: dict[Tone, str]) -> list[Finding]:
     order = list(tones)
     return sorted(unordered, key=lambda finding: order.index(finding.tone))

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlflow_sensie.inference import Interval
 from mlflow_sensie.scores.kinds import KINDS
 
 if TYPE_CHECKING:
-    from mlflow_sensie.inference import Interval
     from mlflow_sensie.result import ScoreInfo
 
 DAYS = "days since 1970-01-01"
@@ -55,6 +55,19 @@ def with_interval(name: str, interval: Interval, *, say: bool = False) -> str:
     """Write "effect −0.85 [−0.87, −0.83]"; with ``say`` also that the interval is the 95 % one."""
     value, low, high = between(interval)
     return f"{name} {value}{', 95 % interval' if say else ''} [{low}, {high}]"
+
+
+def with_bound(value: float, low: float | None, high: float | None) -> tuple[str, str]:
+    """Write a value and its interval or bound, with the decimals that this deserves."""
+    if low is not None and high is not None:
+        text, bottom, top = between(Interval(value, low, high, low, high))
+        return text, f"{bottom} to {top}"
+    bound = high if low is None else low
+    if bound is None:
+        return number(value), ""
+    step = max(abs(value - bound) / 10, abs(value) / 1000)
+    text, end = (number(x, step, zeros=value != bound) for x in (value, bound))
+    return text, f"{'at most' if low is None else 'at least'} {end}"
 
 
 def quantity(unit: str, *values: float) -> str:

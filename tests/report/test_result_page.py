@@ -16,8 +16,9 @@ import mlflow_sensie
 from mlflow_sensie import Result
 from mlflow_sensie.report import result_page
 from mlflow_sensie.report.page import Fold, FoldedFindings, folded, glued
-from mlflow_sensie.report.result_page import NUMBERS, SECTIONS, in_figures, make_page, render
+from mlflow_sensie.report.result_page import NUMBERS, SECTIONS, make_page, render
 from mlflow_sensie.result.keys import KEYS
+from mlflow_sensie.text import words
 from mlflow_sensie.text.findings import RESULT_TONES, Finding, Tone, findings
 from mlflow_sensie.tracking.artifacts import write_files
 
@@ -177,10 +178,10 @@ def test_what_would_bury_the_rest_is_folded_into_a_line(counts: Any, full: list[
 
 
 def test_numbers_have_the_decimals_of_their_interval() -> None:
-    assert in_figures(-0.6456, -0.6811, -0.6101) == ("−0.646", "−0.681 to −0.610")
-    assert in_figures(0.5952, None, 0.6231) == ("0.595", "at most 0.623")
-    assert in_figures(11.72, 10.9, None) == ("11.72", "at least 10.90")
-    assert in_figures(0.0286, None, None) == ("0.0286", "")
+    assert words.with_bound(-0.6456, -0.6811, -0.6101) == ("−0.646", "−0.681 to −0.610")
+    assert words.with_bound(0.5952, None, 0.6231) == ("0.595", "at most 0.623")
+    assert words.with_bound(11.72, 10.9, None) == ("11.72", "at least 10.90")
+    assert words.with_bound(0.0286, None, None) == ("0.0286", "")
 
 
 def test_a_number_stays_beside_its_sign_and_bracket() -> None:
@@ -195,8 +196,8 @@ def test_the_page_of_a_result_is_its_report() -> None:
 def test_a_page_of_many_tests_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
     result = probed()
     whole = make_page(result).sections
-    sizes = [len(each["figure"].image) for each in whole["tests"]["tests"] if each["figure"]]
-    used = len(whole["overview"].image) + len(whole["slices"]["figures"][0].image)
+    sizes = [len(each["figure"]) for each in whole["tests"]["tests"] if each["figure"]]
+    used = len(whole["overview"]) + len(whole["slices"]["figures"][0])
     monkeypatch.setattr(result_page, "MOST_FIGURES", used + sum(sizes[:2]))
     part = make_page(result).sections["tests"]
     assert [each["figure"] is not None for each in part["tests"]] == [True, True, False, False]  # the worst have theirs

@@ -123,7 +123,7 @@ def test_a_sweep_without_a_neutral_holds_up_to_its_own_magnitudes() -> None:
 def test_page_and_figure_tell_distances_from_magnitudes() -> None:
     test, fits = compared("image.saturation", [0, 0.3, 0.6], 0.5, 0.2)
     found = whole(test)
-    quantities = [row.quantity for row in make_page(found).sections["comparison_tests"][0]["differences"]]
+    quantities = [row[0] for row in make_page(found).sections["comparison_tests"][0]["differences"]]
     assert "holds until, as a distance from the neutral" in quantities
     at = [words.number(1 - fit.holds_until, 0.6 / 150) for fit in fits]
     assert holding_rows(found)[1].numbers == " → ".join(at)
