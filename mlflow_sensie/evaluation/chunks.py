@@ -54,6 +54,21 @@ class SweepTest:
         return [expected_column(self.slug, index) for index in range(len(self.magnitudes))]
 
 
+@dataclass(frozen=True)
+class Version:
+    """The ``inputs`` of these ``rows`` of a chunk, ready for the model: clean, or at a test's index-th magnitude."""
+
+    rows: slice
+    inputs: Any
+    test: SweepTest | None = None
+    index: int = 0
+
+    @property
+    def name(self) -> str:
+        """What progress calls it."""
+        return "clean" if self.test is None else f"{self.test.name} {self.test.magnitudes[self.index]:g}"
+
+
 def cut_into_chunks(examples: Examples) -> list[slice]:
     """Cut examples into chunks, which end at 64, 128, 256, 512, ..., and from one of the largest size on are all so.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from bisect import bisect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -41,7 +40,7 @@ def make_galleries(sweep: Sweep, survey: Survey, table: ScoreTable, names: Seque
     chunk = sweep.examples.take(sweep.positions(0))
     galleries: dict[str, Gallery] = {}
     for test in sweep.tests:
-        if test.name not in names or not can_be_shown(_shown(test, chunk, survey).input_format):
+        if test.name not in names or not can_be_shown(_subject(test, chunk, survey)[0]):
             continue
         try:
             galleries[test.name] = _make(sweep, survey, table, test, chunk)
@@ -58,35 +57,21 @@ def can_be_shown(input_format: InputFormat) -> bool:
     return input_format.kind in FRAMES or input_format.layout is not None
 
 
-@dataclass(frozen=True)
-class _Shown:
-    """What a gallery is of: the inputs, or one of their columns of arrays."""
-
-    input_format: InputFormat
-    survey: Survey
-    column: Any = None
-
-    def of(self, batch: Inputs) -> Inputs:
-        """The part of a batch that is shown, as perturbations see it."""
-        if self.column is None or not isinstance(batch, pd.DataFrame):
-            return batch
-        return self.input_format.decode(batch[[self.column]])
-
-
-def _shown(test: SweepTest, chunk: Examples, survey: Survey) -> _Shown:
-    """Of a perturbation of several columns of arrays the first is shown."""
+def _subject(test: SweepTest, chunk: Examples, survey: Survey) -> tuple[InputFormat, Survey, Any]:
+    """What a gallery is of: the inputs, or of a perturbation of columns of arrays the first such column."""
     if not isinstance(test.perturbation, ColumnwisePerturbation):
-        return _Shown(chunk.input_format, survey)
+        return chunk.input_format, survey, None
     column, part = next(iter(test.perturbation.parts.items()))
-    return _Shown(part.input_format, part.survey, column)
+    return part.input_format, part.survey, column
 
 
 def _make(sweep: Sweep, survey: Survey, table: ScoreTable, test: SweepTest, chunk: Examples) -> Gallery:
-    slots, shown = choose_magnitudes(test), _shown(test, chunk, survey)
+    slots = choose_magnitudes(test)
+    input_format, survey, column = _subject(test, chunk, survey)
     truth = sweep.targets.values[sweep.positions(0)]
-    count = min(MOST_EXAMPLES[shown.input_format.kind], len(chunk))
+    count = min(MOST_EXAMPLES[input_format.kind], len(chunk))
     touched: Flags | None = None
-    if shown.input_format.kind in FRAMES:
+    if input_format.kind in FRAMES:
         versions = _versions(test, chunk, sweep.seed, slots, np.arange(len(chunk)))
         touched = touched_by(versions)
         picked = pick(truth, count, _continuous(sweep.targets), touched)
@@ -94,20 +79,20 @@ def _make(sweep: Sweep, survey: Survey, table: ScoreTable, test: SweepTest, chun
         few = {index: rows(version, picked) for index, version in versions.items()}
     else:
         picked = pick(truth, count, _continuous(sweep.targets))
-        columns = () if shown.column is None else (shown.column,)
+        columns = () if column is None else (column,)
         few = _versions(test, chunk, sweep.seed, slots, picked)
     scores = _scores(table, test, slots, picked)
     taken = tuple(few[index] for _, index in slots)
     answers, repeated = _answers(sweep, chunk.take(picked), slots, taken, truth[picked], scores)
-    inputs = tuple(map(shown.of, taken))
+    inputs = taken if column is None else tuple(input_format.decode(batch[[column]]) for batch in taken)
     return Gallery(
         test=test.name,
         magnitudes=tuple(magnitude for magnitude, _ in slots),
         clean=[index for _, index in slots].index(None),
         tested=len(test.magnitudes) + 1,
-        input_format=shown.input_format,
+        input_format=input_format,
         inputs=inputs,
-        pictures=_pictures(inputs, shown.input_format, shown.survey),
+        pictures=_pictures(inputs, input_format, survey),
         columns=columns,
         ids=tuple(chunk.ids[picked].tolist()),
         truths=_truths(sweep.targets, picked),

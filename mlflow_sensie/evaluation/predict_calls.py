@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 
 from mlflow_sensie.data.examples import concat, row_bytes, rows
+from mlflow_sensie.evaluation.chunks import Version
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.models.outputs import Predictions
 
 BATCH_BYTES = 32 * 2**20  # of inputs per predict call with batch_size "auto"
-
-
-class HasInputs(Protocol):
-    """What waits for the model: its ``inputs``, an array or a frame of n rows, are as the model takes them."""
-
-    @property
-    def inputs(self) -> Any: ...
-
-
-P = TypeVar("P", bound=HasInputs)
 
 
 def rows_per_call(inputs: Any, batch_size: int | str) -> int:
@@ -44,9 +35,9 @@ class PredictBatcher:
     predict: Callable[[Any], Predictions]
     limit: int
 
-    def answers(self, versions: Iterator[P]) -> Iterator[tuple[P, Predictions | Exception]]:
+    def answers(self, versions: Iterator[Version]) -> Iterator[tuple[Version, Predictions | Exception]]:
         """Yield each version of some inputs with its predictions, or with what the model raised on it."""
-        waiting: list[P] = []
+        waiting: list[Version] = []
         for version in versions:
             waiting.append(version)
             if sum(len(version.inputs) for version in waiting) >= self.limit:
@@ -54,7 +45,7 @@ class PredictBatcher:
                 waiting = []
         yield from self._flush(waiting)
 
-    def _flush(self, waiting: list[P]) -> Iterator[tuple[P, Predictions | Exception]]:
+    def _flush(self, waiting: list[Version]) -> Iterator[tuple[Version, Predictions | Exception]]:
         if not waiting:
             return
         try:

@@ -14,7 +14,7 @@ from mlflow_sensie.data.examples import Examples
 from mlflow_sensie.data.types import Inputs, fresh_copy
 from mlflow_sensie.errors import ModelError, TestFailure
 from mlflow_sensie.evaluation.checkpoint import Checkpoint, StoredChunk
-from mlflow_sensie.evaluation.chunks import SweepTest, check_perturbed, cut_into_chunks, parts, perturbed
+from mlflow_sensie.evaluation.chunks import SweepTest, Version, check_perturbed, cut_into_chunks, parts, perturbed
 from mlflow_sensie.evaluation.columns import PredictedProperty
 from mlflow_sensie.evaluation.predict_calls import PredictBatcher, rows_per_call
 from mlflow_sensie.evaluation.progress import Progress
@@ -227,11 +227,11 @@ class Sweep:
             block |= {name: columns[name] if self._runs(test) else unknown for name in self._columns_of(test)}
         return block
 
-    def _versions(self, chunk: Examples, number: int) -> Iterator[_Version]:
+    def _versions(self, chunk: Examples, number: int) -> Iterator[Version]:
         """The clean inputs of a chunk, then every perturbed version of them; part by part."""
         for rows in parts(chunk):
             part = chunk.take(rows)
-            yield _Version(rows, fresh_copy(part.inputs))
+            yield Version(rows, fresh_copy(part.inputs))
             original = part.input_format.decode(part.inputs)
             for test in self.tests:
                 if self._runs(test):
@@ -240,7 +240,7 @@ class Sweep:
 
     def _perturbed(
         self, test: SweepTest, part: Examples, original: Inputs, rows: slice, perturbations: Iterator[Any]
-    ) -> Iterator[_Version]:
+    ) -> Iterator[Version]:
         """The versions of one test, until it fails: whatever user code raises fails this test alone."""
         for index, magnitude in enumerate(test.magnitudes):
             if test.slug in self.failures:  # the model failed on a smaller magnitude meanwhile
@@ -255,10 +255,10 @@ class Sweep:
             except Exception as error:
                 self._fail(test, magnitude, error)
                 return
-            yield _Version(rows, inputs, test, index)
+            yield Version(rows, inputs, test, index)
 
     def _scored(
-        self, version: _Version, predictions: Predictions | Exception, truth: NDArray[Any]
+        self, version: Version, predictions: Predictions | Exception, truth: NDArray[Any]
     ) -> dict[str, NDArray[Any]]:
         """The columns that predictions give; perturbed ones that fail, fail their test, clean ones everything."""
         test, index = version.test, version.index
@@ -297,20 +297,6 @@ class Sweep:
             text = f"test {test.name!r}, magnitude {magnitude:g}, {self._place}: {type(error).__name__}: {error}"
             self.failures[test.slug] = TestFailure(text)
             self.failures[test.slug].__cause__ = error
-
-
-@dataclass(frozen=True)
-class _Version:
-    """The ``inputs`` of these ``rows`` of a chunk, ready for the model: clean, or at a test's index-th magnitude."""
-
-    rows: slice
-    inputs: Any
-    test: SweepTest | None = None
-    index: int = 0
-
-    @property
-    def name(self) -> str:
-        return "clean" if self.test is None else f"{self.test.name} {self.test.magnitudes[self.index]:g}"
 
 
 def _n_versions(tests: Sequence[SweepTest]) -> int:
