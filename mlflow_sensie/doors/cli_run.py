@@ -99,19 +99,40 @@ def _run(
     model_uri: str, named: Named, wanted: Recipe, run_id: str | None, experiment: str | None, model_type: str | None,
     spark: bool,
 ) -> None:  # fmt: skip
+    """Evaluate, log the dataset as input and the result onto a run, and print what was found.
+
+    A run whose evaluation raises is marked as failed; what is wrong from the start makes no run.
+    """
+    import mlflow
+
     from mlflow_sensie.doors.loading import load
-    from mlflow_sensie.doors.probe import failure_text
-    from mlflow_sensie.doors.running import evaluate_and_log
+    from mlflow_sensie.doors.probe import evaluate_and_judge, failure_text, prepare_both
     from mlflow_sensie.doors.spark import evaluate_on_spark
     from mlflow_sensie.evaluation.conductor import evaluate
+    from mlflow_sensie.evaluation.inputs import EvaluationRequest
+    from mlflow_sensie.tracking.runs import Destination, log_result
 
-    result, logged = evaluate_and_log(
-        model_uri, load(**named), wanted, task=model_type, run_id=run_id, experiment=experiment,
-        evaluate=evaluate_on_spark if spark else evaluate,
-    )  # fmt: skip
+    dataset = load(**named)
+    candidate, baseline = prepare_both(EvaluationRequest(model_uri, dataset.sensie_data, wanted, model_type))
+    model_id = candidate.model.model_id
+    if experiment is not None:
+        mlflow.set_experiment(experiment)
+    with mlflow.start_run(run_id=run_id) as active:
+        mlflow.log_input(dataset, context="evaluation", **_linked(model_id))
+        result = evaluate_and_judge(candidate, baseline, evaluate_on_spark if spark else evaluate)
+        log_result(result, Destination(active.info.run_id, model_id, dataset.name, dataset.digest))
     for text in result.warnings:
         click.echo(f"warning: {text}", err=True)
     click.echo(result.summary().to_string())
-    click.echo(f"run {logged}")
+    click.echo(f"run {active.info.run_id}")
     if result.failed and result.recipe["on_error"] == "raise":
         raise click.ClickException(failure_text(result))
+
+
+def _linked(model_id: str | None) -> dict[str, Any]:
+    """MLflow 3's link from the run to the model that it evaluates; none on 2.22."""
+    from mlflow import entities
+
+    if model_id is None or not hasattr(entities.Metric, "model_id"):
+        return {}
+    return {"model": entities.LoggedModelInput(model_id)}

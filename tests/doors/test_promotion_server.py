@@ -16,10 +16,10 @@ from typing import Any
 import mlflow
 import pytest
 import yaml
-from gate.registered import RECIPE, alias, data, log_models, register, tags
 from mlflow.tracking import fluent
 
 import mlflow_sensie
+from doors.registered import RECIPE, alias, data, log_models, register, tags
 from doors.test_server import Server, free_port
 from mlflow_sensie.doors import checking
 

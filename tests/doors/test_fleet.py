@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gate.registered import RECIPE, Models, alias, data, tags
+from doors.registered import RECIPE, Models, alias, data, tags
 from mlflow_sensie.doors.checking import CheckRequest
 from mlflow_sensie.doors.fleet import check_fleet, load_fleet
 from mlflow_sensie.errors import RecipeError

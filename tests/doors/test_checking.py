@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from sklearn.linear_model import LogisticRegression
 
 import mlflow_sensie
-from gate.registered import FEATURES, RECIPE, Models, alias, data, tags
+from doors.registered import FEATURES, RECIPE, Models, alias, data, tags
 from mlflow_sensie.doors import checking
 from mlflow_sensie.doors.checking import CheckRequest, dry_run
 from mlflow_sensie.errors import BaselineError, DataError, ModelError, RecipeError, RegistryError

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from gate.registered import RECIPE, Models, alias, data
+from doors.registered import RECIPE, Models, alias, data
 from mlflow_sensie.doors.cli import main
 
 

@@ -14,7 +14,7 @@ import mlflow
 import pytest
 import yaml
 
-from gate.registered import Models
+from doors.registered import Models
 from mlflow_sensie.doors.cli_check import check
 
 CI = Path(__file__).parents[2] / "examples" / "ci"
