@@ -65,6 +65,7 @@ def _draw(result: Result) -> Drawn[Result]:
     slices = [
         drawing(plots.draw_slices(result, column), f"Heat map of tests in the slices by {column.column}")
         for column in result.slices
+        if column.slices
     ]
     used = sum(len(figure) for figure in (overview, *slices))
     tests = ((finding.name, finding.text) for finding in sentences if finding.name in result.tests)

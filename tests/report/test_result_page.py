@@ -17,6 +17,7 @@ from mlflow_sensie import Result
 from mlflow_sensie.report import result_page
 from mlflow_sensie.report.page import Fold, FoldedFindings, folded, glued
 from mlflow_sensie.report.result_page import NUMBERS, SECTIONS, make_page, render
+from mlflow_sensie.result import TestResult
 from mlflow_sensie.result.keys import KEYS
 from mlflow_sensie.text import words
 from mlflow_sensie.text.findings import RESULT_TONES, Finding, Tone, findings
@@ -290,6 +291,21 @@ def test_the_report_can_be_made_from_what_was_logged() -> None:
     result = probed()
     again = Result.from_json(result.to_json())
     assert render(again) == render(result)
+
+
+def test_a_column_all_of_whose_slices_are_too_small_has_no_figure() -> None:
+    result = probed()
+    (column,) = result.slices
+    bare = result.model_copy(update={"slices": (column.model_copy(update={"slices": ()}),)})
+    assert "slices" not in make_page(bare).sections
+
+
+def test_a_category_that_failed_is_told_and_has_no_curve() -> None:
+    result = probed()
+    failed = TestResult(name="site", slug="site", kind="category", error="no level has two examples")
+    assert failed.curve.empty
+    page = Page(render(result.model_copy(update={"tests": {**result.tests, "site": failed}})))
+    assert "the test failed: no level has two examples" in page.text
 
 
 def test_a_notebook_shows_findings_and_summary() -> None:
