@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import expit, ndtr, ndtri
 
-from mlflow_sensie.comparison.contrasts import paired, property_differences, unpaired
+from mlflow_sensie.comparison.contrasts import Joint, paired, property_differences, unpaired
 from mlflow_sensie.comparison.difference import CurveDifference, Difference
 from mlflow_sensie.comparison.groups import GroupPair
 from mlflow_sensie.comparison.sweeps import SweepPair, contrasts_of
@@ -143,15 +143,20 @@ def sweep_pair(pair: Pair, a: Array, b: Array, *, together: bool = True) -> Swee
     reach = 0.0, 1.0
     if not pair.scale.bounded:
         reach = float(min(a.min(), b.min())), 0.0
-    contrasts = contrasts_of(pair.sweep)
-    return SweepPair(pair.sweep, (paired if together else unpaired)(a, b, contrasts, reach), reach)
+    return SweepPair(pair.sweep, joint_of(a, b, contrasts_of(pair.sweep), reach, together=together), reach)
+
+
+def joint_of(a: Array, b: Array, contrasts: Array, reach: tuple[float, float], *, together: bool) -> Joint:
+    """Estimate contrasts of two models' scores, on the same examples or taken for independent."""
+    return (paired if together else unpaired)(a, b, contrasts, reach)
 
 
 def differences(pair: Pair, a: Array, b: Array, rng: Rng, *, together: bool = True) -> dict[str, Difference]:
     """Give the differences of a sweep, and that of the clean scores."""
     found = sweep_pair(pair, a, b, together=together)
     floor = Floor.of(0.1, pair.scale.fractional)
-    return {"clean_score": found.clean(), **found.differences(floor, rng)}
+    clean = joint_of(a[:, :1], b[:, :1], np.eye(1), found.reach, together=together)
+    return {"clean_score": clean.difference("clean_score", 0, rising=True), **found.differences(floor, rng)}
 
 
 def truth_of(pair: Pair) -> tuple[dict[str, float], dict[str, float], Array]:

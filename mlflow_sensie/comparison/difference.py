@@ -70,27 +70,17 @@ class Difference:
         """P(B is more robust than A), half of what is exactly equal counted in."""
         return (1 - self.loss.prob_above(0) + self.loss.prob_below(0)) / 2
 
-    def prob_below(self, x: float) -> float:
-        """Give P(B - A <= x)."""
-        return self.posterior.prob_below(x)
-
-    def prob_above(self, x: float) -> float:
-        """Give P(B - A >= x)."""
-        return self.posterior.prob_above(x)
-
     def prob_worse_by_at_most(self, margin: float) -> float:
         """Give P(B is worse by at most the margin), judged by `bound` where there is one.
 
         A claim of at least .95 is wrong at most about 5 % of the time, also where A's effect is 0: there plain
         draws of |b| - |a| flatter B, and let 20 % pass whose loss is exactly the margin.
         """
-        parts = (self.loss,) if self.bound is None else (self.loss, self.bound)
-        return min(part.prob_below(margin) for part in parts)
+        return min(posterior.prob_below(margin) for posterior in (self.loss, self.bound or self.loss))
 
     def worse_by_at_most(self, probability: float) -> float:
         """Give the margin (quantile) of which `prob_worse_by_at_most` is this probability."""
-        parts = (self.loss,) if self.bound is None else (self.loss, self.bound)
-        return max(part.quantile(probability) for part in parts)
+        return max(posterior.quantile(probability) for posterior in (self.loss, self.bound or self.loss))
 
     def prob_worse_by_more(self, margin: float) -> float:
         """Give P(B is worse by more than the margin)."""
@@ -134,33 +124,29 @@ class CurveDifference:
     log: bool = False
     neutral: float | None = None
 
+    @cached_property
+    def grid(self) -> MagnitudeGrid:
+        """The geometry of a sweep."""
+        return MagnitudeGrid.of([p for p in self.p if p != self.neutral], self.neutral, self.log)
+
     @property
     def two_sided(self) -> bool:
         """Whether the sweep goes both ways from its neutral."""
-        return self.neutral is not None and min(self.p) < self.neutral < max(self.p)
+        return len(self.grid.sides) > 1
 
-    @cached_property
-    def grid(self) -> MagnitudeGrid:
-        """The geometry of the sweep."""
-        return MagnitudeGrid.of([p for p in self.p if p != self.neutral], self.neutral, self.log)
-
-    def reached(self, far: float) -> float:
+    def reached(self, distance: float) -> float:
         """Turn a distance from the neutral back into a magnitude.
 
         Of two sides it is not told on which: there the distance is given, as a factor where it is logarithmic.
         """
         if self.two_sided:
-            return math.exp(far) if self.log else far
-        below = self.neutral is not None and min(self.p) < self.neutral
-        return self.grid.magnitude_at(far, below=below)
+            return math.exp(distance) if self.log else distance
+        return self.grid.magnitude_at(distance, below=self.grid.sides[0].name == "below")
 
     @property
     def farthest(self) -> float:
         """How far from the neutral every side was tested, as `reached` gives it."""
-        if self.neutral is None:
-            return max(self.p)
-        ends = [end for end in (min(self.p), max(self.p)) if end != self.neutral]
-        return self.reached(min(float(self.grid.distance(end)) for end in ends))
+        return self.reached(min(float(side.distances[-1]) for side in self.grid.sides))
 
     def as_identical(self) -> CurveDifference:
         """Give the curve difference of a model from itself."""

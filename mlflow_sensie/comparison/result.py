@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -49,8 +49,8 @@ class TestComparison:
 
     def as_identical(self) -> TestComparison:
         """Give the comparison of a model with itself: every difference exactly 0."""
-        found = {metric: known.as_identical() for metric, known in self.differences.items()}
-        return replace(self, differences=found, curve=self.curve and self.curve.as_identical())
+        differences = {metric: difference.as_identical() for metric, difference in self.differences.items()}
+        return replace(self, differences=differences, curve=self.curve and self.curve.as_identical())
 
 
 @dataclass(frozen=True)
@@ -110,24 +110,24 @@ class Comparison:
         Raises:
             ComparisonError: there is no such difference; the message says why.
         """
-        found = {"clean_score": self.clean} if test is None else self._test(test).differences
-        if metric not in found:
+        differences = {"clean_score": self.clean} if test is None else self._test(test).differences
+        if metric not in differences:
             where = "the two models as a whole" if test is None else f"test {test!r}"
-            raise ComparisonError(f"{where}: no difference of {metric!r}; there are: {', '.join(found)}")
-        return found[metric]
+            raise ComparisonError(f"{where}: no difference of {metric!r}; there are: {', '.join(differences)}")
+        return differences[metric]
 
-    def _test(self, test: str) -> TestComparison:
-        known = next((each for each in self.tests.values() if test in (each.name, each.slug)), None)
-        if known is None:
-            why = {slug(name): why for name, why in self.not_compared.items()} | self.not_compared
-            raise ComparisonError(f"test {test!r} was not compared: {why.get(test, 'neither result has such a test')}")
-        return known
+    def _test(self, name: str) -> TestComparison:
+        for test in self.tests.values():
+            if name in (test.name, test.slug):
+                return test
+        reasons = {slug(test): reason for test, reason in self.not_compared.items()} | self.not_compared
+        raise ComparisonError(f"test {name!r} was not compared: {reasons.get(name, 'neither result has such a test')}")
 
     def summary(self) -> pd.DataFrame:
         """A row per test and metric: a, b, difference, lo50, hi50, lo95, hi95, prob_more_robust, n, informative."""
         rows = [("", self.clean)]
-        rows += [(name, found) for name, test in self.tests.items() for found in test.differences.values()]
-        return pd.DataFrame([_summary_row(name, found) for name, found in rows])
+        rows += [(name, difference) for name, test in self.tests.items() for difference in test.differences.values()]
+        return pd.DataFrame([_summary_row(name, difference) for name, difference in rows])
 
     def plot(self, test: str | None = None) -> Figure:
         """Draw all differences, or one test's curves and their difference by its name or slug.
@@ -169,10 +169,8 @@ class Comparison:
 _ADAPTER = TypeAdapter(Comparison)
 
 
-def _summary_row(test: str, found: Difference) -> dict[str, object]:
-    d = found.difference
-    return {
-        "test": test, "metric": found.metric, "a": found.a, "b": found.b, "difference": d.value,
-        "lo50": d.lo50, "hi50": d.hi50, "lo95": d.lo95, "hi95": d.hi95,
-        "prob_more_robust": found.prob_more_robust, "n": found.n, "informative": found.informative,
-    }  # fmt: skip
+def _summary_row(test: str, difference: Difference) -> dict[str, object]:
+    interval = asdict(difference.difference)
+    row = {"test": test, "metric": difference.metric, "a": difference.a, "b": difference.b}
+    row |= {"difference": interval.pop("value"), **interval, "prob_more_robust": difference.prob_more_robust}
+    return {**row, "n": difference.n, "informative": difference.informative}

@@ -20,10 +20,9 @@ from mlflow_sensie.inference.weights import FloatArray
 
 
 def contrasts_of(grid: MagnitudeGrid) -> FloatArray:
-    """Give (width, sides + 2) contrasts: the sides' effects, the mean drop, the clean score."""
+    """Give (width, sides + 1) contrasts: the sides' effects and the mean drop."""
     lengths = [side.length for side in grid.sides]
-    shape = grid.contrasts()[:, : len(lengths) + 1] * [*lengths, 1.0]
-    return np.column_stack([shape, np.eye(grid.width)[:, 0]])
+    return np.asarray(grid.contrasts()[:, : len(lengths) + 1] * [*lengths, 1.0])
 
 
 @dataclass(frozen=True)
@@ -41,10 +40,6 @@ class SweepPair:
             differences["slope"] = differences["effect"].scaled("slope", 1 / self.grid.sides[0].length)
         differences["holds_until"] = self.holds_until(floor, rng)
         return differences
-
-    def clean(self) -> Difference:
-        """Compare the clean scores of the examples that have every score."""
-        return self.joint.difference("clean_score", len(self.grid.sides) + 1, rising=True)
 
     def mean_drop(self) -> Difference:
         """Compare the mean drops."""

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import mlflow_sensie
-from mlflow_sensie.comparison import Comparison, compare
+from mlflow_sensie.comparison import Comparison, compare, leaderboard
 from mlflow_sensie.doors.probe import probe
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.result import Result
@@ -362,3 +362,37 @@ def test_a_rank_is_compared_on_the_rank() -> None:
     assert found.difference.value == pytest.approx(new.tests["b"].fit.effect.value - old.tests["b"].fit.effect.value)
     width = found.difference.hi95 - found.difference.lo95
     assert width < new.tests["b"].fit.effect.hi95 - new.tests["b"].fit.effect.lo95
+
+
+# --- several results ---------------------------------------------------------------------------------------
+
+
+def ranked(*steep: float, **recipe: Any) -> tuple[pd.DataFrame, dict[str, Result], dict[str, Comparison]]:
+    """The leaderboard of models of this steepness."""
+    asked = {**RECIPE, "properties": ["b"], "perturbations": RECIPE["perturbations"][:1], **recipe}
+    results = {f"steep {slope:g}": probed(model(slope), asked) for slope in steep}
+    table, comparisons = leaderboard(results)
+    return table.set_index("run"), results, comparisons
+
+
+def test_the_leaderboard_says_what_the_results_say() -> None:
+    rows, results, comparisons = ranked(1.0, 3.0)
+    assert list(comparisons) == ["steep 3"] and set(rows.index) == set(results)
+    assert rows["worst_loss"].is_monotonic_increasing and set(rows["worst"]) == {"one side"}
+    for name, result in results.items():
+        assert rows.loc[name, "clean_score"] == result.clean.value
+        assert rows.loc[name, "worst_loss_hi95"] == result.tests["one side"].fit.mean_drop.hi95
+    comparison = comparisons["steep 3"]
+    assert np.isnan(rows.loc["steep 1", "clean_difference"])
+    assert rows.loc["steep 3", "clean_difference"] == comparison.clean.difference.value
+    losses = [test.headline.worse_by for test in comparison.tests.values()]
+    assert rows.loc["steep 3", "less_robust"] == sum(loss.lo95 > 0 for loss in losses)
+    assert rows.loc["steep 3", "more_robust"] == sum(loss.hi95 < 0 for loss in losses)
+    assert rows.loc["steep 3", "compared"] == 3
+
+
+def test_properties_rank_by_the_size_of_their_effect() -> None:
+    rows, _, _ = ranked(1.0, 3.0, perturbations=[])
+    assert set(rows["worst"]) == {"b"} and (rows["worst_loss"] >= 0).all()
+    assert (rows["worst_loss_lo95"] <= rows["worst_loss"]).all()
+    assert (rows["worst_loss"] <= rows["worst_loss_hi95"]).all()

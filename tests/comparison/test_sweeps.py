@@ -7,11 +7,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from mlflow_sensie.comparison.contrasts import independent, joint_draws, paired, unpaired
+from mlflow_sensie.comparison.contrasts import paired
 from mlflow_sensie.comparison.sweeps import SweepPair, contrasts_of
 from mlflow_sensie.inference import ScoreScale, perturbation_test
 from mlflow_sensie.inference.grid import MagnitudeGrid
-from mlflow_sensie.inference.holds_until import Floor, crossings
+from mlflow_sensie.inference.holds_until import Floor
 from mlflow_sensie.inference.posterior import SkewedT
 
 Array = NDArray[np.float64]
@@ -31,9 +31,6 @@ def pair_of(a: Array, b: Array, sweep: MagnitudeGrid = LINE) -> SweepPair:
     return SweepPair(sweep, paired(a, b, contrasts_of(sweep), (0, 1)), (0, 1))
 
 
-# --- contrasts ---------------------------------------------------------------------------------------------
-
-
 def test_contrasts_are_those_of_the_perturbation_test_on_the_differences(rng: np.random.Generator) -> None:
     a, b = two_sweeps(rng, 300, OURS, THEIRS)
     fit = perturbation_test(b - a, MagnitudeGrid.of(LINE.magnitudes, 0.0), ScoreScale(-1, 1, ""))
@@ -48,44 +45,6 @@ def test_contrasts_are_those_of_the_perturbation_test_on_the_differences(rng: np
     assert drop.informative == pytest.approx((((own - own.mean()) ** 2).sum()) ** 2 / ((own - own.mean()) ** 4).sum())
 
 
-def test_unpaired_differences_are_welchs(rng: np.random.Generator) -> None:
-    a, b = rng.normal(size=(50, 1)), 2 * rng.normal(size=(80, 1))
-    joint = unpaired(a, b, np.eye(1), (-5, 5))
-    found = joint.difference("clean_score", 0, rising=True)
-    expected = stats.ttest_ind(b[:, 0], a[:, 0], equal_var=False)
-    posterior = joint.d[0].posterior
-    assert found.difference.value == pytest.approx(b.mean() - a.mean())
-    assert posterior.loc / posterior.scale == pytest.approx(expected.statistic)
-    assert posterior.df == pytest.approx(expected.df)
-    assert joint.n == 50
-
-
-@pytest.mark.parametrize(("wrong_a", "wrong_b"), [(0.05, 0.25), (0.05, 0.05), (0.02, 0.1)])
-def test_a_guard_of_one_model_alone_widens_an_unpaired_difference_and_moves_it_not(
-    wrong_a: float, wrong_b: float
-) -> None:
-    rng = np.random.default_rng(3)
-    held = []
-    for _ in range(300):
-        a, b = ((rng.random((89, 1)) >= wrong).astype(float) for wrong in (wrong_a, wrong_b))
-        found = unpaired(a, b, np.eye(1), (0, 1)).d[0].posterior
-        assert found.loc == pytest.approx(b.mean() - a.mean())
-        held.append(found.quantile(0.025) <= wrong_a - wrong_b <= found.quantile(0.975))
-    assert np.mean(held) >= 0.93
-
-
-def test_two_independent_points_differ_exactly() -> None:
-    assert independent(SkewedT(1.0, 0.0), SkewedT(3.0, 0.0)) == SkewedT(2.0, 0.0)
-
-
-def test_joint_draws_have_their_moments_and_keep_what_does_not_vary(rng: np.random.Generator) -> None:
-    covariance = np.array([[4.0, 0, 1.9], [0, 0, 0], [1.9, 0, 1]])
-    drawn = joint_draws(np.array([1.0, 2, 3]), covariance, 1e6, rng)
-    assert np.all(drawn[:, 1] == 2)
-    assert np.cov(drawn.T) == pytest.approx(covariance, abs=0.25)
-    assert drawn.mean(0) == pytest.approx([1, 2, 3], abs=0.12)
-
-
 def test_few_changes_are_guarded() -> None:
     a = np.ones((100, 5))
     b = a.copy()
@@ -94,14 +53,6 @@ def test_few_changes_are_guarded() -> None:
     assert found.few_informative and found.informative == pytest.approx(1, abs=0.1) and found.difference.hi95 > 0.02
     nothing = pair_of(a, a).mean_drop()
     assert nothing.few_informative and nothing.difference.value == 0 and nothing.difference.hi95 > 0.01
-
-
-def test_one_example_is_not_enough() -> None:
-    with pytest.raises(ValueError, match="at least two examples"):
-        paired(np.ones((1, 1)), np.ones((1, 1)), np.eye(1), (0, 1))
-
-
-# --- what is no contrast -----------------------------------------------------------------------------------
 
 
 def test_truth_lies_in_the_intervals(rng: np.random.Generator) -> None:
@@ -145,14 +96,6 @@ def test_a_side_that_stays_the_better_one_may_get_worse(rng: np.random.Generator
     ours = np.array([0.8, 0.3, 0.55, 0.78, 0.76])
     found = pair_of(*two_sweeps(rng, 400, ours, ours - np.array([0, 0, 0, 0.02, 0.04])), sweep).effect(rng)
     assert found.prob_worse_by_at_most(0.02) > 0.95
-
-
-def test_crossings_are_those_of_the_result() -> None:
-    curves = np.array([OURS, THEIRS, np.full(5, 0.8), [0.8, 0.5, 0.8, 0.8, 0.2], [0.8, 0.72, 0.72, 0.72, 0.72]])
-    found = crossings(LINE.sides[0], curves, FLOOR)
-    for curve, distance in zip(curves, found, strict=True):
-        fit = perturbation_test(np.tile(curve, (2000, 1)), LINE, PROBABILITY)
-        assert distance == pytest.approx(fit.holds_until, abs=1e-4)
 
 
 def test_a_model_that_never_fell_is_held_to_what_was_tested(rng: np.random.Generator) -> None:

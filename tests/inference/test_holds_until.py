@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from mlflow_sensie.inference import HoldsUntil, MagnitudeGrid, PerturbationFit, ScoreScale, perturbation_test
+from mlflow_sensie.inference.holds_until import Floor, crossings
 
 PROBABILITY = ScoreScale(0, 1, "probability")
 UNBOUNDED = ScoreScale(None, None, "target SD")
@@ -106,3 +107,21 @@ def test_examples_own_first_failures_are_counted() -> None:
 def test_a_model_that_is_always_wrong_cannot_drop() -> None:
     found = fit(np.zeros((50, 11)))
     assert 0 <= found.holds_until_lo95 <= found.holds_until <= 1
+
+
+def test_crossings_of_many_curves_are_those_of_each() -> None:
+    grid = MagnitudeGrid.of([1.0, 2, 3, 4], 0.0)
+    curves = np.array(
+        [
+            [0.8, 0.78, 0.72, 0.6, 0.5],
+            [0.79, 0.76, 0.68, 0.55, 0.45],
+            [0.8, 0.8, 0.8, 0.8, 0.8],
+            [0.8, 0.5, 0.8, 0.8, 0.2],
+            [0.8, 0.72, 0.72, 0.72, 0.72],
+        ]
+    )
+    distances = crossings(grid.sides[0], curves, Floor.of(0.1, True))
+    assert distances == pytest.approx([2, 1 + 0.049 / 0.08, 4, 0.08 / 0.3, 4])
+    for curve, distance in zip(curves, distances, strict=True):
+        alone = perturbation_test(np.tile(curve, (2000, 1)), grid, PROBABILITY)
+        assert distance == pytest.approx(alone.holds_until, abs=1e-4)

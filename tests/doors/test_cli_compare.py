@@ -128,31 +128,6 @@ def test_warnings_and_what_was_not_compared_go_to_stderr(folders: list[str], tmp
     assert "not paired" not in done.stdout
 
 
-# --- the leaderboard ---------------------------------------------------------------------------------------
-
-
-def test_the_leaderboard_says_what_the_results_say(old: Result, new: Result) -> None:
-    table, comparisons = leaderboard({"old": old, "new": new})
-    rows = table.set_index("run")
-    assert list(comparisons) == ["new"] and set(rows.index) == {"old", "new"}
-    for name, result in (("old", old), ("new", new)):
-        assert rows.loc[name, "clean_score"] == result.clean.value
-        assert rows.loc[name, "worst_loss_hi95"] == result.tests["shift"].fit.mean_drop.hi95
-    assert np.isnan(rows.loc["old", "clean_difference"])
-    assert rows.loc["new", "clean_difference"] == comparisons["new"].clean.difference.value
-    found = [test.headline.worse_by for test in comparisons["new"].tests.values()]
-    assert rows.loc["new", "less_robust"] == sum(each.lo95 > 0 for each in found)
-    assert rows.loc["new", "more_robust"] == sum(each.hi95 < 0 for each in found)
-    assert rows.loc["new", "compared"] == 3
-
-
-def test_properties_rank_by_the_size_of_their_effect(old: Result) -> None:
-    table, _ = leaderboard({"one": probed(1.0, perturbations=[]), "two": probed(3.0, perturbations=[])})
-    assert set(table["worst"]) == {"b"} and (table["worst_loss"] >= 0).all()
-    assert (table["worst_loss_lo95"] <= table["worst_loss"]).all()
-    assert (table["worst_loss"] <= table["worst_loss_hi95"]).all()
-
-
 # --- MLflow ------------------------------------------------------------------------------------------------
 
 

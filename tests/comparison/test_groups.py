@@ -39,7 +39,8 @@ def test_the_difference_of_spreads_is_found(rng: np.random.Generator, ours: floa
     assert np.mean([each.difference.value for each in found]) == pytest.approx(truth, abs=0.006)
     assert np.mean([each.difference.lo95 <= truth <= each.difference.hi95 for each in found]) >= 0.9
     assert np.mean([each.prob_worse_by_at_most(truth) >= 0.95 for each in found]) <= 0.1
-    assert all(each.prob_below(truth + 0.05) > 0.99 and each.prob_above(truth - 0.05) > 0.99 for each in found)
+    assert all(each.posterior.prob_below(truth + 0.05) > 0.99 for each in found)
+    assert all(each.posterior.prob_above(truth - 0.05) > 0.99 for each in found)
 
 
 def test_pairing_makes_it_narrower(rng: np.random.Generator) -> None:

@@ -38,11 +38,11 @@ def comparison() -> Comparison:
 
 def test_probabilities_of_a_difference() -> None:
     found = drop()
-    assert found.prob_below(0.03) + found.prob_above(0.03) == pytest.approx(1)
-    assert found.prob_worse_by_at_most(0.05) == found.prob_below(0.05) > 0.95
-    assert found.prob_worse_by_more(0.05) == pytest.approx(found.prob_above(0.05))
+    assert found.posterior.prob_below(0.03) + found.posterior.prob_above(0.03) == pytest.approx(1)
+    assert found.prob_worse_by_at_most(0.05) == found.posterior.prob_below(0.05) > 0.95
+    assert found.prob_worse_by_more(0.05) == pytest.approx(found.posterior.prob_above(0.05))
     assert found.prob_more_robust < 0.01
-    assert comparison().clean.prob_more_robust == pytest.approx(comparison().clean.prob_above(0))
+    assert comparison().clean.prob_more_robust == pytest.approx(comparison().clean.posterior.prob_above(0))
 
 
 def test_a_claim_is_judged_by_the_bound_and_a_breach_by_the_loss() -> None:
