@@ -132,13 +132,7 @@ def summarise_column(name: str, column: pd.Series[Any]) -> ColumnSummary:
         counts = column.dropna().value_counts().sort_index()
         shares = (counts / max(1, counts.sum())).to_numpy(float)
         return ColumnSummary(
-            name,
-            kind,
-            len(column),
-            missing,
-            unique,
-            levels=tuple(counts.index),
-            frequencies=tuple(shares.tolist()),
+            name, kind, len(column), missing, unique, levels=tuple(counts.index), frequencies=tuple(shares.tolist())
         )
     values = as_numbers(column)
     values = values[np.isfinite(values)]

@@ -108,9 +108,7 @@ def _parse_drop(value: Any) -> float | AbsoluteDrop:
 
 
 AllowedDrop = Annotated[
-    float | AbsoluteDrop,
-    PlainValidator(_parse_drop),
-    any_of(ABOVE_0, AbsoluteDrop.model_json_schema()),
+    float | AbsoluteDrop, PlainValidator(_parse_drop), any_of(ABOVE_0, AbsoluteDrop.model_json_schema())
 ]
 
 
