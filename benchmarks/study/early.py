@@ -14,7 +14,7 @@ from mlflow_sensie.inference import PerturbationFit, ScoreScale, perturbation_te
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.perturbations.base import FunctionPerturbation
 from mlflow_sensie.scores.scorer import Scorer, Targets
-from mlflow_sensie.scores.table import CLEAN, Scores
+from mlflow_sensie.scores.table import CLEAN, ScoreTable
 from study import LOSS, PROBABILITY, UNBOUNDED, Array, Rng, Row, Scenario, Table, U, large, rng_of
 from study.sweeps import (
     dip,
@@ -82,7 +82,7 @@ def _stopped(scenario: Scenario, data: tuple[Array, ...], seed: int, rule: str) 
     turn = FunctionPerturbation(lambda x, p: np.column_stack([x[:, 0], np.full(len(x), 10 * p)]).round(), neutral=0.0)
     sweep_test = SweepTest("sweep", "sweep", turn, tuple(U[1:].tolist()))
 
-    def fit(table: Scores) -> PerturbationFit:
+    def fit(table: ScoreTable) -> PerturbationFit:
         rows = table.asked(sweep_test.columns).array([CLEAN, *sweep_test.columns])
         return perturbation_test(rows, sweep_test.grid, scenario.scale)
 

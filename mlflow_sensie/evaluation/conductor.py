@@ -35,6 +35,7 @@ from mlflow_sensie.models.outputs import Predictions
 from mlflow_sensie.recipe.model import Recipe, SliceSpec
 from mlflow_sensie.recipe.reading import capped_log_examples
 from mlflow_sensie.result import Interaction, Result, ScoreInfo, SliceColumn, TestResult
+from mlflow_sensie.scores.kinds import KINDS
 from mlflow_sensie.scores.scorer import Scorer, Targets, resolve_scorer
 from mlflow_sensie.scores.table import ScoreTable, property_column
 
@@ -239,8 +240,9 @@ def _not_followed(recipe: Recipe, scorer: Scorer) -> tuple[str, ...]:
     """Say where calibration was asked for and the score is none that a model announces."""
     if not recipe.calibration or scorer.announces:
         return ()
+    wanted = " or ".join(kind.name for kind in KINDS.values() if kind.expected is not None)
     return (
-        f"calibration: the score is {scorer.kind.name!r}, of which no model says what to expect; it needs probability",
+        f"calibration: the score is {scorer.kind.name!r}, of which no model says what to expect; it needs {wanted}",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,10 +32,9 @@ from mlflow_sensie.inference.extra_fits import NO_EXTRA
 from mlflow_sensie.inference.grid import Side
 from mlflow_sensie.inference.holds_until import AllowedDrop, Floor
 from mlflow_sensie.recipe.model import PerturbationSpec, Recipe
-from mlflow_sensie.recipe.values import AbsoluteDrop
 from mlflow_sensie.result import FirstFailure, Kind, TestResult
 from mlflow_sensie.scores.scorer import Scorer
-from mlflow_sensie.scores.table import CLEAN, CLUSTER, EXPECTED, ID, TARGET, WEIGHT, Scores, property_column
+from mlflow_sensie.scores.table import CLEAN, CLUSTER, EXPECTED, ID, TARGET, WEIGHT, ScoreTable, property_column
 
 CLASS = "class"
 MOST_FAILURES = 10  # that are shown of a test
@@ -55,7 +54,7 @@ FLAGS = {
 
 
 def infer(
-    recipe: Recipe, scorer: Scorer, plan: Plan, properties: Sequence[PropertyData], sweep: Sweep, table: Scores
+    recipe: Recipe, scorer: Scorer, plan: Plan, properties: Sequence[PropertyData], sweep: Sweep, table: ScoreTable
 ) -> dict[str, TestResult]:
     """Every test by name: properties in the recipe's order, the class test, then the perturbations.
 
@@ -71,11 +70,11 @@ def infer(
     return {name: test.model_copy(update={"stopped": sweep.reason(test.slug)}) for name, test in tests.items()}
 
 
-def when_precise(width: float, recipe: Recipe, scorer: Scorer, plan: Plan) -> Callable[[SweepTest, Scores], bool]:
+def when_precise(width: float, recipe: Recipe, scorer: Scorer, plan: Plan) -> Callable[[SweepTest, ScoreTable], bool]:
     """Whether the effect of a test, as it would be logged, has a 95 % interval narrower than ``width``."""
     specs = {test.slug: spec for spec, test in zip(recipe.perturbations, plan.tests, strict=True)}
 
-    def precise(test: SweepTest, table: Scores) -> bool:
+    def precise(test: SweepTest, table: ScoreTable) -> bool:
         try:
             return fit_perturbation(specs[test.slug], test, recipe, scorer, table).precise(width)
         except ValueError:  # too few examples have a score
@@ -84,7 +83,7 @@ def when_precise(width: float, recipe: Recipe, scorer: Scorer, plan: Plan) -> Ca
     return precise
 
 
-def _infer_predicted(prop: PredictedProperty, recipe: Recipe, scorer: Scorer, table: Scores) -> TestResult:
+def _infer_predicted(prop: PredictedProperty, recipe: Recipe, scorer: Scorer, table: ScoreTable) -> TestResult:
     """A property of the predictions may turn out to be constant: then this test fails, not the evaluation."""
     try:
         settled = settle_predicted(prop, table)
@@ -93,7 +92,7 @@ def _infer_predicted(prop: PredictedProperty, recipe: Recipe, scorer: Scorer, ta
     return _infer_property(settled, recipe, scorer, table)
 
 
-def settle_predicted(prop: PredictedProperty, table: Scores) -> PropertyData:
+def settle_predicted(prop: PredictedProperty, table: ScoreTable) -> PropertyData:
     """Turn the values that the sweep measured into a property.
 
     Raises:
@@ -102,7 +101,7 @@ def settle_predicted(prop: PredictedProperty, table: Scores) -> PropertyData:
     return prop.settle(pd.Series(table.column(property_column(prop.slug))))
 
 
-def _infer_property(prop: PropertyData, recipe: Recipe, scorer: Scorer, table: Scores) -> TestResult:
+def _infer_property(prop: PropertyData, recipe: Recipe, scorer: Scorer, table: ScoreTable) -> TestResult:
     kind: Kind = "property" if prop.levels is None else "class" if prop.name == CLASS else "category"
     merged = (f"{prop.merged + 1} levels under 1 % of the examples are merged",) if prop.merged else ()
     try:
@@ -160,7 +159,7 @@ def _infer_perturbation(
     test: SweepTest,
     recipe: Recipe,
     scorer: Scorer,
-    table: Scores,
+    table: ScoreTable,
     failure: str | None,
 ) -> TestResult:
     unit = test.perturbation.unit
@@ -175,7 +174,7 @@ def _infer_perturbation(
 
 
 def fit_perturbation(
-    spec: PerturbationSpec, test: SweepTest, recipe: Recipe, scorer: Scorer, table: Scores
+    spec: PerturbationSpec, test: SweepTest, recipe: Recipe, scorer: Scorer, table: ScoreTable
 ) -> PerturbationFit:
     """Fit a perturbation test to the examples that it was asked of so far."""
     asked = table.asked(test.columns)
@@ -204,7 +203,7 @@ def _test(name: str, slug: str, kind: Any, unit: str, fit: Any, more: tuple[str,
 
 
 def first_failures(
-    test: SweepTest, fit: PerturbationFit, table: Scores, drop: AllowedDrop, *, fractional: bool, targets: bool
+    test: SweepTest, fit: PerturbationFit, table: ScoreTable, drop: AllowedDrop, *, fractional: bool, targets: bool
 ) -> tuple[FirstFailure, ...]:
     """Return the ten examples whose own score first falls below its own floor at the smallest distance.
 
@@ -242,16 +241,16 @@ def _falls(fallen: NDArray[np.bool_], side: Side) -> tuple[NDArray[Any], ...]:
 def allowed_drop(spec: PerturbationSpec, recipe: Recipe) -> AllowedDrop:
     """The allowed drop of a test, as inference takes it."""
     drop = spec.allowed_drop or recipe.allowed_drop
-    return ("absolute", drop.absolute) if isinstance(drop, AbsoluteDrop) else drop
+    return ("absolute", drop["absolute"]) if isinstance(drop, Mapping) else drop
 
 
-def design_of(table: Scores) -> SamplingDesign:
+def design_of(table: ScoreTable) -> SamplingDesign:
     """Weights and clusters of the table's rows, those that it has."""
     weights, clusters = (table.column(name) if name in table.columns else None for name in (WEIGHT, CLUSTER))
     return SamplingDesign(weights, clusters)
 
 
-def clean_score(table: Scores, scale: ScoreScale) -> GuardedEstimate:
+def clean_score(table: ScoreTable, scale: ScoreScale) -> GuardedEstimate:
     """The posterior of the mean clean score.
 
     Raises:
@@ -260,7 +259,7 @@ def clean_score(table: Scores, scale: ScoreScale) -> GuardedEstimate:
     return _mean(table.column(CLEAN), table, scale)
 
 
-def unannounced(table: Scores, scale: ScoreScale) -> Interval | None:
+def unannounced(table: ScoreTable, scale: ScoreScale) -> Interval | None:
     """Mean clean score less what the model's own probabilities announce; None where it gives none."""
     if EXPECTED not in table.columns:
         return None
@@ -268,7 +267,7 @@ def unannounced(table: Scores, scale: ScoreScale) -> Interval | None:
     return _mean(excess, table, ScoreScale(-1.0, 1.0, scale.unit)).posterior.summary()
 
 
-def _mean(values: NDArray[np.float64], table: Scores, scale: ScoreScale) -> GuardedEstimate:
+def _mean(values: NDArray[np.float64], table: ScoreTable, scale: ScoreScale) -> GuardedEstimate:
     try:
         return mean_test(values, scale, design_of(table))
     except ValueError as error:

@@ -21,7 +21,7 @@ from mlflow_sensie.evaluation.plan import Plan, align_by_key, make_plan, read_pr
 from mlflow_sensie.evaluation.stopping import stratified_sample
 from mlflow_sensie.models.model import Model, open_model
 from mlflow_sensie.models.recorded import as_positions, recorded_model, separate_predictions
-from mlflow_sensie.plugins import load_target
+from mlflow_sensie.plugins import load_target, names_code
 from mlflow_sensie.recipe.model import Recipe
 
 TEXT_WORDS = 3  # words per cell, on average, from which strings are texts rather than categories
@@ -88,7 +88,7 @@ def resolve(request: EvaluationRequest) -> ResolvedInputs:
 
 def _open(model: Any, recipe: Recipe, task: str | None) -> Model:
     """Open a model as the recipe wants it to be asked."""
-    custom_score = callable(recipe.score) or ":" in str(recipe.score or "")
+    custom_score = callable(recipe.score) or names_code(recipe.score)
     opened = open_model(model, task=task, plain_predict=custom_score or recipe.output == "labels")
     usual = None if custom_score else opened.usual
     assert not isinstance(recipe.predictions, tuple)  # of recorded ones

@@ -24,18 +24,21 @@ from mlflow_sensie.inference import PerturbationFit, ScoreScale
 from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.result import Interaction, Kind, Slice, SliceColumn, TestResult
 from mlflow_sensie.scores.scorer import Scorer
-from mlflow_sensie.scores.table import CLEAN, Scores, property_column, slice_column
+from mlflow_sensie.scores.table import CLEAN, ScoreTable, property_column, slice_column
 
 
 def infer_slices(
-    columns: Sequence[PropertyData], table: Scores, scale: ScoreScale, run: Callable[[Scores], dict[str, TestResult]]
+    columns: Sequence[PropertyData],
+    table: ScoreTable,
+    scale: ScoreScale,
+    run: Callable[[ScoreTable], dict[str, TestResult]],
 ) -> tuple[SliceColumn, ...]:
     """Run the tests within each slice; ``run`` infers all tests from a part of the score table."""
     return tuple(SliceColumn(column=prop.name, slices=tuple(_slices(prop, table, scale, run))) for prop in columns)
 
 
 def _slices(
-    column: PropertyData, table: Scores, scale: ScoreScale, run: Callable[[Scores], dict[str, TestResult]]
+    column: PropertyData, table: ScoreTable, scale: ScoreScale, run: Callable[[ScoreTable], dict[str, TestResult]]
 ) -> Iterator[Slice]:
     without = {CLASS} if column.name == TARGET else {column.name}  # constant within its own slices
     for code, level in enumerate(column.levels or ()):
@@ -64,7 +67,7 @@ def infer_interactions(
     plan: Plan,
     properties: Sequence[PropertyData],
     tests: Mapping[str, TestResult],
-    table: Scores,
+    table: ScoreTable,
     scorer: Scorer,
 ) -> tuple[Interaction, ...]:
     """Relate the examples' own effects of perturbations to properties, as the recipe asks.
@@ -82,7 +85,7 @@ def infer_interactions(
 
 
 def _interaction(
-    prop: PropertyData, test: SweepTest, fit: PerturbationFit, table: Scores, scale: ScoreScale, recipe: Recipe
+    prop: PropertyData, test: SweepTest, fit: PerturbationFit, table: ScoreTable, scale: ScoreScale, recipe: Recipe
 ) -> Interaction:
     side = test.grid.side(fit.worse)
     contrast = side.slope_contrast() * side.length

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mlflow_sensie.evaluation.chunks import FIRST_CHUNK, SweepTest
 from mlflow_sensie.result import Reason
 from mlflow_sensie.scores.scorer import Targets
-from mlflow_sensie.scores.table import Scores
+from mlflow_sensie.scores.table import ScoreTable
 
 GROUPS = 10  # of a regressor's targets, by quantile
 MOST_VALUES = 100  # numbers of more different values than this are no classes
@@ -37,7 +37,7 @@ class Stopping:
     """
 
     order: NDArray[np.intp] | None = None
-    precise: Callable[[SweepTest, Scores], bool] | None = None
+    precise: Callable[[SweepTest, ScoreTable], bool] | None = None
     seconds: float | None = None
     clock: Callable[[], float] = lambda: monotonic()
 

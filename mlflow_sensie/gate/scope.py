@@ -12,7 +12,7 @@ from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.recipe.model import slug
 from mlflow_sensie.recipe.rules import QUANTITIES, Rule
 from mlflow_sensie.result import Result, TestResult
-from mlflow_sensie.scores.table import ScoreTable, slice_column
+from mlflow_sensie.scores.table import slice_column
 
 EVERY = "*"
 
@@ -100,9 +100,7 @@ def _sliced(result: Result, column: str, level: str) -> Result | None:
     new = {"tests": part.tests, "n": part.n, "clean": part.clean, "clean_known": part.clean_known, "slices": ()}
     alone = result.model_copy(update=new)
     if result.score_table is not None:
-        alone._score_table = ScoreTable(result.score_table.metadata)
-        for block in result.score_table.part(slice_column(slug(column)), part.code).blocks():
-            alone._score_table.append(block)
+        alone._score_table = result.score_table.part(slice_column(slug(column)), part.code)
     return alone
 
 

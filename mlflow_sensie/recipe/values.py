@@ -9,7 +9,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    TypeAdapter,
+    WithJsonSchema,
+)
 
 from mlflow_sensie.plugins import names_code
 
@@ -46,70 +55,56 @@ Folder = Annotated[
 # --- scores --------------------------------------------------------------------------------------------------
 
 
-class TopK(Spec):
-    """Score 1 where the correct class is among the k most probable."""
-
-    top_k: int = Field(ge=1)
-
-
-class Threshold(Spec):
-    """Score 1 where the decision at this probability is right."""
-
-    threshold: float = Field(gt=0, lt=1)
-
-
 SCORE_NAMES = (
     "probability", "correct", "neg_log_loss", "neg_brier_score", "neg_absolute_error", "neg_squared_error",
 )  # fmt: skip
-SCORE_PARAMETERS: Mapping[str, type[Spec]] = MappingProxyType({"top_k": TopK, "threshold": Threshold})
+# Scores with a parameter: the letter that messages have for it, and what it is read by.
+SCORE_PARAMETERS: Mapping[str, tuple[str, TypeAdapter[Any]]] = MappingProxyType(
+    {
+        "top_k": ("k", TypeAdapter(dict[str, Annotated[int, Field(ge=1)]])),
+        "threshold": ("t", TypeAdapter(dict[str, Annotated[float, Field(gt=0, lt=1)]])),
+    }
+)
 
 
 def _parse_score(value: Any) -> Any:
-    if value is None or value in SCORE_NAMES or isinstance(value, tuple(SCORE_PARAMETERS.values())) or callable(value):
-        return value
-    if names_code(value):
+    if value is None or value in SCORE_NAMES or callable(value) or names_code(value):
         return value
     if isinstance(value, Mapping) and len(value) == 1 and (name := next(iter(value))) in SCORE_PARAMETERS:
-        return SCORE_PARAMETERS[name](**value)
+        return SCORE_PARAMETERS[name][1].validate_python(value)
+    forms = [*SCORE_NAMES, *(f"{{{name}: {letter}}}" for name, (letter, _) in SCORE_PARAMETERS.items())]
     raise ValueError(
-        f"one of {', '.join(SCORE_NAMES)}, {{top_k: k}}, {{threshold: t}}, 'module:function' or a function "
-        f"(predictions, targets) → (n,); {value!r} came"
+        f"one of {', '.join(forms)}, 'module:function' or a function (predictions, targets) → (n,); {value!r} came"
     )
 
 
 ScoreSpec = Annotated[
-    Any,
-    PlainValidator(_parse_score),
+    Any, PlainValidator(_parse_score),
     any_of(
         {"enum": list(SCORE_NAMES)},
         {"type": "string", "pattern": ":"},
-        *(spec.model_json_schema() for spec in SCORE_PARAMETERS.values()),
+        *(object_schema({name: adapter.json_schema()["additionalProperties"]})
+          for name, (_, adapter) in SCORE_PARAMETERS.items()),
         NULL,
     ),
-]
+]  # fmt: skip
 
 # --- drops, times and widths ---------------------------------------------------------------------------------
 
 
-class AbsoluteDrop(Spec):
-    """A drop in the score's own unit, whatever its bounds."""
-
-    absolute: float = Field(gt=0)
-
-
-def _parse_drop(value: Any) -> float | AbsoluteDrop:
-    if isinstance(value, AbsoluteDrop):
-        return value
+def _parse_drop(value: Any) -> float | Mapping[str, float]:
+    """Read a fraction, or {absolute: x}, a drop in the score's own unit, whatever its bounds."""
     if isinstance(value, Mapping) and set(value) == {"absolute"}:
-        return AbsoluteDrop(absolute=value["absolute"])
+        return TypeAdapter(dict[str, Annotated[float, Field(gt=0)]]).validate_python(value)
     if isinstance(value, Number) and not isinstance(value, bool) and value > 0:
         return float(value)
     raise ValueError(f"a number above 0 or {{absolute: x}}; {value!r} came")
 
 
 AllowedDrop = Annotated[
-    float | AbsoluteDrop, PlainValidator(_parse_drop), any_of(ABOVE_0, AbsoluteDrop.model_json_schema())
-]
+    float | Mapping[str, float],
+    PlainValidator(_parse_drop), any_of(ABOVE_0, object_schema({"absolute": ABOVE_0})),
+]  # fmt: skip
 
 
 def _parse_precision(value: Any) -> float | None:

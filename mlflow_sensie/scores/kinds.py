@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlflow_sensie.inference import ScoreScale
-from mlflow_sensie.recipe.values import Spec
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
@@ -66,9 +65,6 @@ class ScoreKind:
         if self.decision is None:
             return most_probable(probabilities)
         return self.decision(probabilities, **{name: available[name] for name in self.settings})
-
-
-# --- how each is computed ------------------------------------------------------------------------------------
 
 
 def most_probable(probabilities: Floats) -> Integers:
@@ -177,39 +173,23 @@ def neg_squared_error(numbers: Floats, targets: Floats, *, target_sd: float) -> 
     return np.asarray(-np.square((numbers - targets) / target_sd))
 
 
-# --- the table -----------------------------------------------------------------------------------------------
-
 # By what they need, the first is the default where the recipe names none.
 KINDS: Mapping[str, ScoreKind] = MappingProxyType({
     kind.name: kind for kind in (
-        ScoreKind(
-            "probability", "probability of the correct class", ScoreScale(0.0, 1.0, "probability"),
-            "probabilities", of_target, expected=sum_of_squares,
-        ),
+        ScoreKind("probability", "probability of the correct class", ScoreScale(0.0, 1.0, "probability"),
+                  "probabilities", of_target, expected=sum_of_squares),
         ScoreKind("correct", "accuracy", ScoreScale(0.0, 1.0, "accuracy"), "labels", correctness, binary=True),
-        ScoreKind(
-            "top_k", "top-k accuracy", ScoreScale(0.0, 1.0, "top-k accuracy"),
-            "probabilities", within_top, ("top_k",), binary=True,
-        ),
-        ScoreKind(
-            "threshold", "accuracy at the threshold", ScoreScale(0.0, 1.0, "accuracy at the threshold"),
-            "probabilities", correctness_at, ("threshold", "positive"), decision_at, binary=True,
-        ),
-        ScoreKind(
-            "neg_log_loss", "−log loss (nats)", ScoreScale(None, 0.0, "nats"), "probabilities", neg_log_loss
-        ),
-        ScoreKind(
-            "neg_brier_score", "−Brier score", ScoreScale(-2.0, 0.0, "Brier score"),
-            "probabilities", neg_brier_score,
-        ),
-        ScoreKind(
-            "neg_absolute_error", "−absolute error (target SDs)", ScoreScale(None, 0.0, "target SD"),
-            "numbers", neg_absolute_error, ("target_sd",),
-        ),
-        ScoreKind(
-            "neg_squared_error", "−squared error (target variances)", ScoreScale(None, 0.0, "target variance"),
-            "numbers", neg_squared_error, ("target_sd",),
-        ),
+        ScoreKind("top_k", "top-k accuracy", ScoreScale(0.0, 1.0, "top-k accuracy"),
+                  "probabilities", within_top, ("top_k",), binary=True),
+        ScoreKind("threshold", "accuracy at the threshold", ScoreScale(0.0, 1.0, "accuracy at the threshold"),
+                  "probabilities", correctness_at, ("threshold", "positive"), decision_at, binary=True),
+        ScoreKind("neg_log_loss", "−log loss (nats)", ScoreScale(None, 0.0, "nats"), "probabilities", neg_log_loss),
+        ScoreKind("neg_brier_score", "−Brier score", ScoreScale(-2.0, 0.0, "Brier score"),
+                  "probabilities", neg_brier_score),
+        ScoreKind("neg_absolute_error", "−absolute error (target SDs)", ScoreScale(None, 0.0, "target SD"),
+                  "numbers", neg_absolute_error, ("target_sd",)),
+        ScoreKind("neg_squared_error", "−squared error (target variances)", ScoreScale(None, 0.0, "target variance"),
+                  "numbers", neg_squared_error, ("target_sd",)),
     )
 })  # fmt: skip
 CUSTOM = "custom"
@@ -230,13 +210,9 @@ def kind_of(score: Any) -> tuple[ScoreKind | None, Mapping[str, Any]]:
     >>> kind_of("correct")[0].label, kind_of(None)
     ('accuracy', (None, {}))
     """
-    if score is None:
-        return None, {}
-    if not isinstance(score, Spec):
-        return KINDS[score], {}
-    parameters = score.model_dump()
-    (name,) = parameters
-    return KINDS[name], parameters
+    if isinstance(score, Mapping):
+        return KINDS[next(iter(score))], score
+    return (None if score is None else KINDS[score]), {}
 
 
 def default_kind(needs: Needs) -> ScoreKind:
@@ -246,3 +222,12 @@ def default_kind(needs: Needs) -> ScoreKind:
     'neg_absolute_error'
     """
     return next(kind for kind in KINDS.values() if kind.needs == needs)
+
+
+def kinds_of(needs: Needs) -> str:
+    """Return the names of all kinds that need just that, as a message lists them.
+
+    >>> kinds_of("numbers")
+    'neg_absolute_error or neg_squared_error'
+    """
+    return " or ".join(kind.name for kind in KINDS.values() if kind.needs == needs)

@@ -18,10 +18,15 @@ from mlflow_sensie.models.model import Model
 from mlflow_sensie.models.outputs import Predictions
 from mlflow_sensie.plugins import load_target, names_code
 from mlflow_sensie.recipe.model import Recipe
-from mlflow_sensie.scores.kinds import KINDS, Floats, ScoreKind, custom_kind, default_kind, kind_of
+from mlflow_sensie.scores.kinds import Floats, ScoreKind, custom_kind, default_kind, kind_of, kinds_of
 
 NO_CLASS = -1  # the number of a label that is none of the classes
 SUM_TOLERANCE = 1e-3  # float16 softmax outputs sum to 1 within this
+LABELS_ALONE = (
+    "the model returns labels, so the score is correctness (0 or 1) and small changes stay unseen; a model that "
+    "returns probabilities tells more (scikit-learn: pyfunc_predict_fn='predict_proba'; transformers: "
+    "model_config={'top_k': None})"
+)
 
 
 @dataclass(frozen=True)
@@ -90,48 +95,43 @@ def resolve_scorer(model: Model, first: Predictions, targets: NDArray[Any], reci
     ('probability', array([0.9, 0.6]), ['cat', 'dog'])
     """
     scorer, encoded = _resolve(model, first, targets, recipe)
-    return replace(scorer, warnings=(*model.warnings, *scorer.warnings)), encoded
+    return replace(scorer, source=model.source, warnings=(*model.warnings, *scorer.warnings)), encoded
 
 
 def _resolve(model: Model, first: Predictions, targets: NDArray[Any], recipe: Recipe) -> tuple[Scorer, Targets]:
     if callable(recipe.score) or names_code(recipe.score):
-        return _custom(model, recipe.score), Targets(targets)
+        return _custom(recipe.score), Targets(targets)
     if recipe.output == "score":
-        return _recorded(model, first), Targets(targets)
+        return _recorded(first.values), Targets(targets)
     kind, parameters = kind_of(recipe.score)
     if (model.task or _guess_task(first, targets, kind, recipe)) == "regressor":
-        return _regression(model, first, targets, kind)
+        return _regression(first, targets, kind or default_kind("numbers"))
     if kind is not None and kind.task == "regressor":
         raise DataError(f"score: {kind.name} is for regressors; this is a classifier")
     output = _output_kind(model, first, recipe)
     if output == "labels":
-        return _label_scorer(model, first, targets, kind, recipe)
+        return _label_scorer(model, first, targets, kind or default_kind("labels"), recipe)
+    kind = kind or default_kind("probabilities")
     return _classification(model, first, targets, kind, parameters, output, recipe)
 
 
-def _custom(model: Model, score: Any) -> Scorer:
+def _custom(score: Any) -> Scorer:
     """The scorer of a user's function (predictions, targets) → (n,), or of its ``module:function``."""
     function = score if callable(score) else load_target(score)
-    return Scorer(custom_kind(function), lambda p, t: function(_frame_or_array(p), t), source=model.source)
+
+    def of_frame_or_array(predictions: Predictions, truth: NDArray[Any]) -> Floats:
+        values, columns = predictions.values, predictions.columns
+        return function(values if columns is None else pd.DataFrame(values, columns=list(columns)), truth)  # type: ignore[no-any-return]
+
+    return Scorer(custom_kind(function), of_frame_or_array)
 
 
-def _recorded(model: Model, predictions: Predictions) -> Scorer:
-    """The scorer of recorded predictions that are the scores themselves; all of them tell the bounds."""
-    values = predictions.values
+def _recorded(values: NDArray[Any]) -> Scorer:
+    """The scorer of recorded predictions (n,) that are the scores themselves; all of them tell the bounds."""
     if values.ndim != 1 or values.dtype.kind not in "fiub":
         raise ModelError(f"output: score needs one column of numbers; {values.dtype} of shape {values.shape} came")
     bounds = (0.0, 1.0) if _in_unit(_present(values.astype(np.float64))) else (None, None)
-
-    def score(predictions: Predictions, truth: NDArray[Any]) -> Floats:
-        return np.asarray(predictions.values, dtype=np.float64)
-
-    return Scorer(custom_kind(score, *bounds), score, source=model.source)
-
-
-def _frame_or_array(predictions: Predictions) -> Any:
-    if predictions.columns is None:
-        return predictions.values
-    return pd.DataFrame(predictions.values, columns=list(predictions.columns))
+    return Scorer(custom_kind(lambda values, truth: values, *bounds), lambda predictions, truth: predictions.values)
 
 
 def _guess_task(first: Predictions, targets: NDArray[Any], kind: ScoreKind | None, recipe: Recipe) -> str:
@@ -144,16 +144,9 @@ def _guess_task(first: Predictions, targets: NDArray[Any], kind: ScoreKind | Non
     return "classifier" if whole and not (continuous and len(np.unique(targets)) > 20) else "regressor"
 
 
-# --- regression --------------------------------------------------------------------------------------------
-
-
-def _regression(
-    model: Model, first: Predictions, targets: NDArray[Any], kind: ScoreKind | None
-) -> tuple[Scorer, Targets]:
-    kind = kind or default_kind("numbers")
+def _regression(first: Predictions, targets: NDArray[Any], kind: ScoreKind) -> tuple[Scorer, Targets]:
     if kind.needs != "numbers":
-        suited = " or ".join(other.name for other in KINDS.values() if other.needs == "numbers")
-        raise DataError(f"score: {kind.name} is for classifiers; for a regressor use {suited}")
+        raise DataError(f"score: {kind.name} is for classifiers; for a regressor use {kinds_of('numbers')}")
     try:
         values = np.asarray(targets, dtype=np.float64)
     except (TypeError, ValueError):
@@ -174,17 +167,13 @@ def _regression(
     def answers(predictions: Predictions) -> list[Any]:
         return [None if pd.isna(value) else float(value) for value in predictions.values]
 
-    return Scorer(kind, score, source=model.source, answers=answers), Targets(values)
-
-
-# --- classification ----------------------------------------------------------------------------------------
+    return Scorer(kind, score, answers=answers), Targets(values)
 
 
 def _classification(
-    model: Model, first: Predictions, targets: NDArray[Any], kind: ScoreKind | None,
+    model: Model, first: Predictions, targets: NDArray[Any], kind: ScoreKind,
     parameters: Mapping[str, Any], output: str, recipe: Recipe,
 ) -> tuple[Scorer, Targets]:  # fmt: skip
-    kind = kind or default_kind("probabilities")
     classes = class_order(model, first, targets, recipe)
     encoded = encode(targets, classes)
     settings = {**parameters, "positive": positive_class(classes, recipe)}
@@ -201,7 +190,7 @@ def _classification(
         return [None if np.isnan(row).any() else classes[k] for row, k in zip(p, decisions, strict=True)]
 
     probabilities(first)  # a bad output is refused before the sweep
-    return Scorer(kind, score, probabilities, model.source, answers=answers), Targets(encoded, classes)
+    return Scorer(kind, score, probabilities, answers=answers), Targets(encoded, classes)
 
 
 def _output_kind(model: Model, first: Predictions, recipe: Recipe) -> str:
@@ -250,23 +239,21 @@ def _in_unit(values: NDArray[Any]) -> bool:
 
 
 def _probabilities(values: NDArray[Any], output: str, k: int) -> Floats:
-    """Return (n, K) probabilities; a NaN row stays NaN, so that the test can say where it was.
-
-    Raises:
-        ModelError: the rows are no probabilities.
-    """
+    """Return (n, K) probabilities; a NaN row stays NaN, so that the test can say where it was."""
     numbers = np.asarray(values, dtype=np.float64)
-    if numbers.ndim == 1:
-        positive = expit(numbers) if output == "logits" else np.exp(numbers) if output == "log_proba" else numbers
-        _refuse_outside_unit(positive)
-        return np.column_stack([1 - positive, positive])
-    if numbers.shape[1] != k:
+    if numbers.ndim == 2 and numbers.shape[1] != k:
         raise ModelError(f"the model returned {numbers.shape[1]} columns, but there are {k} classes")
     if output == "logits":
-        return np.asarray(softmax(numbers, axis=1))
-    if output == "log_proba":
+        numbers = expit(numbers) if numbers.ndim == 1 else softmax(numbers, axis=1)
+    elif output == "log_proba":
         numbers = np.exp(numbers)
-    _refuse_outside_unit(numbers)
+    if ((numbers < -SUM_TOLERANCE) | (numbers > 1 + SUM_TOLERANCE)).any():
+        raise ModelError(
+            f"the model's output runs from {np.nanmin(numbers):.3g} to {np.nanmax(numbers):.3g}, so it is no "
+            "probability; if these are logits, say output: logits (log_proba for logarithms)"
+        )
+    if numbers.ndim == 1:
+        return np.column_stack([1 - numbers, numbers])
     sums = numbers.sum(axis=1)
     bad = np.abs(sums - 1) > SUM_TOLERANCE  # False for NaN
     if bad.any():
@@ -278,23 +265,13 @@ def _probabilities(values: NDArray[Any], output: str, k: int) -> Floats:
     return numbers
 
 
-def _refuse_outside_unit(numbers: Floats) -> None:
-    outside = (numbers < -SUM_TOLERANCE) | (numbers > 1 + SUM_TOLERANCE)
-    if outside.any():
-        raise ModelError(
-            f"the model's output runs from {np.nanmin(numbers):.3g} to {np.nanmax(numbers):.3g}, so it is no "
-            "probability; if these are logits, say output: logits (log_proba for logarithms)"
-        )
-
-
 def _label_scorer(
-    model: Model, first: Predictions, targets: NDArray[Any], kind: ScoreKind | None, recipe: Recipe
+    model: Model, first: Predictions, targets: NDArray[Any], kind: ScoreKind, recipe: Recipe
 ) -> tuple[Scorer, Targets]:
-    kind = kind or default_kind("labels")
     if kind.needs != "labels":
         raise ModelError(
             f"score: {kind.name} needs probabilities, but the model returns labels; "
-            "use score: correct, or a model that returns probabilities"
+            f"use score: {kinds_of('labels')}, or a model that returns probabilities"
         )
     if first.values.ndim == 2:
         raise ModelError(f"labels must be one column; the model returned {first.values.shape[1]}")
@@ -304,11 +281,6 @@ def _label_scorer(
         raise DataError(
             f"the model predicts {listing(sorted(predicted))}, the targets hold {listing(seen)}: none in common"
         )
-    warning = (
-        "the model returns labels, so the score is correctness (0 or 1) and small changes stay unseen; a model that "
-        "returns probabilities tells more (scikit-learn: pyfunc_predict_fn='predict_proba'; transformers: "
-        "model_config={'top_k': None})"
-    )
     classes = tuple(recipe.label_list or model.classes or seen)
     numbers = {key_of(label): number for number, label in enumerate(classes)}
 
@@ -322,15 +294,15 @@ def _label_scorer(
         labels = [(label, numbers.get(key_of(label))) for label in predictions.values.tolist()]
         return [None if pd.isna(label) else label if k is None else classes[k] for label, k in labels]
 
-    scorer = Scorer(kind, score, source=model.source, warnings=(warning,), answers=answers)
+    scorer = Scorer(kind, score, warnings=(LABELS_ALONE,), answers=answers)
     return scorer, Targets(encode(targets, classes), classes)
 
 
 def _refuse_other_output(values: NDArray[Any], recipe: Recipe) -> None:
     """A saturated model may look as if it returned labels, until it does not."""
-    if recipe.output == "auto" and values.dtype.kind == "f" and not _is_hard(_present(values)):
-        odd = float(_present(values)[_present(values) != np.round(_present(values))][0])
+    present = _present(values)
+    if recipe.output == "auto" and values.dtype.kind == "f" and not _is_hard(present):
         raise ModelError(
-            f"the model returned whole numbers first, taken for labels, and now {odd:.4g}; say output: probability "
-            "(or logits, log_proba, labels)"
+            "the model returned whole numbers first, taken for labels, and now "
+            f"{present[present != np.round(present)][0]:.4g}; say output: probability (or logits, log_proba, labels)"
         )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 Block = Mapping[str, NDArray[Any]]
 SPILL_BYTES = 256 * 2**20
+GROUP_ROWS = 65_536  # of a Parquet file; a row group per chunk would be mostly headers
 
 ID, TARGET, CLEAN, EXPECTED = "id", "target", "clean", "expected"
 WEIGHT, CLUSTER = "weight", "cluster"
@@ -39,83 +41,30 @@ def expected_column(slug: str, index: int) -> str:
     return f"expected/{slug}/{index}"
 
 
-@dataclass(frozen=True)
-class ScoreView:
-    """Some rows of a score table, in its order: a slice, or the first ones that a test was asked of.
-
-    ``rows`` is a mask over the table's first ``len(rows)`` rows; those after them do not belong to it.
-    """
-
-    table: ScoreTable
-    rows: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return int(self.rows.sum())
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Column names."""
-        return self.table.columns
-
-    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[Block]:
-        """Yield the row blocks in order, with these columns (default: all); those without a row are left out."""
-        start = 0
-        for block in self.table.blocks(columns):
-            rows = self.rows[start : start + _length(block)]
-            start += _length(block)
-            if rows.any():
-                yield {name: values[: len(rows)][rows] for name, values in block.items()}
-            if start >= len(self.rows):
-                return
-
-    def array(self, columns: Sequence[str]) -> NDArray[np.float64]:
-        """Return columns of numbers as an array (n, k)."""
-        return _stacked(self.blocks(columns), len(self), columns)
-
-    def column(self, name: str) -> NDArray[Any]:
-        """Return a whole column (n,)."""
-        return self.table.column(name)[: len(self.rows)][self.rows]
-
-    def asked(self, columns: Sequence[str]) -> ScoreView:
-        """Return the rows that all of these columns were asked for."""
-        return ScoreView(self.table, self.rows[: self.table.end_of(columns)])
-
-    def part(self, column: str, value: int) -> ScoreView:
-        """Return the rows whose ``column`` holds ``value``."""
-        return ScoreView(self.table, self.rows & self.table.part(column, value).rows[: len(self.rows)])
-
-
 class ScoreTable:
     """Row blocks of equal columns, appended one by one and read back one by one.
 
     The table lives in memory up to ``spill_bytes`` and goes on in a temporary Parquet file after that.
-    ``metadata`` is JSON that travels with the file: what the columns mean. The scores of a test that stopped
-    early are NaN from some row on; ``end`` says which, and ``asked`` keeps them from being taken for missing.
+    ``metadata`` is JSON that travels with the file: what the columns mean. ``nbytes`` counts what was appended, in
+    memory and spilled. The scores of a test that stopped early are NaN from some row on; ``end`` says which, and
+    ``asked`` keeps them from being taken for missing. ``asked`` and ``part`` give some of the rows, in the same order:
+    a view, with a mask over the table's first rows; those after them do not belong to it.
     """
 
     def __init__(self, metadata: Mapping[str, Any] | None = None, *, spill_bytes: int = SPILL_BYTES) -> None:
         self.metadata: dict[str, Any] = dict(metadata or {})
+        self.columns: tuple[str, ...] = ()
+        self.nbytes = 0
         self._spill_bytes = spill_bytes
         self._blocks: list[Block] = []
-        self._bytes = 0
         self._rows = 0
-        self._columns: tuple[str, ...] = ()
+        self._mask: NDArray[np.bool_] | None = None
         self._ends: dict[str, int] = {}
         self._spilled: list[Path] = []
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __len__(self) -> int:
-        return self._rows
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Column names, in the order of the first block."""
-        return self._columns
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes appended so far, in memory and spilled."""
-        return self._bytes
+        return self._rows if self._mask is None else int(self._mask.sum())
 
     def append(self, block: Block) -> None:
         """Append rows: columns of equal length, the same columns each time.
@@ -124,50 +73,77 @@ class ScoreTable:
             ValueError: the columns differ from the first block's, or their lengths differ.
         """
         lengths = {len(values) for values in block.values()}
-        if len(lengths) != 1 or (self._columns and tuple(block) != self._columns):
+        if len(lengths) != 1 or (self.columns and tuple(block) != self.columns):
             raise ValueError(
-                f"a block must have the columns {self._columns} of one length; {tuple(block)}: {lengths} came"
+                f"a block must have the columns {self.columns} of one length; {tuple(block)}: {lengths} came"
             )
-        self._columns = tuple(block)
+        self.columns = tuple(block)
         self._blocks.append(block)
         self._rows += lengths.pop()
-        self._bytes += sum(values.nbytes for values in block.values())
+        self.nbytes += sum(values.nbytes for values in block.values())
         if sum(values.nbytes for block in self._blocks for values in block.values()) > self._spill_bytes:
-            self._spill()
+            self._folder = self._folder or tempfile.TemporaryDirectory(prefix="sensie-")
+            path = Path(self._folder.name) / f"{len(self._spilled)}.parquet"
+            _write(path, self._blocks, self.metadata)
+            self._spilled.append(path)
+            self._blocks.clear()
 
     def end(self, columns: Iterable[str], rows: int) -> None:
         """Say that these columns hold nothing after their first ``rows`` rows."""
         self._ends |= dict.fromkeys(columns, rows)
 
-    def end_of(self, columns: Sequence[str]) -> int:
-        """Return how many rows all of these columns were asked for."""
-        return min((self._ends.get(name, self._rows) for name in columns), default=self._rows)
-
-    def asked(self, columns: Sequence[str]) -> Scores:
+    def asked(self, columns: Sequence[str]) -> ScoreTable:
         """Return the rows that all of these columns were asked for."""
-        end = self.end_of(columns)
-        return self if end >= self._rows else ScoreView(self, np.ones(end, np.bool_))
+        end = min((self._ends.get(name, self._rows) for name in columns), default=self._rows)
+        return self if end >= self._rows else self._view(self._belongs[:end])
 
-    def part(self, column: str, value: int) -> ScoreView:
+    def part(self, column: str, value: int) -> ScoreTable:
         """Return the rows whose ``column`` holds ``value``, a level number."""
-        return ScoreView(self, self.column(column) == value)
+        mask = self._belongs.copy()
+        mask[mask] = self.column(column) == value
+        return self._view(mask)
+
+    @property
+    def _belongs(self) -> NDArray[np.bool_]:
+        return np.ones(self._rows, np.bool_) if self._mask is None else self._mask
+
+    def _view(self, mask: NDArray[np.bool_]) -> ScoreTable:
+        view = copy.copy(self)
+        view._mask = mask
+        return view
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator[Block]:
-        """Yield the row blocks in order, with these columns (default: all)."""
+        """Yield the row blocks in order, with these columns (default: all); those without a row are left out."""
+        wanted = list(self.columns if columns is None else columns)
+        start = 0
+        for block in self._stored_blocks(wanted):
+            rows = None if self._mask is None else self._mask[start : start + _length(block)]
+            start += _length(block)
+            if rows is None:
+                yield block
+            elif rows.any():
+                yield {name: values[: len(rows)][rows] for name, values in block.items()}
+
+    def _stored_blocks(self, columns: list[str]) -> Iterator[Block]:
         import pyarrow.parquet as pq
 
-        wanted = list(columns if columns is not None else self._columns)
         for path in self._spilled:
             file = pq.ParquetFile(path)
             for group in range(file.num_row_groups):
-                table = file.read_row_group(group, columns=wanted)
-                yield {name: table[name].to_numpy() for name in wanted}
+                table = file.read_row_group(group, columns=columns)
+                yield {name: table[name].to_numpy() for name in columns}
         for block in self._blocks:
-            yield {name: block[name] for name in wanted}
+            yield {name: block[name] for name in columns}
 
     def array(self, columns: Sequence[str]) -> NDArray[np.float64]:
         """Return columns of numbers as an array (n, k), with NaN after their end."""
-        return _stacked(self.blocks(columns), self._rows, columns)
+        array, start = np.empty((len(self), len(columns))), 0
+        for block in self.blocks(columns):  # one at a time, so that nothing is held twice
+            rows = array[start : start + _length(block)]
+            for index, name in enumerate(columns):
+                rows[:, index] = block[name]
+            start += len(rows)
+        return array
 
     def column(self, name: str) -> NDArray[Any]:
         """Return a whole column (n,), with NaN after its end."""
@@ -175,8 +151,7 @@ class ScoreTable:
 
     def write_parquet(self, path: str | Path) -> None:
         """Write the table with its metadata to a Parquet file."""
-        ends = {"ends": self._ends} if self._ends else {}
-        _write(path, self.blocks(), {**self.metadata, **ends})
+        _write(path, self.blocks(), {**self.metadata, **({"ends": self._ends} if self._ends else {})})
 
     @classmethod
     def read_parquet(cls, path: str | Path) -> ScoreTable:
@@ -184,67 +159,40 @@ class ScoreTable:
         import pyarrow.parquet as pq
 
         file = pq.ParquetFile(path)
-        schema = file.schema_arrow
-        table = cls(json.loads((schema.metadata or {}).get(b"sensie", b"{}")))
+        table = cls(json.loads((file.schema_arrow.metadata or {}).get(b"sensie", b"{}")))
         table._ends = table.metadata.pop("ends", {})
-        table._columns = tuple(schema.names)
+        table.columns = tuple(file.schema_arrow.names)
         table._rows = file.metadata.num_rows
-        table._bytes = 8 * table._rows * len(table._columns)
+        table.nbytes = 8 * table._rows * len(table.columns)
         table._spilled = [Path(path)]
         return table
-
-    def _spill(self) -> None:
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="sensie-")
-        path = Path(self._folder.name) / f"{len(self._spilled)}.parquet"
-        _write(path, iter(self._blocks), self.metadata)
-        self._spilled.append(path)
-        self._blocks = []
 
 
 def _length(block: Block) -> int:
     return len(next(iter(block.values())))
 
 
-def _stacked(blocks: Iterator[Block], rows: int, columns: Sequence[str]) -> NDArray[np.float64]:
-    """Put columns side by side, a block at a time, so that nothing is held twice."""
-    array, start = np.empty((rows, len(columns))), 0
-    for block in blocks:
-        stop = start + _length(block)
-        for index, name in enumerate(columns):
-            array[start:stop, index] = block[name]
-        start = stop
-    return array
-
-
-def _write(path: str | Path, blocks: Iterator[Block], metadata: Mapping[str, Any]) -> None:
+def _write(path: str | Path, blocks: Iterable[Block], metadata: Mapping[str, Any]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    writer: pq.ParquetWriter | None = None
-    try:
-        for block in _joined(blocks):
-            table = pa.table({name: pa.array(values, from_pandas=False) for name, values in block.items()})
-            if writer is None:
-                writer = pq.ParquetWriter(path, table.schema.with_metadata({"sensie": json.dumps(metadata)}))
-            writer.write_table(table)
-    finally:
-        if writer is not None:
-            writer.close()
+    tables = (pa.table(block) for block in _row_groups(blocks))
+    first = next(tables, None)
+    if first is not None:
+        with pq.ParquetWriter(path, first.schema.with_metadata({"sensie": json.dumps(metadata)})) as writer:
+            for table in itertools.chain([first], tables):
+                writer.write_table(table)
 
 
-def _joined(blocks: Iterator[Block], rows: int = 65_536) -> Iterator[Block]:
-    """Join blocks to at least ``rows`` rows each: a Parquet row group per chunk would be mostly headers."""
-    waiting: list[Block] = []
-    count = 0
-    for block in blocks:
-        waiting.append(block)
-        count += _length(block)
-        if count >= rows:
-            yield {name: np.concatenate([part[name] for part in waiting]) for name in block}
-            waiting, count = [], 0
-    if waiting:
-        yield {name: np.concatenate([part[name] for part in waiting]) for name in waiting[0]}
+def _row_groups(blocks: Iterable[Block]) -> Iterator[dict[str, NDArray[Any]]]:
+    """Join the blocks that start within the same ``GROUP_ROWS`` rows."""
+    rows = 0
 
+    def number(block: Block) -> int:
+        nonlocal rows
+        start, rows = rows, rows + _length(block)
+        return start // GROUP_ROWS
 
-Scores = ScoreTable | ScoreView
+    for _, group in itertools.groupby(blocks, number):
+        parts = list(group)
+        yield {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
