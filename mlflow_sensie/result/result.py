@@ -109,10 +109,10 @@ class Result(Frozen):
     def metrics(self) -> dict[str, float]:
         """The scalars, under exactly the names that land on a run; finite floats all."""
         root = f"{self.prefix}sensie"
-        found = {f"{root}/{name}": value for name, value in overview_of(self).items()}
+        metrics = {f"{root}/{name}": value for name, value in overview_of(self).items()}
         for test in list(self.tests.values())[:MOST_TESTS_WITH_KEYS]:
-            found |= {f"{root}/{test.slug}/{name}": value for name, value in test.metrics.items()}
-        return found
+            metrics |= {f"{root}/{test.slug}/{name}": value for name, value in test.metrics.items()}
+        return metrics
 
     @property
     def worst_test(self) -> str | None:
