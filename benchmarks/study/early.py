@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from mlflow_sensie.evaluation.sweep import Sweep
 from mlflow_sensie.inference import PerturbationFit, ScoreScale, perturbation_test
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.perturbations.base import FunctionPerturbation
+from mlflow_sensie.scores.kinds import custom_kind
 from mlflow_sensie.scores.scorer import Scorer, Targets
 from mlflow_sensie.scores.table import CLEAN, ScoreTable
 from study import LOSS, PROBABILITY, UNBOUNDED, Array, Rng, Row, Scenario, Table, U, large, rng_of
@@ -78,7 +80,8 @@ def _stopped(scenario: Scenario, data: tuple[Array, ...], seed: int, rule: str) 
     labels = data[1].astype(int) if len(data) > 1 else np.zeros(n, int)
     examples = make_examples(np.column_stack([np.arange(n), np.zeros(n)]), labels, kind="series")
     model = Model(lambda x: scores[x[:, 0].astype(int), x[:, 1].astype(int)], "function")
-    scorer = Scorer("custom", scenario.scale, lambda predictions, truth: predictions.values)
+    kind = replace(custom_kind(lambda predictions, truth: predictions), scale=scenario.scale)
+    scorer = Scorer(kind, lambda predictions, truth: predictions.values)
     turn = FunctionPerturbation(lambda x, p: np.column_stack([x[:, 0], np.full(len(x), 10 * p)]).round(), neutral=0.0)
     sweep_test = SweepTest("sweep", "sweep", turn, tuple(U[1:].tolist()))
 

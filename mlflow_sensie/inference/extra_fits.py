@@ -227,16 +227,6 @@ def _polynomial_of_side(
 
 
 @dataclass(frozen=True)
-class BinnedCurve:
-    """A property's curve in z: mean z (K,), groups of scores, variances of their means (K,), and the K - 1 cuts."""
-
-    z: FloatArray
-    groups: GroupedMoments
-    variance: FloatArray
-    cuts: FloatArray
-
-
-@dataclass(frozen=True)
 class PropertyWindow:
     """Part of a property's range, `limits` in z: what lies between them, or the bins of a chosen `region`."""
 
@@ -254,28 +244,27 @@ class PropertyWindow:
         return np.asarray((bins >= self.bins[0]) & (bins <= self.bins[1]))
 
 
-def property_window(fit_range: FitRange, curve: BinnedCurve | None, span: tuple[float, float]) -> PropertyWindow | None:
-    """Find the part of a property's range to fit, z being shares of `span` from its middle; None where there is none.
+def window_given(fit_range: tuple[float, float], span: tuple[float, float]) -> PropertyWindow | None:
+    """Cut a range of the property down to its span, z being shares of it from its middle; None where none is left."""
+    middle, width = (span[0] + span[1]) / 2, span[1] - span[0]
+    low, high = (min(max((p - middle) / width, -0.5), 0.5) for p in fit_range)
+    return PropertyWindow((low, high)) if high > low else None
 
-    A range that was given is cut down to the span; `auto` needs a curve.
-    """
-    if fit_range is None or (fit_range == "auto" and curve is None):
-        return None
-    if fit_range != "auto":
-        middle, width = (span[0] + span[1]) / 2, span[1] - span[0]
-        low, high = (min(max((p - middle) / width, -0.5), 0.5) for p in fit_range)
-        return PropertyWindow((low, high)) if high > low else None
-    assert curve is not None
-    some = np.flatnonzero(curve.groups.n > 0)
+
+def window_chosen(
+    z: FloatArray, groups: GroupedMoments, variance: FloatArray, cuts: FloatArray
+) -> PropertyWindow | None:
+    """Choose the bins in which the curve falls: of K bins mean z, scores, variances of their means, and K - 1 cuts."""
+    some = np.flatnonzero(groups.n > 0)
     if len(some) < 2:
         return None
-    groups, variance = curve.groups.select(some), np.diag(curve.variance[some])
-    region = region_of(curve.z[some], groups.mean, variance, groups.n, from_start=False)
+    curve = groups.select(some)
+    region = region_of(z[some], curve.mean, np.diag(variance[some]), curve.n, from_start=False)
     if region is None:
         return None
     first, last = int(some[region.first]), int(some[region.last])
-    edges = np.concatenate([[-0.5], np.clip(curve.cuts, -0.5, 0.5), [0.5]])
-    return PropertyWindow((float(edges[first]), float(edges[last + 1])), region, (first, last), curve.cuts)
+    edges = np.concatenate([[-0.5], np.clip(cuts, -0.5, 0.5), [0.5]])
+    return PropertyWindow((float(edges[first]), float(edges[last + 1])), region, (first, last), cuts)
 
 
 def range_of_property(

@@ -24,14 +24,15 @@ from mlflow_sensie.inference.decision import (
 )
 from mlflow_sensie.inference.extra_fits import (
     NO_EXTRA,
-    BinnedCurve,
     ExtraFits,
     Polynomial,
+    PropertyWindow,
     RangeFit,
     polynomial_of_property,
     property_line,
-    property_window,
     range_of_property,
+    window_chosen,
+    window_given,
 )
 from mlflow_sensie.inference.multiplicity import chance_of_sensitive
 from mlflow_sensie.inference.posterior import AnyPosterior, Interval, Posterior
@@ -134,14 +135,16 @@ class _Sample:
         middle, width = span[0] + (span[1] - span[0]) / 2, span[1] - span[0]
         excess = None if expected is None else y - expected
         scored = np.isfinite(y) if excess is None else np.isfinite(y) & np.isfinite(excess)
+        rows = slice(None) if scored.all() else scored  # a slice copies nothing
         # Centred before it is scaled, so that an offset of p costs no digits.
-        z = (p[scored] - middle) / width
+        z = (p[rows] - middle) / width
+        z[~np.isfinite(z)] = np.nan
         inner = np.empty(0) if cuts is None else (cuts - middle) / width
         return cls(
-            np.where(np.isfinite(z), z, np.nan),
-            y[scored],
-            None if excess is None else excess[scored],
-            design.take(scored),
+            z,
+            y[rows],
+            None if excess is None else excess[rows],
+            design.take(rows),
             int((~scored).sum()),
             span,
             inner,
@@ -164,7 +167,7 @@ class _Sample:
     @cached_property
     def group(self) -> IntArray:
         """Give the number of each example's group."""
-        return np.where(self.known, np.searchsorted(self.inner, self.z, side="right"), len(self.inner) + 1)
+        return np.where(np.isfinite(self.z), np.searchsorted(self.inner, self.z, side="right"), len(self.inner) + 1)
 
     @cached_property
     def bins(self) -> GroupedMoments:
@@ -323,11 +326,12 @@ def _extra_fits(
     ranks: Ranks | None,
 ) -> tuple[tuple[RangeFit, ...], tuple[Polynomial, ...]]:
     """Fit what is asked for beside the line; `guarded` is the plain line where few examples carry it."""
-    fit_range, span = extra.fit_range, sample.span
-    if ranks is not None and fit_range is not None and fit_range != "auto":
-        low, high = ranks.share(fit_range)
-        fit_range = (float(low), float(high))
-    window = property_window(fit_range, _binned(sample, reach) if binned else None, span) if fit_range else None
+    span, window = sample.span, None
+    if extra.fit_range == "auto":
+        window = _window_chosen(sample, reach) if binned else None
+    elif extra.fit_range is not None:
+        low, high = extra.fit_range if ranks is None else ranks.share(extra.fit_range)
+        window = window_given((float(low), float(high)), span)
     ranged = None if window is None else range_of_property(window, *sample.line(sample.y), span, reach, ranks)
     curved = None
     if extra.polynomial is not None:
@@ -344,13 +348,13 @@ def _bin_p(sample: _Sample, centres: FloatArray) -> FloatArray:
     return np.where(sample.bin_z.n > 0, low + width * (sample.bin_z.mean + 0.5), centres)
 
 
-def _binned(sample: _Sample, reach: tuple[float, float]) -> BinnedCurve:
+def _window_chosen(sample: _Sample, reach: tuple[float, float]) -> PropertyWindow | None:
     groups = sample.bins.select(np.arange(len(sample.inner) + 1))
     n = np.maximum(groups.n, 1)
     own = np.where(groups.n > 1, groups.variance(), groups.pooled_variance())
     # A bin without failures is not known for sure: half a failure is what it may have had.
     least = 0.5 / (n + 1) * (1 - 0.5 / (n + 1)) * (reach[1] - reach[0]) ** 2
-    return BinnedCurve(sample.bin_z.mean, groups, np.maximum(own, least) / n, sample.inner)
+    return window_chosen(sample.bin_z.mean, groups, np.maximum(own, least) / n, sample.inner)
 
 
 def _flags(sample: _Sample, units: float, few: bool, missing: bool) -> tuple[str, ...]:
