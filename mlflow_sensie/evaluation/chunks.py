@@ -19,6 +19,7 @@ from mlflow_sensie.data.input_format import as_cell, holds_arrays
 from mlflow_sensie.data.types import Inputs, fresh_copy
 from mlflow_sensie.inference import MagnitudeGrid
 from mlflow_sensie.perturbations.base import FunctionPerturbation, Perturbation
+from mlflow_sensie.perturbations.text import TextPerturbation
 from mlflow_sensie.scores.table import expected_column, score_column
 
 FIRST_CHUNK = 64
@@ -143,9 +144,13 @@ def perturbed(test: SweepTest, some: Examples, place: tuple[int, int], seed: int
     """Perturb a copy of a part of a chunk at each magnitude of a test.
 
     ``place`` is the chunk's number and where in it the part starts, ``seed`` the recipe's. The draws depend on them
-    and the test, never on the magnitude.
+    and the test, never on the magnitude; those of a text on its own place in the chunk.
     """
-    state = np.random.SeedSequence([seed, zlib.crc32(test.slug.encode()), *place])
+    entropy, (number, start) = [seed, zlib.crc32(test.slug.encode())], place
+    if isinstance(test.perturbation, TextPerturbation):  # it spawns a generator for each example
+        state = np.random.SeedSequence([*entropy, number], n_children_spawned=start)
+    else:
+        state = np.random.SeedSequence([*entropy, number, start])
     copy = some.input_format.decode(some.inputs)
     versions = test.perturbation.along(copy, test.magnitudes, np.random.default_rng(state))
     # A user's function may hand out one buffer again and again; what waits for the model must not change.

@@ -95,10 +95,13 @@ class TextPerturbation(Perturbation):
         return inputs, text_columns(inputs, self.columns)
 
     def draw(self, prepared: tuple[Any, dict[Any, list[Any]]], rng: np.random.Generator | None) -> dict[Any, list[Any]]:
-        """The edits of every text; none for missing ones."""
+        """The edits of every text, which draws from a generator of its own; none for missing ones."""
         assert rng is not None
+        rngs = rng.spawn(len(prepared[0]))
         return {
-            name: [self.edits(text, rng) if isinstance(text, str) else [] for text in texts]
+            name: [
+                self.edits(text, own) if isinstance(text, str) else [] for text, own in zip(texts, rngs, strict=True)
+            ]
             for name, texts in prepared[1].items()
         }
 

@@ -127,3 +127,24 @@ def test_two_tests_of_one_perturbation_draw_apart() -> None:
     result = probe(sigmoid, frame(), labels(), {"perturbations": [GOOD, twin]})
     one, other = (result.score_table.column(score_column(name, 0)) for name in ("good", "twin"))
     assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_a_text_draws_for_itself_wherever_a_chunk_is_cut(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = np.random.default_rng(3).choice(["some", "words", "of", "a", "text"], (150, 12))
+    texts = pd.DataFrame({f"text{k}": [" ".join(row) for row in words] for k in range(columns)})
+
+    def vowels(X: pd.DataFrame) -> Any:
+        p = np.mean([X[name].str.count("[aeiou]") for name in X], axis=0) / 40
+        return np.column_stack([1 - p, p])
+
+    def scores() -> pd.DataFrame:
+        recipe = {"perturbations": ["text.typos"], "kind": "text"}
+        table = probe(vowels, texts, np.arange(150) % 2, recipe).score_table
+        return pd.DataFrame({name: table.column(name) for name in table.columns})
+
+    whole = scores()
+    monkeypatch.setattr("mlflow_sensie.evaluation.chunks.MOST_CHARACTERS", 200)
+    assert len(parts(make_examples(texts[:64], np.arange(64) % 2, kind="text"))) > 10
+    pd.testing.assert_frame_equal(scores(), whole)
+    assert not whole.filter(like="score/").eq(whole["clean"], axis=0).all().any()
