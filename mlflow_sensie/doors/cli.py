@@ -201,7 +201,7 @@ def _library(built_in: Mapping[str, Any], group: str) -> list[tuple[str, Any]]:
 
 
 def _summary(made: Any) -> str:
-    described = getattr(made, "function", made)  # what the members of a family differ by
+    described = getattr(made, "function", None) or made  # what the members of a family differ by
     return (described.__doc__ or "").strip().split("\n")[0]
 
 

@@ -19,7 +19,7 @@ from mlflow_sensie.evaluation.chunks import SweepTest, parts, perturbed
 from mlflow_sensie.evaluation.columnwise import ColumnwisePerturbation
 from mlflow_sensie.evaluation.predict_calls import predict_in_calls
 from mlflow_sensie.evaluation.sweep import Sweep
-from mlflow_sensie.perturbations.pixels import ROUNDING, PixelCodec
+from mlflow_sensie.perturbations.pixels import ROUNDING, to_pixels
 from mlflow_sensie.result.gallery import Flags, Gallery, differing, series_of
 from mlflow_sensie.scores.kinds import CUSTOM
 from mlflow_sensie.scores.scorer import Targets
@@ -212,7 +212,7 @@ def _pictures(inputs: Sequence[Inputs], input_format: InputFormat, survey: Surve
     pictures = []
     for batch in inputs:
         array = np.asarray(batch)
-        pixels = np.nan_to_num(PixelCodec.of(array, input_format.layout, value_range).decode(array))
+        pixels = np.nan_to_num(to_pixels(array, input_format.layout, value_range))
         picture = pixels if pixels.shape[-1] == 3 else pixels.mean(axis=-1)
         pictures.append(np.clip(picture, 0, 1).astype(np.float32))
     return tuple(pictures)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-_MODULES = "mlflow_sensie.perturbations."
-
 BUILT_IN: dict[str, str] = {
-    name: _MODULES + target
+    name: f"{__name__}.{target}"
     for name, target in {
         "image.rotate": "geometry:Rotate",
         "image.translate": "geometry:Translate",

@@ -6,7 +6,7 @@ import copy
 import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-BOUND = {"bound": True}  # metadata of a field that is no parameter of the user's, as what `bind` fills in
+# metadata of a field that is no parameter of the user's; {"bound": f} is one that `bind` fills with f(survey)
+BOUND = {"bound": True}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +64,9 @@ class Perturbation:
         return type(self).__name__
 
     def bind(self, survey: Survey) -> Self:
-        """A new instance that knows what it needs of the whole data; by default the same one."""
-        return self
+        """A new instance that knows what it needs of the whole data; the same one where that is nothing."""
+        bound: Self = bind_fields(self, survey)
+        return bound
 
     @property
     def makes_missing(self) -> bool:
@@ -97,8 +99,8 @@ class Perturbation:
         """What all magnitudes share of the inputs, e.g. their pixels; must not be written into afterwards."""
         return inputs
 
-    def draw(self, prepared: Any, rng: np.random.Generator | None) -> Any:
-        """The random draws that all magnitudes share."""
+    def draw(self, prepared: Any, rng: Any) -> Any:
+        """What all magnitudes share beside it: the random draws, by a generator that is None if ``random`` is not."""
         return None
 
     def apply(self, prepared: Any, magnitude: float, draws: Any) -> Any:
@@ -118,8 +120,7 @@ class Perturbation:
             if shared is None:
                 prepared = self.prepare(inputs)
                 shared = prepared, self.draw(prepared, rng)
-            prepared, draws = shared
-            yield self.restore(self.apply(prepared, magnitude, draws), inputs)
+            yield self.restore(self.apply(shared[0], magnitude, shared[1]), inputs)
 
     def _checked(self, magnitude: float) -> float:
         value = float(magnitude)
@@ -194,19 +195,22 @@ class FunctionPerturbation(Perturbation):
         return perturbed
 
 
+def bind_fields(instance: Any, survey: Survey) -> Any:
+    """A new instance whose fields of the survey are filled, as `BOUND` says; the same one if it has none."""
+    parts = {own.name: own.metadata["bound"] for own in fields(instance) if callable(own.metadata.get("bound"))}
+    return replace(instance, **{name: part(survey) for name, part in parts.items()}) if parts else instance
+
+
 def generator_parameter(function: Callable[..., Any]) -> str | None:
     """How ``function`` takes its generator: a keyword, ``""`` for the third position, None for not at all."""
     try:
-        parameters = inspect.signature(function).parameters
+        parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):  # many functions written in C have no signature
         return None
-    named = parameters.get("rng")
-    if named is not None and named.kind in (named.KEYWORD_ONLY, named.POSITIONAL_OR_KEYWORD):
+    if any(p.name == "rng" and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters):
         return "rng"
-    positional = [p for p in parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    if len(positional) > 2 and (positional[2].default is inspect.Parameter.empty or positional[2].name == "rng"):
-        return ""
-    return None
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return "" if any(p.default is p.empty or p.name == "rng" for p in positional[2:3]) else None
 
 
 def column_names(owner: str, columns: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -214,10 +218,3 @@ def column_names(owner: str, columns: Sequence[str] | None) -> tuple[str, ...] |
     if isinstance(columns, str):
         raise ValueError(f"{owner}: columns must be a list of names; got the string {columns!r}.")
     return None if columns is None else tuple(columns)
-
-
-def is_missing(cell: object) -> bool:
-    """Whether a cell is None, NaN, NaT or NA; arrays and other containers are not."""
-    import pandas as pd
-
-    return cell is None or cell is pd.NA or cell is pd.NaT or (isinstance(cell, float) and cell != cell)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
 
@@ -34,7 +35,7 @@ class Blur(ImagePerturbation):
 
     def prepare(self, inputs: Array) -> Array:
         """The pixels (N, H, W, C), contiguous."""
-        return np.ascontiguousarray(self.codec(inputs).decode(inputs))
+        return np.ascontiguousarray(self.pixels(inputs))
 
     def apply(self, prepared: Array, magnitude: float, draws: None) -> Array:
         """The blurred pixels (N, H, W, C)."""
@@ -67,8 +68,17 @@ class GaussianBlur(Blur):
     default_magnitudes = (0, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
 
     def blur(self, planes: Array, magnitude: float) -> Array:
-        """Blurred across, then down."""
-        return blur_planes(planes, magnitude)
+        """Blurred across, then down, by products with blocks of rows of two banded matrices.
+
+        One block is the whole matrix for small images; for large ones the zeros are left out.
+        """
+        height, width = planes.shape[1:]
+        across, down = np.empty_like(planes), np.empty_like(planes)
+        for rows, columns, band in gaussian_bands(width, magnitude, planes.dtype.name):
+            np.matmul(planes[:, :, columns], band.T, out=across[:, :, rows])
+        for rows, columns, band in gaussian_bands(height, magnitude, planes.dtype.name):
+            np.matmul(band, across[:, columns], out=down[:, rows])
+        return down
 
     def apply(self, prepared: Array, magnitude: float, draws: None) -> Array:
         """The blurred pixels (N, H, W, C)."""
@@ -116,50 +126,25 @@ class MotionBlur(Blur):
 def gaussian_weights(sigma: float) -> Array:
     """The weights (2r + 1,) of a 1-D Gaussian blur, as in ``scipy.ndimage.gaussian_filter1d(truncate=4)``."""
     radius = int(4.0 * sigma + 0.5)
-    steps = np.arange(-radius, radius + 1)
-    # at the smallest sigmas the exponent overflows to the exact limit, no blur
-    with np.errstate(over="ignore"):
-        weights = np.exp(-0.5 * (steps / sigma) ** 2)
+    with np.errstate(over="ignore"):  # at the smallest sigmas the exponent overflows to the exact limit, no blur
+        weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     return np.asarray(weights / weights.sum())
 
 
 @lru_cache(maxsize=64)
-def gaussian_matrix(size: int, sigma: float, dtype: str) -> tuple[Array, int]:
-    """The (size, size) matrix of a 1-D Gaussian blur with the edge value repeated, and its radius."""
+def gaussian_bands(size: int, sigma: float, dtype: str) -> list[tuple[slice, slice, Array]]:
+    """The matrix (size, size) of a 1-D Gaussian blur with the edge value repeated, in blocks of rows.
+
+    Each with its rows, the columns that are not 0 in them, and what stands there.
+    """
     weights = gaussian_weights(sigma)
-    radius = len(weights) // 2
-    matrix = np.zeros((size, size))
-    positions = np.arange(size)
+    radius, positions, matrix = len(weights) // 2, np.arange(size), np.zeros((size, size))
     for step, weight in enumerate(weights, start=-radius):
         np.add.at(matrix, (positions, np.clip(positions + step, 0, size - 1)), weight)
-    return matrix.astype(dtype), radius
-
-
-def blur_planes(planes: Array, sigma: float) -> Array:
-    """Gaussian blur of (n, H, W), as products with blocks of rows of two banded matrices.
-
-    One block is the whole matrix for small images; for large ones the zeros are left out.
-    """
-    height, width = planes.shape[1:]
-    across, down = np.empty_like(planes), np.empty_like(planes)
-    matrix, radius = gaussian_matrix(width, sigma, planes.dtype.name)
-    for rows, columns in bands(width, radius):
-        np.matmul(planes[:, :, columns], matrix[rows, columns].T, out=across[:, :, rows])
-    matrix, radius = gaussian_matrix(height, sigma, planes.dtype.name)
-    for rows, columns in bands(height, radius):
-        np.matmul(matrix[rows, columns], across[:, columns], out=down[:, rows])
-    return down
-
-
-def bands(size: int, radius: int) -> list[tuple[slice, slice]]:
-    """Blocks of rows of a banded matrix, each with the columns that are not 0 there."""
-    return [
-        (
-            slice(start, min(start + BLOCK, size)),
-            slice(max(start - radius, 0), min(start + BLOCK + radius, size)),
-        )
-        for start in range(0, size, BLOCK)
-    ]
+    matrix = matrix.astype(dtype)
+    rows = [slice(start, min(start + BLOCK, size)) for start in range(0, size, BLOCK)]
+    bands = [(part, slice(max(part.start - radius, 0), min(part.stop + radius, size))) for part in rows]
+    return [(part, columns, matrix[part, columns]) for part, columns in bands]
 
 
 # --- other kernels: Fourier transforms ---
@@ -173,19 +158,17 @@ def kernel_of(y: Array, x: Array) -> Array:
     radius = math.ceil(max(np.abs(y).max(), np.abs(x).max()))
     kernel = np.zeros((2 * radius + 2, 2 * radius + 2))
     top, left = np.floor(y).astype(int), np.floor(x).astype(int)
-    for down in (0, 1):
-        for right in (0, 1):
-            weight = (1 - np.abs(y - top - down)) * (1 - np.abs(x - left - right))
-            np.add.at(kernel, (top + down + radius, left + right + radius), weight)
+    for down, right in product((0, 1), repeat=2):
+        weight = (1 - np.abs(y - top - down)) * (1 - np.abs(x - left - right))
+        np.add.at(kernel, (top + down + radius, left + right + radius), weight)
     return kernel[:-1, :-1] / len(y)
 
 
 @lru_cache(maxsize=64)
 def disc_kernel(radius: float) -> Array:
     """The kernel of a disc: points on a sunflower spiral cover it evenly."""
-    turn = np.pi * (3 - np.sqrt(5))
     index = np.arange(KERNEL_POINTS)
-    r, angle = radius * np.sqrt((index + 0.5) / KERNEL_POINTS), turn * index
+    r, angle = radius * np.sqrt((index + 0.5) / KERNEL_POINTS), np.pi * (3 - np.sqrt(5)) * index
     kernel = kernel_of(r * np.sin(angle), r * np.cos(angle))
     # the spiral is not quite symmetric; its mean over the symmetries of the square is
     kernel = (kernel + kernel.T) / 2
@@ -210,10 +193,7 @@ def convolve(planes: Array, kernel: Array) -> Array:
 
     radius = kernel.shape[0] // 2
     _, height, width = planes.shape
-    shape = (
-        fft.next_fast_len(height + 2 * radius, real=True),
-        fft.next_fast_len(width + 2 * radius, real=True),
-    )
+    shape = [fft.next_fast_len(side + 2 * radius, real=True) for side in (height, width)]
     padded = np.pad(planes, ((0, 0), (radius, radius), (radius, radius)), mode="edge")
     spectrum = fft.rfft2(padded, s=shape, axes=(1, 2))
     spectrum *= fft.rfft2(kernel.astype(planes.dtype), s=shape)

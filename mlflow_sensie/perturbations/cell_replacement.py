@@ -10,7 +10,7 @@ import numpy as np
 
 from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.perturbations.base import Array
-from mlflow_sensie.perturbations.draws import RATES, replace_hit
+from mlflow_sensie.perturbations.noise import RATES, replace_hit
 from mlflow_sensie.perturbations.pixels import to_dtype
 from mlflow_sensie.perturbations.tabular import TabularPerturbation, is_number, numpy_dtype, with_columns
 
@@ -38,21 +38,18 @@ class CellReplacement(TabularPerturbation):
         summary = (self.summaries or {}).get(column)
         if summary is None or summary.kind not in ("category", "boolean"):
             return [], np.empty(0)
-        known = getattr(dtype, "categories", summary.levels)
-        shares = {
-            level: share for level, share in zip(summary.levels, summary.frequencies, strict=True) if level in known
-        }
-        return list(shares), np.array(list(shares.values()), dtype=np.float64)
+        shares = dict(zip(summary.levels, summary.frequencies, strict=True))
+        levels = [level for level in shares if level in getattr(dtype, "categories", shares)]
+        return levels, np.array([shares[level] for level in levels], dtype=np.float64)
 
     def prepare(self, inputs: pd.DataFrame) -> pd.DataFrame:
         """The frame itself: cells are replaced in whatever holds them."""
         return inputs
 
-    def draw(self, prepared: pd.DataFrame, rng: np.random.Generator | None) -> dict[Any, tuple[Array, Column]]:
+    def draw(self, prepared: pd.DataFrame, rng: np.random.Generator) -> dict[Any, tuple[Array, Column]]:
         """The rate from which on each cell is replaced, and what it turns into, for each chosen column."""
-        assert rng is not None
-        names = self.chosen(prepared)
-        return {name: (rng.random(len(prepared)), self.replacement(prepared[name], rng)) for name in names}
+        n = len(prepared)
+        return {name: (rng.random(n), self.replacement(prepared[name], rng)) for name in self.chosen(prepared)}
 
     def apply(self, prepared: pd.DataFrame, magnitude: float, draws: dict[Any, tuple[Array, Column]]) -> pd.DataFrame:
         """The frame with those cells replaced whose turn has come."""
@@ -96,11 +93,10 @@ class Missing(CellReplacement):
         """A column of missing values."""
         import pandas as pd
 
-        dtype = series.dtype
+        dtype, n = series.dtype, len(series)
         if isinstance(dtype, np.dtype):
-            return np.full(len(series), {"O": None, "M": "NaT", "m": "NaT"}.get(dtype.kind, np.nan), dtype=dtype)
-        empty = pd.Series([pd.NaT if dtype.kind == "M" else pd.NA], dtype=dtype)
-        return empty.repeat(len(series)).array
+            return np.full(n, {"O": None, "M": "NaT", "m": "NaT"}.get(dtype.kind, np.nan), dtype=dtype)
+        return pd.Series([pd.NaT if dtype.kind == "M" else pd.NA], dtype=dtype).repeat(n).array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,9 +120,8 @@ class Swap(CellReplacement):
         levels, frequencies = self.levels(series.name, series.dtype)
         cells = series.to_numpy(dtype=object)
         known, present = (pd.Index(items, dtype=object, tupleize_cols=False) for items in (levels, cells))
-        own = known.get_indexer(present)
-        others = object_array(levels)[other_levels(frequencies, own, rng.random(len(series)))]
-        return as_column(np.where(series.isna(), cells, others), series.dtype)
+        drawn = other_levels(frequencies, known.get_indexer(present), rng.random(len(series)))
+        return as_column(np.where(series.isna(), cells, object_array(levels)[drawn]), series.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from mlflow_sensie.errors import MissingDependencyError
 from mlflow_sensie.perturbations.base import Array
 from mlflow_sensie.perturbations.pixels import Canvas, ImagePerturbation, opencv
+
+Codec = Callable[[Array, int], Array]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,20 +32,20 @@ class Jpeg(ImagePerturbation):
 
     def prepare(self, inputs: Array) -> Array:
         """The pixels as bytes, (N, H, W, C)."""
-        pixels = self.codec(inputs).decode(inputs)
+        pixels = self.pixels(inputs)
         return np.asarray(np.rint(np.clip(np.nan_to_num(pixels), 0, 1) * 255), dtype=np.uint8)
 
-    def draw(self, prepared: Array, rng: np.random.Generator | None) -> Callable[[Array, int], Array]:
+    def draw(self, prepared: Array, rng: None) -> Codec:
         """The codec that is installed."""
         return jpeg_codec()
 
-    def apply(self, prepared: Array, magnitude: float, draws: Callable[[Array, int], Array]) -> Array:
+    def apply(self, prepared: Array, magnitude: float, draws: Codec) -> Array:
         """The pixels after the codec."""
         quality = 100 - round(magnitude)
         images = prepared[..., 0] if prepared.shape[-1] == 1 else prepared
         result = np.empty(images.shape, dtype=np.float32)
-        for index, image in enumerate(images):
-            result[index] = draws(image, quality)
+        for image, out in zip(images, result, strict=True):
+            out[:] = draws(image, quality)
         result *= np.float32(1 / 255)
         return result.reshape(prepared.shape)
 
@@ -80,39 +82,31 @@ class Pixelate(ImagePerturbation):
         return np.ascontiguousarray(grown.repeat(block, axis=2)[:, :, :width])
 
 
-# --- the codec ---
-
-
-def jpeg_codec() -> Callable[[Array, int], Array]:
+def jpeg_codec() -> Codec:
     """A function (uint8 image (H, W) or RGB (H, W, 3), quality) → the image after JPEG.
 
     OpenCV where it is installed, else Pillow; they agree to the bit. Raises MissingDependencyError if
     neither is.
     """
     if (cv2 := opencv()) is not None:
-        return lambda image, quality: _through_cv2(cv2, image, quality)
+
+        def through_opencv(image: Array, quality: int) -> Array:
+            colour = image.ndim == 3  # in the order BGR there
+            stored = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if colour else image
+            _, encoded = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, quality])
+            decoded: Array = cv2.imdecode(encoded, cv2.IMREAD_COLOR if colour else cv2.IMREAD_GRAYSCALE)
+            return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)) if colour else decoded
+
+        return through_opencv
     try:
         from PIL import Image
     except ImportError as error:
         message = "image.jpeg needs OpenCV or Pillow: pip install mlflow-sensie[image]"
         raise MissingDependencyError(message) from error
-    return lambda image, quality: _through_pillow(Image, image, quality)
 
+    def through_pillow(image: Array, quality: int) -> Array:
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, format="JPEG", quality=quality)
+        return np.asarray(Image.open(buffer))
 
-def _through_cv2(cv2: Any, image: Array, quality: int) -> Array:
-    flags = cv2.IMREAD_GRAYSCALE if image.ndim == 2 else cv2.IMREAD_COLOR
-    # OpenCV's colours are BGR
-    stored = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    _, encoded = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    decoded: Array = cv2.imdecode(encoded, flags)
-    return decoded if image.ndim == 2 else np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB))
-
-
-def _through_pillow(module: Any, image: Array, quality: int) -> Array:
-    import io
-
-    buffer = io.BytesIO()
-    module.fromarray(image).save(buffer, format="JPEG", quality=quality)
-    buffer.seek(0)
-    with module.open(buffer) as decoded:
-        return np.asarray(decoded)
+    return through_pillow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,13 +36,12 @@ def build_operator(
         y, x = np.floor(y + 0.5), np.floor(x + 0.5)
     top, left = np.floor(y), np.floor(x)
     taps, weights = [], []
-    for down in (0, 1) if order else (0,):
-        for right in (0, 1) if order else (0,):
-            r, c = top + down, left + right
-            weight = (1 - np.abs(y - r)) * (1 - np.abs(x - c))
-            inside = (r >= 0) & (r < height) & (c >= 0) & (c < width)
-            taps.append(np.where(inside, r * width + c, 0).ravel())
-            weights.append(np.where(inside, weight, 0.0).ravel())
+    for down, right in product(range(order + 1), repeat=2):
+        r, c = top + down, left + right
+        weight = (1 - np.abs(y - r)) * (1 - np.abs(x - c))
+        inside = (r >= 0) & (r < height) & (c >= 0) & (c < width)
+        taps.append(np.where(inside, r * width + c, 0).ravel())
+        weights.append(np.where(inside, weight, 0.0).ravel())
     tap, weight = np.stack(taps, axis=1), np.stack(weights, axis=1)
     used = weight != 0
     pointers = np.concatenate([[0], np.cumsum(used.sum(axis=1))]).astype(np.int32)
@@ -54,32 +54,16 @@ _small_operator = lru_cache(maxsize=256)(build_operator)
 _large_operator = lru_cache(maxsize=16)(build_operator)
 
 
-def affine_operator(
-    height: int, width: int, matrix: Matrix, offset: tuple[float, float], order: int, dtype: str
-) -> sparse.csr_array[Any]:
-    """The operator of `build_operator`, from a bounded cache where it is small enough to be kept."""
-    pixels = height * width
-    build = _small_operator if pixels <= 64**2 else _large_operator if pixels <= 512**2 else build_operator
-    return build(height, width, matrix, offset, order, dtype)
-
-
 def pixel_rows(pixels: Array) -> list[Array]:
     """Blocks of examples with the pixels first, (H, W, examples, C), as an operator takes them.
 
-    They are small enough that a transpose stays in the cache.
+    They are small enough that a transpose stays in the cache. Measured: blocks of 256 kB are the fastest, but
+    fewer than 24 columns cost more than the cache saves.
     """
     n, height, width, channels = pixels.shape
-    size = block_size(height * width * channels, channels)
+    size = max(8, -(-24 // max(channels, 1)), (1 << 16) // max(height * width * channels, 1))
     starts = range(0, max(n, 1), size)
     return [np.ascontiguousarray(pixels[start : start + size].transpose(1, 2, 0, 3)) for start in starts]
-
-
-def block_size(values: int, channels: int) -> int:
-    """How many examples of so many values to warp together.
-
-    Measured: blocks of 256 kB are the fastest, but fewer than 24 columns cost more than the cache saves.
-    """
-    return max(8, -(-24 // max(channels, 1)), (1 << 16) // max(values, 1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,26 +92,26 @@ class Affine(ImagePerturbation):
         return (0.0, 0.0)
 
     def operator(self, magnitude: float, height: int, width: int, dtype: np.dtype[Any]) -> sparse.csr_array[Any]:
-        """The sparse operator of this warp for images of this size."""
-        matrix = self.matrix(magnitude)
+        """The sparse operator of this warp for images of this size, cached where it is small enough to be kept."""
+        (a, b), (c, d) = matrix = self.matrix(magnitude)
         rows, columns = self.shift(magnitude, height, width)
         cy, cx = (height - 1) / 2, (width - 1) / 2
-        (a, b), (c, d) = matrix
         offset = (cy - (a * cy + b * cx) + rows, cx - (c * cy + d * cx) + columns)
-        return affine_operator(height, width, matrix, offset, self.order, dtype.name)
+        pixels = height * width
+        build = _small_operator if pixels <= 64**2 else _large_operator if pixels <= 512**2 else build_operator
+        return build(height, width, matrix, offset, self.order, dtype.name)
 
     def prepare(self, inputs: Array) -> list[Array]:
         """The pixels, turned once for all magnitudes."""
-        return pixel_rows(self.codec(inputs).decode(inputs))
+        return pixel_rows(self.pixels(inputs))
 
     def apply(self, prepared: list[Array], magnitude: float, draws: None) -> Array:
         """The warped pixels, (N, H, W, C)."""
         height, width, _, channels = prepared[0].shape
         n, dtype = sum(block.shape[2] for block in prepared), prepared[0].dtype
         operator = self.operator(magnitude, height, width, dtype)
-        result = np.empty((n, height * width, channels), dtype=dtype)
+        result, start = np.empty((n, height * width, channels), dtype=dtype), 0
         outside = (self.fill * (1 - operator.sum(axis=1))).astype(dtype)[:, None] if self.fill else None
-        start = 0
         for block in prepared:
             count = block.shape[2]
             warped = operator @ block.reshape(height * width, -1)

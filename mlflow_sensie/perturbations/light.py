@@ -18,9 +18,7 @@ def luma(pixels: Array) -> Array:
     """Brightness (N, H, W) of pixels: BT.601 for 3 channels (RGB), else the mean over channels."""
     if pixels.shape[-1] == 3:
         return np.asarray(pixels @ np.asarray(LUMA, dtype=pixels.dtype))
-    if pixels.shape[-1] == 1:
-        return pixels[..., 0]
-    return np.asarray(pixels.mean(axis=-1))
+    return pixels[..., 0] if pixels.shape[-1] == 1 else np.asarray(pixels.mean(axis=-1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +55,9 @@ class Contrast(ImagePerturbation):
     limits = (0.0, math.inf)
     default_magnitudes: ClassVar[tuple[float, ...]] = (0.3, 0.4, 0.55, 0.75, 1.0, 1.2, 1.4, 1.7, 2.0)
 
-    def draw(self, prepared: Canvas, rng: np.random.Generator | None) -> Array:
+    def draw(self, prepared: Canvas, rng: None) -> Array:
         """The mean of each channel of each image."""
-        means: Array = prepared.pixels.mean(axis=(1, 2), keepdims=True)
-        return means
+        return np.asarray(prepared.pixels.mean(axis=(1, 2), keepdims=True))
 
     def apply(self, prepared: Canvas, magnitude: float, draws: Array) -> Array:
         """The pixels spread about what was drawn, clipped."""
@@ -87,10 +84,8 @@ class Gamma(ImagePerturbation):
         """The pixels to the power of ``magnitude``."""
         pixels = prepared.pixels
         inside = np.clip(pixels, 0, 1)
-        perturbed = inside ** pixels.dtype.type(magnitude)
-        if isinstance(prepared.low, float):
-            return np.asarray(perturbed)
-        return np.where(inside == pixels, perturbed, pixels)
+        perturbed = np.asarray(inside ** pixels.dtype.type(magnitude))
+        return perturbed if isinstance(prepared.low, float) else np.where(inside == pixels, perturbed, pixels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +96,7 @@ class Saturation(Contrast):
     default_magnitudes = (0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 1.75, 2.0)
     channels = (3,)
 
-    def draw(self, prepared: Canvas, rng: np.random.Generator | None) -> Array:
+    def draw(self, prepared: Canvas, rng: None) -> Array:
         """The grey of each pixel, (N, H, W, 1)."""
         return luma(prepared.pixels)[..., None]
 
@@ -117,17 +112,14 @@ class Hue(ImagePerturbation):
     default_magnitudes = (-60, -48, -36, -24, -12, 0, 12, 24, 36, 48, 60)
     channels = (3,)
 
-    def draw(self, prepared: Canvas, rng: np.random.Generator | None) -> tuple[Array, Array, Array]:
+    def draw(self, prepared: Canvas, rng: None) -> tuple[Array, Array, Array]:
         """Hue in sixths of the circle, value and chroma of each pixel, (N, H, W) each."""
         red, green, blue = np.moveaxis(prepared.pixels, -1, 0)
         value = prepared.pixels.max(axis=-1)
         chroma = value - prepared.pixels.min(axis=-1)
         safe = np.where(chroma > 0, chroma, 1)
-        hue = np.where(
-            value == red,
-            (green - blue) / safe,
-            np.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
-        )
+        beside_red, beside_green, beside_blue = (green - blue) / safe, 2 + (blue - red) / safe, 4 + (red - green) / safe
+        hue = np.where(value == red, beside_red, np.where(value == green, beside_green, beside_blue))
         return hue, value, chroma
 
     def apply(self, prepared: Canvas, magnitude: float, draws: tuple[Array, Array, Array]) -> Array:

@@ -30,16 +30,14 @@ class Occlude(ImagePerturbation):
 
     fill: float = 0.5
 
-    def draw(self, prepared: Canvas, rng: np.random.Generator | None) -> Array:
+    def draw(self, prepared: Canvas, rng: np.random.Generator) -> Array:
         """How far down and to the right in the room there is, (N, 2)."""
-        assert rng is not None
         return rng.random((len(prepared.pixels), 2))
 
     def apply(self, prepared: Canvas, magnitude: float, draws: Array) -> Array:
         """The pixels with the rectangle over them."""
         height, width = prepared.pixels.shape[1:3]
-        rows = coverage(draws[:, 0], magnitude, height)
-        columns = coverage(draws[:, 1], magnitude, width)
+        rows, columns = (coverage(draws[:, axis], magnitude, side) for axis, side in enumerate((height, width)))
         opacity = (rows[:, :, None] * columns[:, None, :])[..., None].astype(prepared.pixels.dtype)
         return prepared.covered(opacity, self.fill)
 
@@ -48,5 +46,5 @@ def coverage(position: Array, fraction: float, size: int) -> Array:
     """How much of each of ``size`` pixels an interval covers, (n, size), of length ``fraction``·size."""
     start = (position * (1 - fraction) * size)[:, None]
     pixels = np.arange(size)
-    covered: Array = np.clip(np.minimum(start + fraction * size, pixels + 1) - np.maximum(start, pixels), 0, 1)
-    return covered
+    covered = np.minimum(start + fraction * size, pixels + 1) - np.maximum(start, pixels)
+    return np.asarray(np.clip(covered, 0, 1))

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from mlflow_sensie.data.survey import Survey, ValueRange
+from mlflow_sensie.data.survey import ValueRange
 from mlflow_sensie.errors import DataError
-from mlflow_sensie.perturbations.base import BOUND, Array, Perturbation
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from mlflow_sensie.perturbations.base import Array, Perturbation
 
 LAYOUTS = {"NHW": 3, "NHWC": 4, "NCHW": 4}
 # what normalising and undoing it in float32 may put outside [0, 1] without meaning anything
@@ -22,69 +19,56 @@ ROUNDING = 1e-6
 CACHED = 1 << 19  # values worked on at a time: two megabytes stay in a cache; of less, the calls cost more
 
 
-@dataclass(frozen=True)
-class PixelCodec:
-    """How a batch of stored values becomes pixels (N, H, W, C) and returns."""
+def pixel_form(inputs: Any, layout: str | None, value_range: ValueRange | None) -> tuple[str, ValueRange]:
+    """Layout and value range of a batch; where unknown, NHW or NHWC, and the whole range of the dtype.
 
-    layout: str
-    dtype: np.dtype[Any]
-    value_range: ValueRange
+    Raises DataError for what is not a numeric array of images in that layout.
+    """
+    if not isinstance(inputs, np.ndarray) or inputs.dtype.kind not in "buif":
+        kind = f"{inputs.dtype} array" if isinstance(inputs, np.ndarray) else type(inputs).__name__
+        raise DataError(f"Images must be a numeric numpy array, (N, H, W), (N, H, W, C) or NCHW; got {kind}.")
+    layout = layout or ("NHW" if inputs.ndim == 3 else "NHWC")
+    if layout not in LAYOUTS:
+        raise DataError(f"Layout {layout!r} given; allowed are {', '.join(LAYOUTS)}.")
+    if inputs.ndim != LAYOUTS[layout]:
+        raise DataError(f"Layout {layout} has {LAYOUTS[layout]} axes; the inputs have shape {inputs.shape}.")
+    value_range, channels = value_range or whole_range(inputs.dtype), channel_count(inputs, layout)
+    for name, numbers in (("scale", value_range.scale), ("offset", value_range.offset)):
+        if len(numbers) not in (1, channels):
+            raise DataError(f"The value range has {len(numbers)} {name}s; the images have {channels} channels.")
+    return layout, value_range
 
-    @classmethod
-    def of(cls, inputs: Any, layout: str | None, value_range: ValueRange | None) -> PixelCodec:
-        """The codec of a batch; unknown layouts are NHW or NHWC, unknown ranges the whole one of the dtype.
 
-        Raises DataError for what is not a numeric array of images in that layout.
-        """
-        if not isinstance(inputs, np.ndarray) or inputs.dtype.kind not in "buif":
-            kind = f"{inputs.dtype} array" if isinstance(inputs, np.ndarray) else type(inputs).__name__
-            raise DataError(f"Images must be a numeric numpy array, (N, H, W), (N, H, W, C) or NCHW; got {kind}.")
-        layout = layout or {3: "NHW", 4: "NHWC"}.get(inputs.ndim, "NHWC")
-        if layout not in LAYOUTS:
-            raise DataError(f"Layout {layout!r} given; allowed are {', '.join(LAYOUTS)}.")
-        if inputs.ndim != LAYOUTS[layout]:
-            raise DataError(f"Layout {layout} has {LAYOUTS[layout]} axes; the inputs have shape {inputs.shape}.")
-        if value_range is None:
-            value_range = whole_range(inputs.dtype)
-        channels = 1 if layout == "NHW" else inputs.shape[layout.index("C")]
-        for name, numbers in (("scale", value_range.scale), ("offset", value_range.offset)):
-            if len(numbers) not in (1, channels):
-                raise DataError(f"The value range has {len(numbers)} {name}s; the images have {channels} channels.")
-        return cls(layout, inputs.dtype, value_range)
+def channel_count(inputs: Array, layout: str) -> int:
+    """The number of channels of a batch of images, 1 where they have no such axis."""
+    return 1 if layout == "NHW" else inputs.shape[layout.index("C")]
 
-    @property
-    def is_identity(self) -> bool:
-        """Whether stored values are the pixels themselves."""
-        return set(self.value_range.scale) == {1.0} and set(self.value_range.offset) == {0.0}
 
-    def decode(self, inputs: Array) -> Array:
-        """Pixels (N, H, W, C); may be a view of ``inputs``."""
-        pixels = inputs.astype(working_dtype(self.dtype), copy=False)
-        if self.layout == "NHW":
-            pixels = pixels[..., None]
-        elif self.layout == "NCHW":
-            pixels = pixels.transpose(0, 2, 3, 1)
-        if self.is_identity:
-            return pixels
-        scale, offset = self._factors()
-        result: Array = pixels * scale + offset
-        return result
+def to_pixels(inputs: Any, layout: str | None, value_range: ValueRange | None) -> Array:
+    """Pixels (N, H, W, C) in [0, 1] of stored values of this form; may be a view of ``inputs``."""
+    layout, value_range = pixel_form(inputs, layout, value_range)
+    pixels: Array = inputs.astype(working_dtype(inputs.dtype), copy=False)
+    if layout != "NHWC":
+        pixels = pixels[..., None] if layout == "NHW" else pixels.transpose(0, 2, 3, 1)
+    if value_range == ValueRange():
+        return pixels
+    scale, offset = _factors(value_range, inputs.dtype)
+    return np.asarray(pixels * scale + offset)
 
-    def encode(self, pixels: Array) -> Array:
-        """Stored values of the pixels; integers rounded, and clipped to what their dtype holds."""
-        stored = pixels
-        if not self.is_identity:
-            scale, offset = self._factors()
-            stored = (pixels - offset) / scale
-        if self.layout == "NHW":
-            stored = stored[..., 0]
-        elif self.layout == "NCHW":
-            stored = np.ascontiguousarray(stored.transpose(0, 3, 1, 2))
-        return to_dtype(stored, self.dtype)
 
-    def _factors(self) -> tuple[Array, Array]:
-        dtype = working_dtype(self.dtype)
-        return np.asarray(self.value_range.scale, dtype=dtype), np.asarray(self.value_range.offset, dtype=dtype)
+def from_pixels(pixels: Array, inputs: Any, layout: str | None, value_range: ValueRange | None) -> Array:
+    """Stored values of pixels in the form and dtype of ``inputs``; integers rounded, and clipped to what they hold."""
+    layout, value_range = pixel_form(inputs, layout, value_range)
+    if value_range != ValueRange():
+        scale, offset = _factors(value_range, inputs.dtype)
+        pixels = (pixels - offset) / scale
+    if layout != "NHWC":
+        pixels = pixels[..., 0] if layout == "NHW" else np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+    return to_dtype(pixels, inputs.dtype)
+
+
+def _factors(value_range: ValueRange, dtype: np.dtype[Any]) -> tuple[Array, ...]:
+    return tuple(np.asarray(part, dtype=working_dtype(dtype)) for part in (value_range.scale, value_range.offset))
 
 
 def whole_range(dtype: np.dtype[Any]) -> ValueRange:
@@ -133,8 +117,7 @@ class Canvas:
 
         Clipping to [0, 1] alone would change a pixel outside it even at magnitudes next to the neutral.
         """
-        inside = pixels.size == 0 or (pixels.min() >= -ROUNDING and pixels.max() <= 1 + ROUNDING)
-        if inside:
+        if pixels.size == 0 or (pixels.min() >= -ROUNDING and pixels.max() <= 1 + ROUNDING):
             return cls(pixels, 0.0, 1.0)
         return cls(pixels, np.minimum(pixels, 0), np.maximum(pixels, 1))
 
@@ -169,32 +152,30 @@ class ImagePerturbation(Perturbation):
     kind = "tensor"
     channels: ClassVar[tuple[int, ...]] = ()  # numbers of channels that it works on; empty for all
 
-    layout: str | None = field(default=None, repr=False, metadata=BOUND)
-    value_range: ValueRange | None = field(default=None, repr=False, metadata=BOUND)
-
-    def bind(self, survey: Survey) -> Self:
-        """A new instance that knows the layout and the value range."""
-        return replace(self, layout=survey.layout, value_range=survey.value_range)
-
-    def codec(self, inputs: Array) -> PixelCodec:
-        """How these inputs become pixels."""
-        return PixelCodec.of(inputs, self.layout, self.value_range)
+    layout: str | None = field(default=None, repr=False, metadata={"bound": lambda survey: survey.layout})
+    value_range: ValueRange | None = field(
+        default=None, repr=False, metadata={"bound": lambda survey: survey.value_range}
+    )
 
     def check(self, inputs: Any) -> None:
         """Raise DataError for what is no batch of images, or has the wrong number of channels."""
-        layout = self.codec(inputs).layout
-        channels = 1 if layout == "NHW" else inputs.shape[layout.index("C")]
+        layout, _ = pixel_form(inputs, self.layout, self.value_range)
+        channels = channel_count(inputs, layout)
         if self.channels and channels not in self.channels:
-            allowed = " or ".join(str(number) for number in self.channels)
+            allowed = " or ".join(map(str, self.channels))
             raise DataError(f"{self.name} needs images with {allowed} channels; these have {channels}.")
+
+    def pixels(self, inputs: Array) -> Array:
+        """The batch as pixels (N, H, W, C)."""
+        return to_pixels(inputs, self.layout, self.value_range)
 
     def prepare(self, inputs: Array) -> Any:
         """The batch as a canvas of pixels."""
-        return Canvas.over(self.codec(inputs).decode(inputs))
+        return Canvas.over(self.pixels(inputs))
 
     def restore(self, perturbed: Array, inputs: Array) -> Array:
         """Pixels (N, H, W, C) back in the stored range, layout and dtype."""
-        return self.codec(inputs).encode(perturbed)
+        return from_pixels(perturbed, inputs, self.layout, self.value_range)
 
 
 def opencv() -> Any:

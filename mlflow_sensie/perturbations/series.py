@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from mlflow_sensie.data.survey import Survey
 from mlflow_sensie.errors import DataError
-from mlflow_sensie.perturbations.base import BOUND, Array, Perturbation
-from mlflow_sensie.perturbations.draws import RATES, add_noise, replace_hit, standard_normal
+from mlflow_sensie.perturbations.base import Array, Perturbation
+from mlflow_sensie.perturbations.noise import RATES, add_noise, replace_hit, standard_normal
 from mlflow_sensie.perturbations.pixels import to_dtype, working_dtype
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 
 def check_series(inputs: Any) -> None:
@@ -47,21 +43,16 @@ class SeriesPerturbation(Perturbation):
 
 @dataclass(frozen=True, kw_only=True)
 class Noise(SeriesPerturbation):
-    """Adds Gaussian noise with SD p times each channel's own SD in the whole data.
-
-    It knows that from `bind`.
-    """
+    """Adds Gaussian noise with SD p times each channel's own SD in the whole data."""
 
     unit = "SDs"
     limits = (0.0, math.inf)
     default_magnitudes = (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
     random = True
 
-    sds: tuple[float, ...] | None = field(default=None, repr=False, metadata=BOUND)
-
-    def bind(self, survey: Survey) -> Self:
-        """A new instance that knows the SD of each channel."""
-        return replace(self, sds=None if survey.tensor is None else survey.tensor.sd)
+    sds: tuple[float, ...] | None = field(
+        default=None, repr=False, metadata={"bound": lambda survey: survey.tensor and survey.tensor.sd}
+    )
 
     def check(self, inputs: Any) -> None:
         """Raise ValueError without a survey, DataError if its channels are not those of ``inputs``."""
@@ -72,10 +63,9 @@ class Noise(SeriesPerturbation):
         if len(self.sds) not in (1, channels):
             raise DataError(f"The survey has {len(self.sds)} channels; the series have {channels}.")
 
-    def draw(self, prepared: Array, rng: np.random.Generator | None) -> Array:
+    def draw(self, prepared: Array, rng: np.random.Generator) -> Array:
         """Standard normal noise times each channel's SD."""
-        assert rng is not None
-        noise: Array = standard_normal(prepared.shape, prepared.dtype, rng)
+        noise = standard_normal(prepared.shape, prepared.dtype, rng)
         noise *= np.asarray(self.sds, dtype=prepared.dtype)
         return noise
 
@@ -101,8 +91,7 @@ class Scale(SeriesPerturbation):
 
     def apply(self, prepared: Array, magnitude: float, draws: None) -> Array:
         """The series times ``magnitude``."""
-        perturbed: Array = prepared * prepared.dtype.type(magnitude)
-        return perturbed
+        return np.asarray(prepared * prepared.dtype.type(magnitude))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,9 +110,8 @@ class Dropout(SeriesPerturbation):
         """Where ``fill`` is NaN."""
         return math.isnan(self.fill)
 
-    def draw(self, prepared: Array, rng: np.random.Generator | None) -> Array:
+    def draw(self, prepared: Array, rng: np.random.Generator) -> Array:
         """The rate from which on a time step is lost, (N, T, 1)."""
-        assert rng is not None
         return rng.random((*prepared.shape[:2], 1))
 
     def apply(self, prepared: Array, magnitude: float, draws: Array) -> Array:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.errors import DataError
-from mlflow_sensie.perturbations.base import BOUND, Perturbation, column_names, is_missing
+from mlflow_sensie.perturbations.base import BOUND, Perturbation, column_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,9 +31,7 @@ LOOKALIKES = {
 }
 # fmt: on
 MARKS = ",.;:!?"
-WORDS = re.compile(r"\S+")
-SPLITTABLE = re.compile(r"[^\W\d_]{2,}")  # two letters or more
-GAPS = re.compile(r"\s+")
+Texts = dict[Any, list[Any]]  # the cells, or the edits of each, by column
 
 
 class TextEdit(NamedTuple):
@@ -60,67 +59,11 @@ def edited(text: str, edits: list[TextEdit], rate: float) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextPerturbation(Perturbation):
-    """Base of the perturbations of text at a rate.
+class EditFunction(Perturbation):
+    """A function (text, rng) → edits as a perturbation of text at a rate; a subclass may write `edits` instead.
 
     Inputs are a 1-D array of strings, a pandas Series, or a DataFrame, of which ``columns`` names the text
     columns (default: all of strings). Missing values pass. Outputs have the type that came in.
-    """
-
-    kind = "text"
-    unit = "rate"
-    limits = (0.0, 1.0)
-    default_magnitudes = (0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.16, 0.2)
-    random = True
-
-    columns: tuple[str, ...] | None = None
-
-    def __post_init__(self) -> None:
-        """Take a list of columns as it stands in a recipe, but no single string."""
-        object.__setattr__(self, "columns", column_names(self.name, self.columns))
-
-    def edits(self, text: str, rng: np.random.Generator) -> list[TextEdit]:
-        """The places of a text that can be edited, in order, each with its turn and what it turns into."""
-        raise NotImplementedError
-
-    def check(self, inputs: Any) -> None:
-        """Raise DataError for what holds no text, or cells that are neither strings nor missing."""
-        for texts in text_columns(inputs, self.columns).values():
-            for text in texts:
-                if not isinstance(text, str) and not is_missing(text):
-                    raise DataError(f"{self.name} works on strings; got a {type(text).__name__}: {text!r:.80}.")
-
-    def prepare(self, inputs: Any) -> tuple[Any, dict[Any, list[Any]]]:
-        """The inputs, and the cells of each text column."""
-        return inputs, text_columns(inputs, self.columns)
-
-    def draw(self, prepared: tuple[Any, dict[Any, list[Any]]], rng: np.random.Generator | None) -> dict[Any, list[Any]]:
-        """The edits of every text, which draws from a generator of its own; none for missing ones."""
-        assert rng is not None
-        rngs = rng.spawn(len(prepared[0]))
-        return {
-            name: [
-                self.edits(text, own) if isinstance(text, str) else [] for text, own in zip(texts, rngs, strict=True)
-            ]
-            for name, texts in prepared[1].items()
-        }
-
-    def apply(self, prepared: tuple[Any, dict[Any, list[Any]]], magnitude: float, draws: dict[Any, list[Any]]) -> Any:
-        """The texts with every edit whose turn has come."""
-        inputs, columns = prepared
-        texts = {
-            name: [
-                edited(str(text), edits, magnitude) if edits else text
-                for text, edits in zip(columns[name], draws[name], strict=True)
-            ]
-            for name in columns
-        }
-        return with_texts(inputs, texts)
-
-
-@dataclass(frozen=True, kw_only=True)
-class EditFunction(TextPerturbation):
-    """A function (text, rng) → edits, as `TextPerturbation.edits` describes it, as a perturbation of text.
 
     Examples:
         >>> def shout(text, rng):
@@ -129,16 +72,63 @@ class EditFunction(TextPerturbation):
         ['No! Never!']
     """
 
-    function: Callable[[str, np.random.Generator], list[TextEdit]] = field(kw_only=False, metadata=BOUND)
+    kind = "text"
+    unit = "rate"
+    limits = (0.0, 1.0)
+    default_magnitudes = (0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.16, 0.2)
+    random = True
+
+    function: Callable[[str, np.random.Generator], list[TextEdit]] | None = field(
+        default=None, kw_only=False, metadata=BOUND
+    )
+    columns: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Take a list of columns as it stands in a recipe, but no single string."""
+        object.__setattr__(self, "columns", column_names(self.name, self.columns))
 
     @property
     def name(self) -> str:
         """The function's own name."""
-        return self.function.__name__
+        return getattr(self.function, "__name__", type(self).__name__)
 
     def edits(self, text: str, rng: np.random.Generator) -> list[TextEdit]:
-        """What the function says."""
+        """The places of a text that can be edited, in order, each with its turn and what it turns into."""
+        assert self.function is not None
         return self.function(text, rng)
+
+    def check(self, inputs: Any) -> None:
+        """Raise DataError for what holds no text, or cells that are neither strings nor missing."""
+        for text in chain.from_iterable(text_columns(inputs, self.columns).values()):
+            if not isinstance(text, str) and not is_missing(text):
+                raise DataError(f"{self.name} works on strings; got a {type(text).__name__}: {text!r:.80}.")
+
+    def prepare(self, inputs: Any) -> tuple[Any, Texts]:
+        """The inputs, and the cells of each text column."""
+        return inputs, text_columns(inputs, self.columns)
+
+    def draw(self, prepared: tuple[Any, Texts], rng: np.random.Generator) -> Texts:
+        """The edits of every text, which draws from a generator of its own; none for missing ones."""
+        inputs, columns = prepared
+        rngs = rng.spawn(len(inputs))
+        return {
+            name: [
+                self.edits(text, own) if isinstance(text, str) else [] for text, own in zip(texts, rngs, strict=True)
+            ]
+            for name, texts in columns.items()
+        }
+
+    def apply(self, prepared: tuple[Any, Texts], magnitude: float, draws: Texts) -> Any:
+        """The texts with every edit whose turn has come."""
+        inputs, columns = prepared
+        texts = {
+            name: [
+                edited(str(text), edits, magnitude) if edits else text
+                for text, edits in zip(cells, draws[name], strict=True)
+            ]
+            for name, cells in columns.items()
+        }
+        return with_texts(inputs, texts)
 
 
 # --- what is edited ---
@@ -155,11 +145,8 @@ def typos(text: str, rng: np.random.Generator) -> list[TextEdit]:
         ['onnee keystroek tooo mmayn']
     """
     turns, kinds, picks = rng.random(len(text)), rng.integers(0, 4, len(text)), rng.random(len(text))
-    return [
-        mistyped(text, index, int(kinds[index]), float(picks[index]), float(turns[index]))
-        for index in range(len(text))
-        if text[index].isalpha()
-    ]
+    draws = zip(kinds.tolist(), picks.tolist(), turns.tolist(), strict=True)
+    return [mistyped(text, index, *draw) for index, draw in enumerate(draws) if text[index].isalpha()]
 
 
 def mistyped(text: str, index: int, kind: int, pick: float, turn: float) -> TextEdit:
@@ -178,31 +165,23 @@ def mistyped(text: str, index: int, kind: int, pick: float, turn: float) -> Text
 
 def ocr(text: str, rng: np.random.Generator) -> list[TextEdit]:
     """Misreads a fraction p of the characters that have a lookalike: o as 0, l as 1, m as rn; others stay."""
-    turns = rng.random(len(text))
-    return [
-        TextEdit(index, index + 1, LOOKALIKES[character], float(turns[index]))
-        for index, character in enumerate(text)
-        if character in LOOKALIKES
-    ]
+    turns = rng.random(len(text)).tolist()
+    return [TextEdit(i, i + 1, LOOKALIKES[mark], turns[i]) for i, mark in enumerate(text) if mark in LOOKALIKES]
 
 
 def case(text: str, rng: np.random.Generator) -> list[TextEdit]:
     """Flips a fraction p of the letters between upper and lower case; scripts without case stay."""
-    turns = rng.random(len(text))
-    return [
-        TextEdit(index, index + 1, character.swapcase(), float(turns[index]))
-        for index, character in enumerate(text)
-        if character.swapcase() != character
-    ]
+    turns, swapped = rng.random(len(text)).tolist(), map(str.swapcase, text)
+    return [TextEdit(i, i + 1, other, turns[i]) for i, other in enumerate(swapped) if other != text[i]]
 
 
 def whitespace(text: str, rng: np.random.Generator) -> list[TextEdit]:
     """Disturbs a fraction p of the gaps and words: a gap is lost or doubled, a word split in two."""
     edits = []
-    for gap in GAPS.finditer(text):
+    for gap in re.finditer(r"\s+", text):
         lost = rng.random() < 0.5
-        edits.append(TextEdit(gap.start(), gap.end(), "" if lost else gap.group() * 2, rng.random()))
-    for word in SPLITTABLE.finditer(text):
+        edits.append(TextEdit(*gap.span(), "" if lost else gap.group() * 2, rng.random()))
+    for word in re.finditer(r"[^\W\d_]{2,}", text):  # two letters or more
         place = word.start() + 1 + int(rng.random() * (len(word.group()) - 1))
         edits.append(TextEdit(place, place, " ", rng.random()))
     return sorted(edits, key=lambda edit: edit.start)
@@ -224,15 +203,10 @@ def punctuation(text: str, rng: np.random.Generator) -> list[TextEdit]:
 
 def drop_words(text: str, rng: np.random.Generator) -> list[TextEdit]:
     """Leaves out a fraction p of the words, with the gap after them; one word always stays."""
-    words = list(WORDS.finditer(text))
-    turns = rng.random(len(words))
-    ends = [*(word.start() for word in words[1:]), words[-1].end()] if words else []
-    last = int(turns.argmax()) if words else -1  # the one whose turn would come last
-    return [
-        TextEdit(word.start(), end, "", float(turn))
-        for index, (word, end, turn) in enumerate(zip(words, ends, turns, strict=True))
-        if index != last
-    ]
+    words = list(re.finditer(r"\S+\s*", text.rstrip()))
+    turns = rng.random(len(words)).tolist()
+    last = max(turns, default=0)  # of the word that stays
+    return [TextEdit(*word.span(), "", turn) for word, turn in zip(words, turns, strict=True) if turn < last]
 
 
 TYPOS = EditFunction(typos)
@@ -244,7 +218,7 @@ DROP_WORDS = EditFunction(drop_words)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Synonyms(TextPerturbation):
+class Synonyms(EditFunction):
     """Replaces a fraction p of the words that ``mapping`` has, word → synonym or list of them, by one.
 
     Words are matched without regard to case; a capital first letter, or capitals throughout, are kept.
@@ -264,10 +238,9 @@ class Synonyms(TextPerturbation):
         """One edit per word that has a synonym."""
         edits = []
         for word in re.finditer(r"\w+", text):
-            choices = self.mapping.get(word.group().lower())
-            if choices:
+            if choices := self.mapping.get(word.group().lower()):
                 choice = choices[int(rng.random() * len(choices))]
-                edits.append(TextEdit(word.start(), word.end(), in_case_of(word.group(), choice), rng.random()))
+                edits.append(TextEdit(*word.span(), in_case_of(word.group(), choice), rng.random()))
         return edits
 
 
@@ -281,7 +254,7 @@ def in_case_of(word: str, synonym: str) -> str:
 # --- every form of text ---
 
 
-def text_columns(inputs: Any, columns: tuple[str, ...] | None) -> dict[Any, list[Any]]:
+def text_columns(inputs: Any, columns: tuple[str, ...] | None) -> Texts:
     """The cells of each text column; a single one without a name is called None.
 
     Raises DataError for what is no array, Series or DataFrame of text, or lacks a column.
@@ -292,28 +265,31 @@ def text_columns(inputs: Any, columns: tuple[str, ...] | None) -> dict[Any, list
         missing = [column for column in columns or () if column not in inputs.columns]
         if missing:
             raise DataError(f"No column {missing} in the inputs, which have {list(inputs.columns)}.")
-        names = [c for c in inputs.columns if c in columns] if columns is not None else strings_of(inputs)
+        names = [c for c in inputs.columns if (is_text(inputs[c]) if columns is None else c in columns)]
         if not names:
             raise DataError(f"None of the columns {list(inputs.columns)} holds text; name them in `columns`.")
         return {name: list(inputs[name]) for name in names}
-    if isinstance(inputs, pd.Series) or (
-        isinstance(inputs, np.ndarray) and inputs.ndim == 1 and inputs.dtype.kind in "OUT"
-    ):
+    is_array = isinstance(inputs, np.ndarray)
+    if isinstance(inputs, pd.Series) or (is_array and inputs.ndim == 1 and inputs.dtype.kind in "OUT"):
         return {None: list(inputs)}
-    came = f"{inputs.dtype} array {inputs.shape}" if isinstance(inputs, np.ndarray) else type(inputs).__name__
+    came = f"{inputs.dtype} array {inputs.shape}" if is_array else type(inputs).__name__
     raise DataError(f"Text must be a 1-D array of strings, a Series, or a DataFrame; got {came}.")
 
 
-def strings_of(frame: pd.DataFrame) -> list[Any]:
-    """The columns that hold strings and nothing else; categories are none."""
+def is_text(column: pd.Series[Any]) -> bool:
+    """Whether a column holds strings and nothing else; categories are none."""
     import pandas as pd
 
-    def is_text(column: pd.Series[Any]) -> bool:
-        if column.dtype == object:
-            return all(isinstance(cell, str) or is_missing(cell) for cell in column)
-        return not isinstance(column.dtype, pd.CategoricalDtype) and pd.api.types.is_string_dtype(column.dtype)
+    if column.dtype == object:
+        return all(isinstance(cell, str) or is_missing(cell) for cell in column)
+    return not isinstance(column.dtype, pd.CategoricalDtype) and pd.api.types.is_string_dtype(column.dtype)
 
-    return [name for name in frame.columns if is_text(frame[name])]
+
+def is_missing(cell: Any) -> bool:
+    """Whether a cell is None, NaN, NaT or NA; arrays and other containers are not."""
+    import pandas as pd
+
+    return pd.api.types.is_scalar(cell) and bool(pd.isna(cell))
 
 
 def with_texts(inputs: Any, texts: Mapping[Any, list[Any]]) -> Any:
@@ -323,8 +299,8 @@ def with_texts(inputs: Any, texts: Mapping[Any, list[Any]]) -> Any:
     if isinstance(inputs, pd.DataFrame):
         result = fresh_copy(inputs)
         for name, cells in texts.items():
-            position = inputs.columns.get_loc(name)
-            result.isetitem(position, pd.Series(cells, index=inputs.index, dtype=inputs[name].dtype))
+            column = pd.Series(cells, index=inputs.index, dtype=inputs[name].dtype)
+            result.isetitem(inputs.columns.get_loc(name), column)
         return result
     if isinstance(inputs, pd.Series):
         return pd.Series(texts[None], index=inputs.index, name=inputs.name, dtype=inputs.dtype)

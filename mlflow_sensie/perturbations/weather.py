@@ -31,9 +31,8 @@ class Fog(ImagePerturbation):
 
     colour: float = 1.0
 
-    def draw(self, prepared: Canvas, rng: np.random.Generator | None) -> Array:
+    def draw(self, prepared: Canvas, rng: np.random.Generator) -> Array:
         """The thickness of the fog, (N, H, W, 1), from a half to 1 in each image."""
-        assert rng is not None
         noise = smooth_noise(prepared.pixels.shape[:3], rng)
         low, high = noise.min(axis=(1, 2), keepdims=True), noise.max(axis=(1, 2), keepdims=True)
         thickness = 0.5 + 0.5 * (noise - low) / np.where(high > low, high - low, 1)

@@ -15,10 +15,8 @@ from mlflow_sensie.perturbations.base import BOUND
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_MODULES = "mlflow_sensie.properties."
-
 BUILT_IN: dict[str, str] = {
-    name: _MODULES + target
+    name: f"{__name__}.{target}"
     for name, target in {
         "image.mean": "image:MEAN",
         "image.contrast": "image:CONTRAST",

@@ -12,7 +12,7 @@ from mlflow_sensie.data.survey import Survey, ValueRange
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.perturbations.base import BOUND, Array
 from mlflow_sensie.perturbations.light import luma
-from mlflow_sensie.perturbations.pixels import PixelCodec
+from mlflow_sensie.perturbations.pixels import to_pixels
 from mlflow_sensie.properties import Measure
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class ImageProperty(Measure):
 
     def __call__(self, inputs: Array) -> Array:
         """The property of each image, (n,) float64; NaN for an image with a missing pixel."""
-        pixels = PixelCodec.of(inputs, self.layout, self.value_range).decode(inputs)
+        pixels = to_pixels(inputs, self.layout, self.value_range)
         missing = np.isnan(pixels)
         if not missing.any():
             return np.asarray(self.function(pixels), dtype=np.float64)

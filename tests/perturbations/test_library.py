@@ -11,7 +11,7 @@ from mlflow_sensie.perturbations import BUILT_IN
 from mlflow_sensie.perturbations.base import Perturbation
 from mlflow_sensie.perturbations.cell_replacement import CellReplacement
 from mlflow_sensie.perturbations.compression import Jpeg
-from mlflow_sensie.perturbations.text import EditFunction, TextPerturbation
+from mlflow_sensie.perturbations.text import EditFunction
 from mlflow_sensie.plugins import load_target
 from mlflow_sensie.testing import distance, sample
 
@@ -56,7 +56,7 @@ CHANGES = {
     "series.dropout": (0, 1.83288),
     "series.shift": (3.71556, 3.66656),
 }
-BASES = {CellReplacement, TextPerturbation, EditFunction}  # with magnitudes of their own, for those built on them
+BASES = {CellReplacement, EditFunction}  # with magnitudes of their own, for those built on them
 PARAMETERS = {"text.synonyms": {"mapping": {"good": ["fine", "decent"], "the": "this", "rude": "impolite"}}}
 
 
