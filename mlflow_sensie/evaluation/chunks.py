@@ -19,7 +19,7 @@ from mlflow_sensie.data.input_format import as_cell, holds_arrays
 from mlflow_sensie.data.types import Inputs, fresh_copy
 from mlflow_sensie.inference import MagnitudeGrid
 from mlflow_sensie.perturbations.base import FunctionPerturbation, Perturbation
-from mlflow_sensie.perturbations.text import TextPerturbation
+from mlflow_sensie.perturbations.text import EditFunction
 from mlflow_sensie.scores.table import expected_column, score_column
 
 FIRST_CHUNK = 64
@@ -147,7 +147,7 @@ def perturbed(test: SweepTest, some: Examples, place: tuple[int, int], seed: int
     and the test, never on the magnitude; those of a text on its own place in the chunk.
     """
     entropy, (number, start) = [seed, zlib.crc32(test.slug.encode())], place
-    if isinstance(test.perturbation, TextPerturbation):  # it spawns a generator for each example
+    if isinstance(test.perturbation, EditFunction):  # it spawns a generator for each example
         state = np.random.SeedSequence([*entropy, number], n_children_spawned=start)
     else:
         state = np.random.SeedSequence([*entropy, number, start])
