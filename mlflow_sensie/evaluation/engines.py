@@ -70,15 +70,15 @@ def apply_engine(recipe: Recipe, tests: Tests) -> tuple[Tests, Sampled | None]:
 
 def regressions_of(tests: Mapping[str, TestResult]) -> dict[str, Regression]:
     """Give the regressions of all tests with an effect: by the test's name, and the side where there are two."""
-    found: dict[str, Regression] = {}
+    regressions: dict[str, Regression] = {}
     for name, test in tests.items():
         sides = [f" ({side.side})" for side in getattr(test.fit, "sides", ())]
         for regression, side in zip(test.fit.regressions if _has_effect(test) else (), sides or [""], strict=False):
             label = name + side if len(sides) > 1 else name
-            while label in found:
+            while label in regressions:
                 label += "'"
-            found[label] = regression
-    return found
+            regressions[label] = regression
+    return regressions
 
 
 def _has_effect(test: TestResult) -> bool:
@@ -86,19 +86,19 @@ def _has_effect(test: TestResult) -> bool:
 
 
 def _replaced(tests: Tests, effects: Sequence[AnyPosterior]) -> Tests:
-    found, left = dict(tests), iter(effects)
+    replaced, left = dict(tests), iter(effects)
     for name, test in tests.items():
         if _has_effect(test):
-            found[name] = _with_effects(test, [next(left) for _ in test.fit.regressions])
-    return found
+            replaced[name] = _with_effects(test, [next(left) for _ in test.fit.regressions])
+    return replaced
 
 
 def _with_effects(test: TestResult, effects: Sequence[AnyPosterior]) -> TestResult:
     fit = test.fit.with_posteriors(effects)
     gone = {FLAGS.get(flag) for flag in test.fit.flags if flag not in fit.flags}
     more = [FLAGS[flag] for flag in fit.flags if flag not in test.fit.flags]
-    kept = [text for text in test.warnings if text not in gone]
-    return test.model_copy(update={"fit": fit, "warnings": (*kept, *more)})
+    others = [text for text in test.warnings if text not in gone]
+    return test.model_copy(update={"fit": fit, "warnings": (*others, *more)})
 
 
 def _failed(tests: Tests, why: str) -> Tests:

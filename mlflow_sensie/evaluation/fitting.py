@@ -177,18 +177,18 @@ def fit_perturbation(
     spec: PerturbationSpec, test: SweepTest, recipe: Recipe, scorer: Scorer, table: ScoreTable
 ) -> PerturbationFit:
     """Fit a perturbation test to the examples that it was asked of so far."""
-    asked = table.asked(test.columns)
+    rows = table.asked(test.columns)
     followed = set(test.expected_columns) <= set(table.columns)
     return perturbation_test(
-        asked.array([CLEAN, *test.columns]),
+        rows.array([CLEAN, *test.columns]),
         test.grid,
         scorer.scale,
         allowed_drop=allowed_drop(spec, recipe),
         rope=recipe.inference.rope,
-        design=design_of(asked),
+        design=design_of(rows),
         family=recipe.family,
         extra=ExtraFits(spec.fit_range or recipe.inference.fit_range, recipe.inference.polynomial),
-        expected=asked.array([EXPECTED, *test.expected_columns]) if followed else None,
+        expected=rows.array([EXPECTED, *test.expected_columns]) if followed else None,
     )
 
 

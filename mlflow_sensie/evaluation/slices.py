@@ -89,12 +89,12 @@ def _interaction(
 ) -> Interaction:
     side = test.grid.side(fit.worse)
     contrast = side.slope_contrast() * side.length
-    asked = table.asked(test.columns)
-    values, own = asked.column(property_column(prop.slug)), asked.array([CLEAN, *test.columns]) @ contrast
+    rows = table.asked(test.columns)
+    values, own = rows.column(property_column(prop.slug)), rows.array([CLEAN, *test.columns]) @ contrast
     kind: Kind = "property" if prop.levels is None else "category"
     about: dict[str, Any] = {"property": prop.name, "perturbation": test.name, "side": fit.worse, "kind": kind}
     try:
-        fitted = fit_property(prop, values, own, _range(contrast, scale), recipe.inference.rope, design_of(asked))
+        fitted = fit_property(prop, values, own, _range(contrast, scale), recipe.inference.rope, design_of(rows))
     except ValueError as error:  # too few examples have both
         return Interaction(**about, unit=prop.unit, error=str(error))
     return Interaction(**about, unit=prop.unit, fit=fitted)

@@ -116,11 +116,11 @@ def merge_rare(levels: Sequence[str], counts: ArrayLike, share: float = RARE_SHA
     """
     n = np.asarray(counts, np.float64)
     rare = n < share * n.sum()
-    kept = [level for level, few in zip(levels, rare, strict=True) if not few]
-    if rare.sum() < 2 or not kept:
+    frequent = [level for level, few in zip(levels, rare, strict=True) if not few]
+    if rare.sum() < 2 or not frequent:
         return tuple(levels), np.arange(len(levels), dtype=np.int64)
     other = "other"
-    while other in kept:
+    while other in frequent:
         other += " (rare)"
-    index = np.where(rare, len(kept), np.cumsum(~rare) - 1).astype(np.int64)
-    return (*kept, other), index
+    index = np.where(rare, len(frequent), np.cumsum(~rare) - 1).astype(np.int64)
+    return (*frequent, other), index

@@ -52,26 +52,26 @@ class Sampling:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Say what went wrong, and the remedy."""
-        found = []
+        warnings = []
         if self.divergences:
-            found.append(
+            warnings.append(
                 f"NUTS diverged in {self.divergences} of {self.draws * self.chains} draws, so a part of the posterior "
                 "may be missing; raise inference.target_accept (0.95, 0.99), or take engine 'exact'"
             )
-        unmixed = [each.name for each in self.tests if not each.r_hat <= MOST_R_HAT]
+        unmixed = [test.name for test in self.tests if not test.r_hat <= MOST_R_HAT]
         if unmixed:
-            found.append(
+            warnings.append(
                 f"the chains disagree (R-hat above {MOST_R_HAT}) for {', '.join(unmixed)}: the intervals are not to be "
                 "trusted; raise inference.tune and inference.draws, or take engine 'exact'"
             )
         least = LEAST_ESS_PER_CHAIN * self.chains
-        few = [each.name for each in self.tests if not min(each.ess_bulk, each.ess_tail) >= least]
+        few = [test.name for test in self.tests if not min(test.ess_bulk, test.ess_tail) >= least]
         if few:
-            found.append(
+            warnings.append(
                 f"fewer than {least} effective draws for {', '.join(few)}: the ends of the intervals are rough; "
                 "raise inference.draws"
             )
-        return tuple(found)
+        return tuple(warnings)
 
 
 @dataclass(frozen=True)
@@ -125,18 +125,18 @@ def _model(regressions: Mapping[str, Regression], priors: Priors) -> Any:
     import pymc as pm
 
     sums, lines = list(regressions.values()), _lines(regressions)
-    own = [each.priors(priors) for each in sums]
+    own = [regression.priors(priors) for regression in sums]
     n, rest, length = (_column(sums, name) for name in ("n", "rest", "length"))
     with pm.Model(coords={"test": list(regressions), "line": lines}) as model:
         log_noise = 0.5 * np.log(rest / np.maximum(n - 1, 1)) + pm.Flat("noise_", dims="test") / np.sqrt(2 * n)
         noise = pm.Deterministic("noise", pm.math.exp(log_noise), dims="test")
-        _prior("noise", [each.noise for each in own], noise, log_noise)
+        _prior("noise", [prior.noise for prior in own], noise, log_noise)
         pm.Potential("likelihood", -n * log_noise - rest / (2 * noise**2))
         estimate, information = _column(sums, "effect"), _column(sums, "information")
-        effect = _coefficient("effect", "test", estimate, information, [each.slope for each in own], noise)
+        effect = _coefficient("effect", "test", estimate, information, [prior.slope for prior in own], noise)
         pm.Deterministic("slope", effect / length, dims="test")
         if lines:
-            at = [k for k, each in enumerate(sums) if each.level is not None]
+            at = [k for k, regression in enumerate(sums) if regression.level is not None]
             level = np.array([regressions[name].level for name in lines])
             _coefficient("intercept", "line", level, n[at], [own[k].intercept for k in at], noise[at])
     return model
@@ -178,8 +178,8 @@ def _prior(name: str, priors: Sequence[Prior], value: Any, log_jacobian: Any) ->
     pm.Potential(f"prior of {name}", pm.logp(distributions[priors[0].family](), value) + log_jacobian)
 
 
-def _column(of: Sequence[Any], name: str) -> FloatArray:
-    return np.array([getattr(each, name) for each in of], np.float64)
+def _column(items: Sequence[Any], name: str) -> FloatArray:
+    return np.array([getattr(item, name) for item in items], np.float64)
 
 
 def _sampling(data: Any, regressions: Mapping[str, Regression], sampler: Sampler) -> Sampling:
@@ -188,12 +188,14 @@ def _sampling(data: Any, regressions: Mapping[str, Regression], sampler: Sampler
     draws, lines = posterior_of(data), _lines(regressions)
     measured = [az.rhat(draws), az.ess(draws, method="bulk"), az.ess(draws, method="tail")]
 
-    def all_of(found: Any, name: str) -> list[float]:
-        intercept = [float(found["intercept"].sel(line=name))] if name in lines else []
-        return [float(found["effect"].sel(test=name)), float(found["noise"].sel(test=name)), *intercept]
+    def all_of(measures: Any, name: str) -> list[float]:
+        intercept = [float(measures["intercept"].sel(line=name))] if name in lines else []
+        return [float(measures["effect"].sel(test=name)), float(measures["noise"].sel(test=name)), *intercept]
 
     tests = (
-        Convergence(name, *(pick(all_of(found, name)) for pick, found in zip((max, min, min), measured, strict=True)))
+        Convergence(
+            name, *(pick(all_of(measures, name)) for pick, measures in zip((max, min, min), measured, strict=True))
+        )
         for name in regressions
     )
     divergences = int(data["sample_stats"]["diverging"].sum())
