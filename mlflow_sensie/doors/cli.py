@@ -51,10 +51,12 @@ def show_recipe(name: str) -> None:
     from mlflow_sensie.errors import did_you_mean
     from mlflow_sensie.recipe.reading import shipped_recipes
 
-    found = shipped_recipes()
-    if name not in found:
-        raise click.ClickException(f"no recipe {name!r}{did_you_mean(name, found)}; shipped are: {', '.join(found)}")
-    click.echo(found[name].read_text(encoding="utf-8"), nl=False)
+    shipped = shipped_recipes()
+    if name not in shipped:
+        raise click.ClickException(
+            f"no recipe {name!r}{did_you_mean(name, shipped)}; shipped are: {', '.join(shipped)}"
+        )
+    click.echo(shipped[name].read_text(encoding="utf-8"), nl=False)
 
 
 _markdown = click.option("--markdown", is_flag=True, help="As a Markdown table.")
@@ -70,13 +72,13 @@ def perturbations(markdown: bool) -> None:
     from mlflow_sensie.perturbations import BUILT_IN
 
     header: tuple[str, ...] = ("perturbation", "inputs", "unit", "neutral", "default range")
-    found = _library(BUILT_IN, "mlflow_sensie.perturbations")
+    library = _library(BUILT_IN, "mlflow_sensie.perturbations")
     rows: list[tuple[str, ...]] = [
-        (name, made.kind, made.unit, _number(made.neutral), _range(made.default_magnitudes)) for name, made in found
+        (name, one.kind, one.unit, _number(one.neutral), _range(one.default_magnitudes)) for name, one in library
     ]
     if markdown:
         header += ("what it does", "`params`")
-        rows = [(*row, _summary(made), _parameters(made)) for row, (_, made) in zip(rows, found, strict=True)]
+        rows = [(*row, _summary(one), _parameters(one)) for row, (_, one) in zip(rows, library, strict=True)]
     _print_table(header, rows, markdown)
 
 
@@ -86,8 +88,8 @@ def properties(markdown: bool) -> None:
     """List the properties: what they are measured on, and their unit."""
     from mlflow_sensie.properties import BUILT_IN
 
-    found = _library(BUILT_IN, "mlflow_sensie.properties")
-    rows = [(name, getattr(made, "kind", "any"), getattr(made, "unit", ""), _summary(made)) for name, made in found]
+    library = _library(BUILT_IN, "mlflow_sensie.properties")
+    rows = [(name, getattr(prop, "kind", "any"), getattr(prop, "unit", ""), _summary(prop)) for name, prop in library]
     rows.append(("COLUMN", "any", "", "Any column of the data, or of property_table."))
     _print_table(("property", "inputs", "unit", "what it is"), rows, markdown)
 
@@ -117,8 +119,8 @@ def init(model_uri: str, named: Named, recipe: str, model_type: str | None, allo
     from mlflow_sensie.recipe.reading import load_recipe
 
     try:
-        wanted = load_recipe(recipe, allow_code=allow_code)
-        inputs = resolve(EvaluationRequest(model_uri, load(**named).sensie_data, wanted, model_type))
+        chosen = load_recipe(recipe, allow_code=allow_code)
+        inputs = resolve(EvaluationRequest(model_uri, load(**named).sensie_data, chosen, model_type))
     except SensieError as error:
         raise click.ClickException(str(error)) from error
     for reason in inputs.choices:
@@ -149,29 +151,29 @@ def compare(runs: tuple[str, ...], output: Path | None, log: bool) -> None:
         raise click.ClickException(str(error)) from error
     rows = _difference_rows(comparisons[runs[1]]) if len(runs) == 2 else _leader_rows(table)
     _print_table(*rows)
-    for name, found in comparisons.items():
-        missing = (f"{test!r} was not compared: {why}" for test, why in found.not_compared.items())
-        for text in (*found.warnings, *missing):
+    for name, comparison in comparisons.items():
+        missing = (f"{test!r} was not compared: {why}" for test, why in comparison.not_compared.items())
+        for text in (*comparison.warnings, *missing):
             click.echo(f"{name}: {text}" if len(runs) > 2 else text, err=True)
     if output is not None:
         folders = ["."] if len(runs) == 2 else [f"1-{k}" for k in range(2, len(runs) + 1)]
         write_leaderboard(table, comparisons, output, folders)
-        for folder, found in zip(folders, comparisons.values(), strict=True):
-            write_comparison(found, output / folder)
+        for folder, comparison in zip(folders, comparisons.values(), strict=True):
+            write_comparison(comparison, output / folder)
     if log:
         from mlflow_sensie.tracking.comparisons import log_comparison, log_leaderboard
 
-        made = [log_comparison(found, runs[0], name) for name, found in comparisons.items()]
-        made += [log_leaderboard(table, comparisons, runs)] if len(runs) > 2 else []
-        for run_id in made:
+        logged = [log_comparison(comparison, runs[0], name) for name, comparison in comparisons.items()]
+        logged += [log_leaderboard(table, comparisons, runs)] if len(runs) > 2 else []
+        for run_id in logged:
             click.echo(f"logged to run {run_id}")
 
 
-def _difference_rows(found: Comparison) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def _difference_rows(comparison: Comparison) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     rows: list[tuple[str, ...]] = [
         (row["test"] or "all examples", row["metric"], f"{row['a']:.4g}", f"{row['b']:.4g}",
          _with_interval(row["difference"], row["lo95"], row["hi95"]), f"{row['prob_more_robust']:.3f}")
-        for row in found.summary().to_dict("records")
+        for row in comparison.summary().to_dict("records")
     ]  # fmt: skip
     return ("test", "metric", "A", "B", "B - A [95 %]", "P(B more robust)"), rows
 
@@ -200,16 +202,18 @@ def _library(built_in: Mapping[str, Any], group: str) -> list[tuple[str, Any]]:
     return [(name, find(name, built_in, group, "name")) for name in names]
 
 
-def _summary(made: Any) -> str:
-    described = getattr(made, "function", None) or made  # what the members of a family differ by
+def _summary(built_in: Any) -> str:
+    described = getattr(built_in, "function", None) or built_in  # what the members of a family differ by
     return (described.__doc__ or "").strip().split("\n")[0]
 
 
-def _parameters(made: Any) -> str:
+def _parameters(built_in: Any) -> str:
     """A perturbation's parameters with their defaults; those whose default is none by name alone."""
-    own = [each for each in fields(made) if not each.metadata.get("bound")] if is_dataclass(made) else []
+    parameters = fields(built_in) if is_dataclass(built_in) else ()
+    own = [parameter for parameter in parameters if not parameter.metadata.get("bound")]
     shown = [
-        f"{each.name}: {each.default}" if isinstance(each.default, str | float | int) else each.name for each in own
+        f"{parameter.name}: {parameter.default}" if isinstance(parameter.default, str | float | int) else parameter.name
+        for parameter in own
     ]
     return ", ".join(shown)
 

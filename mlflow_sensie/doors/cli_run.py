@@ -20,10 +20,10 @@ def _size(context: click.Context, parameter: click.Parameter, value: str | None)
     """The height and width of images in pixels; one number is both."""
     if value is None:
         return None
-    found = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", value)
-    if found is None:
+    match = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", value)
+    if match is None:
         raise click.BadParameter(f"a size is 32, or 224x320 for height and width; {value!r} came")
-    return int(found[1]), int(found[2] or found[1])
+    return int(match[1]), int(match[2] or match[1])
 
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -33,7 +33,7 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def together(**options: Any) -> Any:
         return command(named={name: options.pop(name) for name in NAMES}, **options)
 
-    found: Callable[..., Any] = together
+    decorated: Callable[..., Any] = together
     for option in (
         click.option("--mode", type=click.Choice(["RGB", "L"]), help="Read a folder of images in colour or in grey."),
         click.option("--size", callback=_size, metavar="HEIGHT[xWIDTH]", help="Resize a folder of images, in pixels."),
@@ -42,8 +42,8 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--targets", help="The column (or array) that holds the right answers."),
         click.option("--data", metavar="PATH", help="A .parquet, .csv or .npz file, a folder, or the URI of one."),
     ):
-        found = option(found)
-    return found
+        decorated = option(decorated)
+    return decorated
 
 
 @click.command()
@@ -82,21 +82,21 @@ def run(
         raise click.ClickException(str(error)) from error
 
 
-def _tell_cost(model_uri: str, named: Named, wanted: Recipe, model_type: str | None) -> None:
+def _tell_cost(model_uri: str, named: Named, recipe: Recipe, model_type: str | None) -> None:
     from mlflow_sensie.doors.loading import load
     from mlflow_sensie.doors.probe import prepare_both
     from mlflow_sensie.evaluation.conductor import estimate
     from mlflow_sensie.evaluation.inputs import EvaluationRequest
 
-    request = EvaluationRequest(model_uri, load(**named).sensie_data, wanted, model_type)
+    request = EvaluationRequest(model_uri, load(**named).sensie_data, recipe, model_type)
     candidate, baseline = prepare_both(request)
     click.echo(str(estimate(candidate)))
     if baseline is not None:
-        click.echo(f"and the baseline {wanted.baseline}: {estimate(baseline)}")
+        click.echo(f"and the baseline {recipe.baseline}: {estimate(baseline)}")
 
 
 def _run(
-    model_uri: str, named: Named, wanted: Recipe, run_id: str | None, experiment: str | None, model_type: str | None,
+    model_uri: str, named: Named, recipe: Recipe, run_id: str | None, experiment: str | None, model_type: str | None,
     spark: bool,
 ) -> None:  # fmt: skip
     """Evaluate, log the dataset as input and the result onto a run, and print what was found.
@@ -113,7 +113,7 @@ def _run(
     from mlflow_sensie.tracking.runs import Destination, log_result
 
     dataset = load(**named)
-    candidate, baseline = prepare_both(EvaluationRequest(model_uri, dataset.sensie_data, wanted, model_type))
+    candidate, baseline = prepare_both(EvaluationRequest(model_uri, dataset.sensie_data, recipe, model_type))
     model_id = candidate.model.model_id
     if experiment is not None:
         mlflow.set_experiment(experiment)

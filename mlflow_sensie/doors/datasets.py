@@ -121,8 +121,8 @@ def _described(schema: Any) -> dict[str, Any]:
     from mlflow.data.schema import TensorDatasetSchema
 
     if schema.is_tensor_spec():
-        found: dict[str, Any] = TensorDatasetSchema(features=schema).to_dict()
-        return found
+        described: dict[str, Any] = TensorDatasetSchema(features=schema).to_dict()
+        return described
     return {"mlflow_colspec": schema.to_dict()}
 
 
@@ -250,10 +250,10 @@ def from_source(
     if (here := _local(path)) is not None and not here.exists():
         raise DataError(f"there is no file or folder {path}")
     source, version = _source(path)
-    said = {key: value for key, value in {**reader, "version": version}.items() if value is not None}
-    data = read_source(source, **said)
+    options = {key: value for key, value in {**reader, "version": version}.items() if value is not None}
+    data = read_source(source, **options)
     _check(data)
-    return SensieDataset(data if name is None else replace(data, name=name), source, said, digest)
+    return SensieDataset(data if name is None else replace(data, name=name), source, options, digest)
 
 
 def _source(path: str | Path) -> tuple[DatasetSource, int | None]:
@@ -302,8 +302,8 @@ def fetch(source: DatasetSource) -> Any:
         other = "; deltalake reads it as well" if isinstance(source, DeltaDatasetSource) else ""
         raise DataError(f"a package is missing to read {source.to_json()}: {error}{other}") from error
     except Exception as error:
-        said = str(error).split("\n\tat ")[0]  # without the stack of Java
-        raise DataError(f"{source.to_json()} cannot be read: {type(error).__name__}: {said}") from error
+        text = str(error).split("\n\tat ")[0]  # without the stack of Java
+        raise DataError(f"{source.to_json()} cannot be read: {type(error).__name__}: {text}") from error
 
 
 def _check(data: Data) -> None:

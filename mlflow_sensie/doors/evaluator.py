@@ -149,11 +149,11 @@ def _warn(result: Result) -> None:
 
     from mlflow_sensie.result.result import MOST_TESTS_WITH_KEYS
 
-    told: dict[str, list[str]] = {}  # what is said of several tests is said once
+    names_by_text: dict[str, list[str]] = {}  # what is said of several tests is said once
     for test in result.tests.values():
         for text in test.warnings:
-            told.setdefault(text, []).append(test.name)
-    texts = [*result.warnings, *(f"{_listed(names)}: {text}" for text, names in told.items())]
+            names_by_text.setdefault(text, []).append(test.name)
+    texts = [*result.warnings, *(f"{_listed(names)}: {text}" for text, names in names_by_text.items())]
     if result.verdict is not None and not result.verdict.passed:
         texts.append(f"the gate says {result.verdict.outcome}: {'; '.join(result.verdict.reasons)}")
     if len(result.tests) > MOST_TESTS_WITH_KEYS:

@@ -72,7 +72,7 @@ class Fleet(_Frozen):
         defaults = value.get("defaults") or {}
         return {
             **value,
-            "checks": [{**defaults, **each} if isinstance(each, Mapping) else each for each in value["checks"]],
+            "checks": [{**defaults, **check} if isinstance(check, Mapping) else check for check in value["checks"]],
         }
 
 
@@ -88,9 +88,10 @@ def load_fleet(path: str | Path, **options: Any) -> tuple[CheckRequest, ...]:
     except (OSError, yaml.YAMLError) as error:
         raise RecipeError(f"{file} cannot be read: {error}") from error
     except ValidationError as error:
-        said = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}".removeprefix(": ") for each in error.errors()]
+        places = [(".".join(map(str, problem["loc"])), problem["msg"]) for problem in error.errors()]
+        problems = [f"{place}: {text}".removeprefix(": ") for place, text in places]
         raise RecipeError(
-            f"{file}: {'; '.join(said)}. A check has the keys {', '.join(CheckSpec.model_fields)}"
+            f"{file}: {'; '.join(problems)}. A check has the keys {', '.join(CheckSpec.model_fields)}"
         ) from error
     return tuple(request for spec in fleet.checks for request in spec.requests(file.parent, **options))
 

@@ -88,12 +88,12 @@ def _read(logged: DatasetEntity, targets: str | None) -> SensieDataset:
     if reader is None:
         data = _read_others(logged, source, targets)
         return SensieDataset(replace(data, name=logged.name), source, digest=logged.digest)
-    wanted, of_files = reader.pop("sha256"), reader.pop("of_files")
+    sha256, of_files = reader.pop("sha256"), reader.pop("of_files")
     data = replace(read_source(source, **reader), name=logged.name)
-    found = SensieDataset(data if of_files else replace(data, files=()), source, reader)
-    if found.sha256 != wanted:
-        raise DataError(_changed(source, wanted[:8], found.sha256[:8]))
-    return SensieDataset(found.sensie_data, source, reader, logged.digest)
+    dataset = SensieDataset(data if of_files else replace(data, files=()), source, reader)
+    if dataset.sha256 != sha256:
+        raise DataError(_changed(source, sha256[:8], dataset.sha256[:8]))
+    return SensieDataset(dataset.sensie_data, source, reader, logged.digest)
 
 
 def _find(run_id: str, name: str | None) -> DatasetEntity:
@@ -101,14 +101,14 @@ def _find(run_id: str, name: str | None) -> DatasetEntity:
         run = mlflow.MlflowClient().get_run(run_id)
     except MlflowException as error:
         raise DataError(f"run {run_id} cannot be read: {error}") from error
-    logged = [each.dataset for each in run.inputs.dataset_inputs] if run.inputs else []
+    logged = [entry.dataset for entry in run.inputs.dataset_inputs] if run.inputs else []
     if not logged:
         raise DataError(f"run {run_id} has no dataset among its inputs; {LOG_NEXT_TIME}")
-    fits = [each for each in logged if name in (None, each.name, each.digest)]
+    fits = [dataset for dataset in logged if name in (None, dataset.name, dataset.digest)]
     if len(fits) != 1:
-        known = ", ".join(f"{each.name} ({each.digest})" for each in logged)
-        asked = "say which" if name is None else f"{name!r} is not one of them"
-        raise DataError(f"run {run_id} has the datasets {known}; {asked}, by name or digest (--dataset)")
+        known = ", ".join(f"{dataset.name} ({dataset.digest})" for dataset in logged)
+        problem = "say which" if name is None else f"{name!r} is not one of them"
+        raise DataError(f"run {run_id} has the datasets {known}; {problem}, by name or digest (--dataset)")
     return fits[0]
 
 
@@ -164,11 +164,11 @@ def _readable(ways: Sequence[Callable[[], Any]]) -> Iterator[Any]:
     errors: list[DataError] = []
     for way in ways:
         try:
-            found = way()
+            loaded = way()
         except DataError as error:
             errors.append(error)
         else:
-            yield found
+            yield loaded
     if len(errors) == len(ways):
         raise errors[0]
 
@@ -211,8 +211,8 @@ def _frames(path: Path) -> Iterator[pd.DataFrame]:
 def _to_frame(loaded: Any) -> pd.DataFrame:
     for convert in ("toPandas", "to_pandas"):  # of Spark, and of Hugging Face
         if hasattr(loaded, convert):
-            found: pd.DataFrame = getattr(loaded, convert)()
-            return found
+            frame: pd.DataFrame = getattr(loaded, convert)()
+            return frame
     if isinstance(loaded, pd.DataFrame):
         return loaded
     raise DataError(f"its source gave a {type(loaded).__name__}, which is no table")
@@ -221,8 +221,8 @@ def _to_frame(loaded: Any) -> pd.DataFrame:
 def _digest(loaded: Any, source: DatasetSource) -> str:
     if isinstance(loaded, pd.DataFrame):
         return str(from_pandas(loaded, source=source).digest)
-    made = mlflow.data.__dict__["from_spark" if hasattr(loaded, "toPandas") else "from_huggingface"](loaded)
-    return str(made.digest)
+    dataset = mlflow.data.__dict__["from_spark" if hasattr(loaded, "toPandas") else "from_huggingface"](loaded)
+    return str(dataset.digest)
 
 
 def _of_frame(frame: pd.DataFrame, targets: str | None) -> Data:

@@ -86,12 +86,12 @@ def _session(spark: SparkSession | None) -> SparkSession:
     return spark or SparkSession.getActiveSession() or SparkSession.builder.getOrCreate()
 
 
-def _check_shared(found: Checkpoint, wanted: list[int]) -> None:
-    lost = [number for number in wanted if number not in found]
+def _check_shared(checkpoint: Checkpoint, numbers: list[int]) -> None:
+    lost = [number for number in numbers if number not in checkpoint]
     if lost:
         raise DataError(
-            f"checkpoint: of {len(wanted)} chunks that the executors kept, {len(lost)} are not in {found.folder} here; "
-            "name a folder that the driver and all executors see under one path"
+            f"checkpoint: of {len(numbers)} chunks that the executors kept, {len(lost)} are not in {checkpoint.folder} "
+            "here; name a folder that the driver and all executors see under one path"
         )
 
 
@@ -136,18 +136,18 @@ def _fill(sweep: Sweep, reopen: Callable[[], Model], numbers: list[int], spark: 
     )
     sent = context.broadcast(cloudpickle.dumps(work))
     parts = _shares(sweep, numbers, TASKS_PER_CORE * context.defaultParallelism)
-    wanted = context.parallelize(parts, len(parts))
+    tasks = context.parallelize(parts, len(parts))
 
     def ask(partition: Iterable[list[int]]) -> Iterator[SensieError]:
-        done: _Work = cloudpickle.loads(sent.value)
+        job: _Work = cloudpickle.loads(sent.value)
         for part in partition:
             try:
-                done.do(part)
+                job.do(part)
             except SensieError as error:  # it would be the same once more; what Spark may mend by a retry is raised
                 yield error
 
     try:
-        errors = wanted.mapPartitions(ask).collect()
+        errors = tasks.mapPartitions(ask).collect()
     finally:
         sent.destroy()
     if errors:

@@ -82,8 +82,8 @@ def exit_code(checks: Sequence[Check], on_inconclusive: OnInconclusive = None) -
 
 def to_json(checks: Sequence[Check], on_inconclusive: OnInconclusive = None) -> str:
     """Return checks as JSON: exit code, and a list with every check's verdict."""
-    found = {"schema_version": SCHEMA_VERSION, "exit_code": exit_code(checks, on_inconclusive)}
-    return json.dumps({**found, "checks": [check.to_dict() for check in checks]}, indent=1, ensure_ascii=False)
+    header = {"schema_version": SCHEMA_VERSION, "exit_code": exit_code(checks, on_inconclusive)}
+    return json.dumps({**header, "checks": [check.to_dict() for check in checks]}, indent=1, ensure_ascii=False)
 
 
 def to_text(checks: Sequence[Check]) -> str:
@@ -98,25 +98,25 @@ def _text_of(check: Check) -> Iterator[str]:
     against = f", against {check.baseline}" if check.baseline else ""
     yield f"{check.outcome}: {check.name}{against}"
     if check.verdict:
-        yield from _aligned([HEADER, *(_row(each) for each in check.verdict.judgements)], "  ")
-        yield from (f"  {each.reason}" for each in [*_blocking(check.verdict), *_mild(check.verdict)])
+        yield from _aligned([HEADER, *(_row(judgement) for judgement in check.verdict.judgements)], "  ")
+        yield from (f"  {judgement.reason}" for judgement in [*_blocking(check.verdict), *_mild(check.verdict)])
     yield from (f"  {note}" for note in _notes(check))
 
 
 def _blocking(verdict: Verdict) -> list[Judgement]:
     """What keeps the model from passing."""
-    return [each for each in verdict.judgements if each.blocks]
+    return [judgement for judgement in verdict.judgements if judgement.blocks]
 
 
 def _mild(verdict: Verdict) -> list[Judgement]:
     """What did not pass, but blocks nothing."""
-    return [each for each in verdict.judgements if each.outcome != "pass" and not each.blocks]
+    return [judgement for judgement in verdict.judgements if judgement.outcome != "pass" and not judgement.blocks]
 
 
 def _notes(check: Check) -> Iterator[str]:
     """What there is to say beside the rules."""
     judged = check.verdict.judgements if check.verdict else ()
-    yield from dict.fromkeys(f"note: {warning}" for each in judged for warning in each.warnings)
+    yield from dict.fromkeys(f"note: {warning}" for judgement in judged for warning in judgement.warnings)
     if check.promotion:
         yield check.promotion.reason
     if check.error and not (check.promotion and check.error == check.promotion.reason):
@@ -127,13 +127,14 @@ def _notes(check: Check) -> Iterator[str]:
         yield f"run {check.run_id}{reused}"
 
 
-def _row(found: Judgement) -> tuple[str, ...]:
-    severity = " (waived)" if found.waived else " (warn)" if found.severity == "warn" else ""
-    where = ", ".join(part for part in (found.test, found.slice) if part)
-    value = "" if found.value is None else f"{_number(found.value)} [{_number(found.lo95)}, {_number(found.hi95)}]"
-    limit = f"{'≥' if found.limit_name == 'at_least' else '≤'} {found.limit:g}{' worse' if found.versus else ''}"
-    probability = "" if found.probability is None else f"{found.probability:.3f}"
-    return found.outcome + severity, found.rule, where, value, limit, probability
+def _row(judgement: Judgement) -> tuple[str, ...]:
+    severity = " (waived)" if judgement.waived else " (warn)" if judgement.severity == "warn" else ""
+    where = ", ".join(part for part in (judgement.test, judgement.slice) if part)
+    estimate, low, high = map(_number, (judgement.value, judgement.lo95, judgement.hi95))
+    value = "" if judgement.value is None else f"{estimate} [{low}, {high}]"
+    sign, worse = "≥" if judgement.limit_name == "at_least" else "≤", " worse" if judgement.versus else ""
+    probability = "" if judgement.probability is None else f"{judgement.probability:.3f}"
+    return judgement.outcome + severity, judgement.rule, where, value, f"{sign} {judgement.limit:g}{worse}", probability
 
 
 def _number(value: float | None) -> str:
@@ -160,14 +161,14 @@ def _markdown_of(check: Check) -> str:
     against = f" against {_escaped(check.baseline)}" if check.baseline else ""
     parts = [f"### {SIGNS[check.outcome]} {_escaped(check.name)}: {check.outcome}{against}"]
     if check.verdict:
-        parts.append(_table(HEADER, [_row(each) for each in check.verdict.judgements]))
+        parts.append(_table(HEADER, [_row(judgement) for judgement in check.verdict.judgements]))
         parts += [_list(_blocking(check.verdict))] if _blocking(check.verdict) else []
         parts += [_folded(mild)] if (mild := _mild(check.verdict)) else []
     return "\n\n".join([*parts, *(_escaped(note) for note in _notes(check))])
 
 
 def _list(judgements: Sequence[Judgement]) -> str:
-    return "\n".join(f"- {_escaped(each.reason)}" for each in judgements)
+    return "\n".join(f"- {_escaped(judgement.reason)}" for judgement in judgements)
 
 
 def _folded(mild: Sequence[Judgement]) -> str:
@@ -196,9 +197,9 @@ def to_junit(checks: Sequence[Check], on_inconclusive: OnInconclusive = None) ->
     root = ElementTree.Element("testsuites")
     for check in checks:
         suite = ElementTree.SubElement(root, "testsuite", name=_xml(check.name))
-        for each in check.verdict.judgements if check.verdict else ():
-            named = "".join([each.rule, *(f" [{part}]" for part in (each.test, each.slice) if part)])
-            _case(suite, check, named, *_as_junit(each, on_inconclusive), each.reason)
+        for judgement in check.verdict.judgements if check.verdict else ():
+            name = "".join([judgement.rule, *(f" [{part}]" for part in (judgement.test, judgement.slice) if part)])
+            _case(suite, check, name, *_as_junit(judgement, on_inconclusive), judgement.reason)
         if check.error:
             _case(suite, check, "promotion" if check.verdict else "evaluation", "error", "error", check.error)
         for tag, plural in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
@@ -208,12 +209,12 @@ def to_junit(checks: Sequence[Check], on_inconclusive: OnInconclusive = None) ->
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _as_junit(found: Judgement, on_inconclusive: OnInconclusive) -> tuple[str | None, str]:
+def _as_junit(judgement: Judgement, on_inconclusive: OnInconclusive) -> tuple[str | None, str]:
     """The element that a judgement becomes, and its type."""
-    if found.outcome == "pass":
+    if judgement.outcome == "pass":
         return None, ""
-    mild = not found.blocks or (found.outcome == "inconclusive" and on_inconclusive == "pass")
-    return "skipped" if mild else "failure", found.outcome
+    mild = not judgement.blocks or (judgement.outcome == "inconclusive" and on_inconclusive == "pass")
+    return "skipped" if mild else "failure", judgement.outcome
 
 
 def _case(suite: ElementTree.Element, check: Check, name: str, tag: str | None, kind: str, text: str) -> None:

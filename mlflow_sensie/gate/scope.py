@@ -151,8 +151,8 @@ def _tests(rule: Rule, result: Result) -> list[TestResult | None]:
         return [None]
     if rule.test not in (None, EVERY):
         return [test for test in result.tests.values() if rule.test in (test.name, test.slug)]
-    wanted = (rule.kind,) if rule.kind else kinds
-    tests = [test for test in result.tests.values() if test.kind in wanted]
+    kinds = (rule.kind,) if rule.kind else kinds
+    tests = [test for test in result.tests.values() if test.kind in kinds]
     return [test for test in tests if not test.ok or has_metric(rule.metric, test)]
 
 

@@ -80,14 +80,15 @@ class Verdict(_Frozen):
     @property
     def n_more(self) -> int | None:
         """How many more examples would about settle every blocking rule that is inconclusive, if any number would."""
-        wanted = [each.n_more for each in self.judgements if each.blocks and each.outcome == "inconclusive"]
-        known = [count for count in wanted if count is not None]
-        return max(known) if known and len(known) == len(wanted) else None
+        blocking = [judgement for judgement in self.judgements if judgement.blocks]
+        counts = [judgement.n_more for judgement in blocking if judgement.outcome == "inconclusive"]
+        known = [count for count in counts if count is not None]
+        return max(known) if known and len(known) == len(counts) else None
 
     def summary(self) -> pd.DataFrame:
         """A row per rule, test and slice, with its outcome, value, interval, limit, probability and reason."""
         columns = ["outcome", "rule", "test", "slice", "value", "lo95", "hi95", "limit", "probability", "n_more"]
-        return pd.DataFrame([each.model_dump() for each in self.judgements])[[*columns, "reason"]]
+        return pd.DataFrame([judgement.model_dump() for judgement in self.judgements])[[*columns, "reason"]]
 
     def to_json(self) -> str:
         """Return the verdict as JSON (a versioned schema)."""
