@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from mlflow_sensie.data.examples import make_examples
+from mlflow_sensie.data.sources import Data
 from mlflow_sensie.evaluation.chunks import SweepTest
 from mlflow_sensie.evaluation.stopping import Stopping, stratified_order
 from mlflow_sensie.evaluation.sweep import Sweep
@@ -78,7 +79,7 @@ def _stopped(scenario: Scenario, data: tuple[Array, ...], seed: int, rule: str) 
     scores, n = data[0], scenario.n
     width = float(scenario.options["precision"])  # type: ignore[arg-type]
     labels = data[1].astype(int) if len(data) > 1 else np.zeros(n, int)
-    examples = make_examples(np.column_stack([np.arange(n), np.zeros(n)]), labels, kind="series")
+    examples = make_examples(Data(np.column_stack([np.arange(n), np.zeros(n)]), labels), kind="series")
     model = Model(lambda x: scores[x[:, 0].astype(int), x[:, 1].astype(int)], "function")
     kind = replace(custom_kind(lambda predictions, truth: predictions), scale=scenario.scale)
     scorer = Scorer(kind, lambda predictions, truth: predictions.values)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -21,12 +22,14 @@ from mlflow_sensie.data.input_format import (
     numbered,
     stack,
 )
-from mlflow_sensie.data.lazy_rows import InMemoryRows, LazyRows, MappedRows, RowSubset
+from mlflow_sensie.data.lazy_rows import LazyRows, MappedRows, RowSubset
+from mlflow_sensie.data.sources import Data
 from mlflow_sensie.data.types import Inputs, Positions, named_column
 from mlflow_sensie.errors import DataError
 
 CHUNK = 256  # fixed positions: the unit of perturbation and of randomness
 SMALL = 256 * 2**20  # bytes: a sample of what is stored elsewhere is read at once up to here
+Takes = Literal["frame", "array", "rows"]
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,11 @@ class Examples:
         """Return the examples with further columns (n rows) beside their metadata.
 
         Raises:
-            DataError: a column is there already.
+            DataError: a column is there already, or there are more or fewer rows.
         """
-        examples = replace(self, metadata=pd.concat([self.metadata, more], axis=1))
+        if len(more) != len(self):
+            raise DataError(f"the property table has {len(more)} rows, the data {len(self)}; they must agree")
+        examples = replace(self, metadata=pd.concat([self.metadata, more.reset_index(drop=True)], axis=1))
         _refuse_repeated(examples.extra_names())
         return examples
 
@@ -120,7 +125,7 @@ def rows(inputs: Inputs | LazyRows, positions: Positions) -> Inputs:
 
 def row_bytes(inputs: Inputs | LazyRows) -> int:
     """Bytes of one row in memory, on average over the first chunk."""
-    head = rows(inputs, slice(0, CHUNK))
+    head = _head(inputs)
     if isinstance(head, np.ndarray):
         return max(1, head.nbytes // len(head))
     arrays = [name for name in range(head.shape[1]) if holds_arrays(head.iloc[:, name])]
@@ -138,59 +143,56 @@ def concat(parts: Sequence[Inputs]) -> Inputs:
     return np.concatenate(cast("list[NDArray[Any]]", parts))
 
 
-# --- from loose input to Examples --------------------------------------------------------------------------
-
-
 def make_examples(
-    data: Any,
-    targets: Any,
+    data: Data,
     *,
-    metadata: Sequence[pd.DataFrame] = (),
-    ids: Any = None,
     kind: str | None = None,
     input_shape: tuple[int, ...] | None = None,
     layout: str | None = None,
+    takes: Takes = "frame",
     features: Sequence[str] | None = None,
-    wants_array: bool = False,
-    flat: bool = False,
     names: Sequence[str] | None = None,
 ) -> Examples:
-    """Return the examples that loose input describes.
+    """Return the examples that data as it comes describes.
 
-    ``data``: array (n, ...), nested list, DataFrame, or rows stored elsewhere. ``targets``: (n,) labels or values,
-    or one-hot (n, K). ``metadata``: frames of n rows with further columns. ``ids``: (n,) different values.
-    ``features`` are the model's own input names; other columns of a frame become metadata.
-    ``input_shape`` is the shape of one example in flat rows. ``wants_array``: the model takes an array, so
-    frames are turned into one, images are decoded; of ``input_shape``, or of rows where it takes them ``flat``.
-    ``names`` name the columns of a 2-D array.
+    ``kind``, ``input_shape`` (of one example, in flat rows) and ``layout`` are what the recipe says of the inputs.
+    ``takes``: a model that takes an ``array``, of ``input_shape``, or flat ``rows`` of one has frames turned into it
+    and images decoded. ``features`` are its own input names; other columns of a frame become metadata. ``names``
+    name the columns of a 2-D array.
 
     Raises:
         DataError: lengths differ, targets are missing, rows do not fit the shape, the layout is ambiguous,
             two columns have one name, there are fewer than two examples.
     """
-    inputs, extra = _split_metadata(data, features, arrays=wants_array or kind == "tensor")
-    n = len(inputs)
-    labels = clean_targets(targets, n)
-    for table in metadata:
-        if len(table) != n:
-            raise DataError(f"the property table has {len(table)} rows, the data {n}; they must agree")
-        extra = pd.concat([extra.reset_index(drop=True), table.reset_index(drop=True)], axis=1)
-    others = inputs.others if isinstance(inputs, LazyRows) else ()
-    _refuse_repeated([*others, *_names_of(extra)], _names_of(inputs))
+    arrays = takes != "frame"
+    inputs, metadata = _split_metadata(data.inputs, features, arrays=arrays or kind == "tensor")
+    n, columns = len(inputs), _names_of(inputs)
+    targets = clean_targets(data.targets, n)
+    _refuse_repeated(columns)
     if n < 2:
         raise DataError(f"at least two examples are needed; {n} came")
-    if wants_array and not isinstance(inputs, np.ndarray) and _names_of(inputs):
-        names = _names_of(inputs)
-    if _is_encoded(inputs, arrays=wants_array or (kind == "tensor" and not features)):
-        inputs = MappedRows(
-            inputs if isinstance(inputs, LazyRows) else InMemoryRows(cast(pd.DataFrame, inputs)), _decode
-        )
+    if (
+        len(columns) == 1
+        and (arrays or (kind == "tensor" and not features))
+        and image_column(_head(inputs)) is not None
+    ):
+        inputs = MappedRows(cast("LazyRows | pd.DataFrame", inputs), lambda frame: decode_images(frame.iloc[:, 0]))
     decoded = isinstance(inputs, LazyRows) and not inputs.names
-    shape = input_shape if decoded or (wants_array and not flat) else None
-    source = _convert(inputs, lambda part: _as_model_wants(part, wants_array, shape, decoded))
-    head = rows(source, slice(0, CHUNK)) if isinstance(source, LazyRows) else source
-    input_format = find_input_format(head, kind, input_shape, layout, _column_names(head, names, features))
-    return Examples(source, labels, extra.reset_index(drop=True), input_format, _clean_ids(ids, n))
+    shape = input_shape if decoded or takes == "array" else None
+
+    def convert(part: Inputs) -> Inputs:
+        return _as_model_wants(part, arrays, shape, decoded)
+
+    source = MappedRows(inputs, convert) if isinstance(inputs, LazyRows) else convert(inputs)
+    head = _head(source) if isinstance(source, LazyRows) else source
+    known = _column_names(head, (columns if arrays else None) or names, features)
+    input_format = find_input_format(head, kind, input_shape, layout, known)
+    examples = Examples(source, targets, metadata.reset_index(drop=True), input_format, _clean_ids(data.ids, n))
+    return examples.with_metadata(pd.DataFrame(index=range(n)) if data.properties is None else data.properties)
+
+
+def _head(inputs: Inputs | LazyRows) -> Any:
+    return rows(inputs, slice(0, CHUNK))
 
 
 def _column_names(head: Inputs, names: Sequence[str] | None, features: Sequence[str] | None) -> Sequence[str] | None:
@@ -200,28 +202,26 @@ def _column_names(head: Inputs, names: Sequence[str] | None, features: Sequence[
     return features if unsaid and features and len(features) == width else names
 
 
-def _convert(inputs: Inputs | LazyRows, convert: Callable[[Inputs], Inputs]) -> Inputs | LazyRows:
-    """Convert inputs: those in memory now, others when they are read."""
-    return MappedRows(inputs, convert) if isinstance(inputs, LazyRows) else convert(inputs)
-
-
-def _as_model_wants(inputs: Inputs, wants_array: bool, shape: tuple[int, ...] | None, decoded: bool) -> Inputs:
+def _as_model_wants(inputs: Inputs, array: bool, shape: tuple[int, ...] | None, decoded: bool) -> Inputs:
     """Turn a frame into an array for a model that wants one, and flat rows into examples of their ``shape``.
 
     An axis of one channel is put in; the channels of a ``decoded`` image, which are last, go where they are wanted.
     """
-    if wants_array and isinstance(inputs, pd.DataFrame):
-        inputs = _to_array(inputs)
+    if array and isinstance(inputs, pd.DataFrame):
+        columns = ", ".join(map(str, inputs.columns[:8]))
+        inputs = stack(inputs.iloc[:, 0]) if is_cells(inputs) else inputs.to_numpy()
+        if inputs.dtype == object:
+            raise DataError(f"the model takes an array of numbers, but the data has the columns {columns}")
     if shape is None or not isinstance(inputs, np.ndarray):
         return inputs
+    own = inputs.shape[1:]
     if inputs.ndim == 2:
         check_row_length(inputs, shape)
-        return inputs.reshape(len(inputs), *shape)
-    own = inputs.shape[1:]
-    if decoded and len(own) == len(shape) == 3 and shape == (own[2], *own[:2]) != own:
+    elif decoded and len(own) == len(shape) == 3 and shape == (own[2], *own[:2]) != own:
         return inputs.transpose(0, 3, 1, 2)
-    one_channel = len(own) == 2 and shape in ((*own, 1), (1, *own))
-    return inputs.reshape(len(inputs), *shape) if one_channel else inputs
+    elif len(own) != 2 or shape not in ((*own, 1), (1, *own)):  # no axis of one channel to put in
+        return inputs
+    return inputs.reshape(len(inputs), *shape)
 
 
 def _names_of(inputs: Inputs | LazyRows) -> list[str]:
@@ -244,12 +244,10 @@ def _clean_ids(ids: Any, n: int) -> NDArray[Any]:
     return array
 
 
-def _refuse_repeated(*tables: Sequence[str]) -> None:
-    for table in tables:
-        names = pd.Series(list(table), dtype=object)
-        repeated = names[names.duplicated()]
-        if len(repeated):
-            raise DataError(f"each column needs a name of its own; {repeated.iloc[0]!r} came more than once")
+def _refuse_repeated(columns: Sequence[str]) -> None:
+    repeated = [name for name, count in Counter(columns).items() if count > 1]
+    if repeated:
+        raise DataError(f"each column needs a name of its own; {repeated[0]!r} came more than once")
 
 
 def clean_targets(targets: Any, n: int) -> NDArray[Any]:
@@ -262,7 +260,7 @@ def clean_targets(targets: Any, n: int) -> NDArray[Any]:
         raise DataError("no targets came; sensitivity is measured on the correct answer, so targets are needed")
     labels = np.asarray(targets)
     if labels.dtype == object and len(labels) and isinstance(labels[0], list | tuple | np.ndarray):
-        labels = np.stack([np.asarray(row) for row in labels])
+        labels = stack(labels)
     if len(labels) != n:
         raise DataError(f"{n} examples but {len(labels)} targets came; they must agree")
     if labels.ndim == 2 and labels.shape[1] == 1:
@@ -274,8 +272,7 @@ def clean_targets(targets: Any, n: int) -> NDArray[Any]:
                 "multi-output targets are not supported"
             )
         labels = labels.argmax(axis=1)
-    missing = int(pd.isna(labels).sum())
-    if missing:
+    if missing := int(pd.isna(labels).sum()):
         raise DataError(f"{missing} of {n} targets are missing; drop those rows or fill them in")
     # Nullable numbers come as objects.
     return pd.Series(labels).infer_objects().to_numpy() if labels.dtype == object else labels
@@ -285,48 +282,22 @@ def _split_metadata(
     data: Any, features: Sequence[str] | None, *, arrays: bool
 ) -> tuple[Inputs | LazyRows, pd.DataFrame]:
     """Part the model's inputs from other columns: by ``features``; else by what can be an array, if that is wanted."""
-    if not isinstance(data, pd.DataFrame | LazyRows):
-        array = np.asarray(data)
-        if array.dtype == object and array.ndim == 1:
-            array = stack(array)
-        return array, pd.DataFrame(index=range(len(array)))
-    columns = _names_of(data)
-    wanted = list(map(str, features or ()))
-    if not wanted and arrays and len(columns) > 1:
-        wanted = _array_column(data)
-    if not wanted or not set(wanted) <= set(columns):
-        return data, pd.DataFrame(index=range(len(data)))
-    if isinstance(data, LazyRows):
-        return data.only(wanted), pd.DataFrame(index=range(len(data)))
-    by_name = {str(name): name for name in data.columns}
-    rest = [name for name in data.columns if str(name) not in set(wanted)]
-    return data[[by_name[name] for name in wanted]], data[rest]
+    inputs = data if isinstance(data, pd.DataFrame | LazyRows) else np.asarray(data)
+    if isinstance(inputs, np.ndarray) and inputs.dtype == object and inputs.ndim == 1:
+        inputs = stack(inputs)
+    columns, rest = _names_of(inputs), pd.DataFrame(index=range(len(inputs)))
+    wanted = list(map(str, features or (_array_column(_head(inputs)) if arrays and len(columns) > 1 else ())))
+    if isinstance(inputs, np.ndarray) or not wanted or not set(wanted) <= set(columns):
+        return inputs, rest
+    if isinstance(inputs, LazyRows):
+        return inputs.only(wanted), rest
+    by_name = dict(zip(columns, inputs.columns, strict=True))
+    others = [name for name in inputs.columns if str(name) not in wanted]
+    return inputs[[by_name[name] for name in wanted]], inputs[others]
 
 
-def _array_column(data: pd.DataFrame | LazyRows) -> list[str]:
+def _array_column(head: pd.DataFrame) -> list[str]:
     """The only column of arrays, encoded images or their paths, if there is just one."""
-    head = rows(data, slice(0, CHUNK))
-    assert isinstance(head, pd.DataFrame)
     encoded = image_column(head)
     names = [str(name) for name in head.columns if holds_arrays(head[name]) or name == encoded]
     return names if len(names) == 1 else []
-
-
-def _is_encoded(inputs: Inputs | LazyRows, *, arrays: bool) -> bool:
-    """Whether the inputs are one column of encoded images or their paths, and arrays are wanted."""
-    head = rows(inputs, slice(0, CHUNK)) if arrays and len(_names_of(inputs)) == 1 else None
-    return isinstance(head, pd.DataFrame) and image_column(head) is not None
-
-
-def _decode(frame: pd.DataFrame) -> NDArray[Any]:
-    return decode_images(frame.iloc[:, 0])
-
-
-def _to_array(frame: pd.DataFrame) -> NDArray[Any]:
-    if is_cells(frame):
-        return stack(frame.iloc[:, 0])
-    array = frame.to_numpy()
-    if array.dtype == object:
-        names = ", ".join(map(str, frame.columns[:8]))
-        raise DataError(f"the model takes an array of numbers, but the data has the columns {names}")
-    return array

@@ -52,20 +52,6 @@ class LazyRows(ABC):
         raise NotImplementedError
 
 
-class InMemoryRows(LazyRows):
-    """Rows in memory that still have to be converted, such as the paths of images."""
-
-    def __init__(self, frame: pd.DataFrame) -> None:
-        self._frame = frame
-
-    def __len__(self) -> int:
-        return len(self._frame)
-
-    def take(self, positions: Positions) -> pd.DataFrame:
-        """Return the rows at these positions, in this order."""
-        return self._frame.iloc[positions]
-
-
 class RowSubset(LazyRows):
     """Some rows of others, by position (m,)."""
 
@@ -87,22 +73,24 @@ class RowSubset(LazyRows):
 
 
 class MappedRows(LazyRows):
-    """Rows that are converted as they are read: decoded, reshaped, put into an array."""
+    """Rows that are converted as they are read: decoded, reshaped, put into an array; also those of a frame."""
 
-    def __init__(self, base: LazyRows, convert: Callable[[Any], Inputs]) -> None:
+    def __init__(self, base: LazyRows | pd.DataFrame, convert: Callable[[Any], Inputs]) -> None:
         self._base, self._convert = base, convert
-        self.names, self.others = base.names, base.others
+        if isinstance(base, LazyRows):
+            self.names, self.others = base.names, base.others
 
     def __len__(self) -> int:
         return len(self._base)
 
     def take(self, positions: Positions) -> Inputs:
         """Read the rows at these positions and convert them."""
-        return self._convert(self._base.take(positions))
+        base = self._base
+        return self._convert(base.take(positions) if isinstance(base, LazyRows) else base.iloc[positions])
 
     def column(self, name: str) -> pd.Series[Any] | None:
         """Read one column, as it is stored."""
-        return self._base.column(name)
+        return self._base.column(name) if isinstance(self._base, LazyRows) else None
 
 
 # --- Parquet -----------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mlflow_sensie.data.delta import as_parquet, is_delta
 from mlflow_sensie.data.images import decode_images, find_images
-from mlflow_sensie.data.lazy_rows import InMemoryRows, LazyRows, MappedRows, ParquetRows
+from mlflow_sensie.data.lazy_rows import LazyRows, MappedRows, ParquetRows
 from mlflow_sensie.data.types import Inputs
 from mlflow_sensie.errors import DataError, did_you_mean
 
@@ -138,7 +138,7 @@ def image_folder(path: str | Path, size: tuple[int, int] | None = None, mode: st
     """
     folder = Path(path)
     files, labels, _ = find_images(folder)
-    images = InMemoryRows(pd.DataFrame({"image": list(map(str, files))}))
+    images = pd.DataFrame({"image": list(map(str, files))})
     ids = [file.relative_to(folder).as_posix() for file in files]
     decoded = MappedRows(images, lambda frame: decode_images(frame["image"], size, mode))
     answers = np.array(labels, dtype=object)

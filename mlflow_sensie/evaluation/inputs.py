@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlflow_sensie.data.examples import CHUNK, Examples, make_examples
+from mlflow_sensie.data.examples import CHUNK, Examples, Takes, make_examples
 from mlflow_sensie.data.lazy_rows import LazyRows
 from mlflow_sensie.data.sources import Data
 from mlflow_sensie.errors import DataError, RecipeError
@@ -132,20 +132,18 @@ def _examples_of(model: Model, request: EvaluationRequest) -> tuple[Recipe, Exam
     data, recipe = request.data, request.recipe
     table, key = (None, None) if recipe.property_table is None else read_property_table(recipe.property_table)
     signed = model.schema.shape
+    takes: Takes = "array" if model.wants_array else "frame"
     examples = make_examples(
-        data.inputs, data.targets,
-        metadata=[more for more in (data.properties, table if key is None else None) if more is not None],
-        ids=data.ids,
+        data,
         kind=recipe.kind or ("text" if model.schema.texts else None),
         input_shape=_input_shape(recipe, signed),
         layout=recipe.layout,
+        takes="rows" if model.wants_array and signed is not None and len(signed) == 1 else takes,
         features=_features(model, data.inputs),
-        wants_array=model.wants_array,
-        flat=signed is not None and len(signed) == 1,
         names=request.columns,
-    )  # fmt: skip
-    if key is not None and table is not None:
-        examples = examples.with_metadata(align_by_key(table, key, examples.column(key)))
+    )
+    if table is not None:
+        examples = examples.with_metadata(table if key is None else align_by_key(table, key, examples.column(key)))
     size = recipe.max_examples or (MOST_EXAMPLES if recipe.recipe == "auto" else None)
     positions = np.arange(len(examples))
     if size is not None and size < len(examples):

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from mlflow_sensie.data.examples import clean_targets, concat, make_examples, rows
+from mlflow_sensie.data.sources import Data
 from mlflow_sensie.errors import DataError
 
 N = 12
@@ -19,7 +20,7 @@ N = 12
 
 def test_columns_that_are_no_features_are_metadata() -> None:
     frame = pd.DataFrame({"site": ["x"] * N, "b": range(N), "a": range(N), "age": range(N)}, index=range(50, 50 + N))
-    examples = make_examples(frame, range(N), features=["a", "b"])
+    examples = make_examples(Data(frame, range(N)), features=["a", "b"])
     assert list(examples.inputs.columns) == ["a", "b"] and list(examples.metadata.columns) == ["site", "age"]
     assert examples.column_names() == ["site", "age", "a", "b"]
     assert list(examples.metadata.index) == list(range(N))
@@ -27,13 +28,13 @@ def test_columns_that_are_no_features_are_metadata() -> None:
 
 def test_features_that_are_not_all_there_split_nothing() -> None:
     frame = pd.DataFrame({"a": range(N), "b": range(N)})
-    examples = make_examples(frame, range(N), features=["a", "c"])
+    examples = make_examples(Data(frame, range(N)), features=["a", "c"])
     assert list(examples.inputs.columns) == ["a", "b"] and examples.metadata.shape == (N, 0)
 
 
 def test_features_named_by_numbers_are_found() -> None:
     frame = pd.DataFrame({0: range(N), 1: range(N), "age": range(N)})
-    examples = make_examples(frame, range(N), features=["0", "1"])
+    examples = make_examples(Data(frame, range(N)), features=["0", "1"])
     assert list(examples.inputs.columns) == [0, 1] and list(examples.metadata.columns) == ["age"]
     assert list(examples.column("1")) == list(range(N))
 
@@ -41,15 +42,17 @@ def test_features_named_by_numbers_are_found() -> None:
 def test_several_tables_stand_beside_each_other_by_position() -> None:
     frame = pd.DataFrame({"a": range(N), "site": list("xy" * 6)}, index=range(N, 0, -1))
     tables = [pd.DataFrame({"p": np.arange(N) * 2}, index=range(7, 7 + N)), pd.DataFrame({"q": np.arange(N) * 3})]
-    examples = make_examples(frame, range(N), features=["a"], metadata=tables)
+    examples = make_examples(Data(frame, range(N), tables[0]), features=["a"])
+    for table in tables[1:]:
+        examples = examples.with_metadata(table)
     picked = examples.take(np.array([4, 1]))
     assert [list(picked.column(name)) for name in ("site", "p", "q", "a")] == [["x", "y"], [8, 2], [12, 3], [4, 1]]
     assert list(picked.ids) == [4, 1] and list(picked.targets) == [4, 1]
 
 
 def test_a_column_that_is_not_there() -> None:
-    assert make_examples(np.zeros((3, 2)), range(3)).column("z") is None
-    assert make_examples(np.zeros((N, 4, 3)), range(N)).column("0") is None  # pixels are no columns
+    assert make_examples(Data(np.zeros((3, 2)), range(3))).column("z") is None
+    assert make_examples(Data(np.zeros((N, 4, 3)), range(N))).column("0") is None  # pixels are no columns
 
 
 # --- targets -----------------------------------------------------------------------------------------------

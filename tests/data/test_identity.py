@@ -13,12 +13,13 @@ import pytest
 from mlflow_sensie.data import identity
 from mlflow_sensie.data.examples import make_examples
 from mlflow_sensie.data.identity import digests_of
+from mlflow_sensie.data.sources import Data
 
 DAY = pd.Timestamp("2024-03-01")
 
 
 def digest(X: Any, y: Any = None) -> str:
-    return digests_of(make_examples(X, np.arange(len(X)) % 2 if y is None else y), {}, {}).data
+    return digests_of(make_examples(Data(X, np.arange(len(X)) % 2 if y is None else y)), {}, {}).data
 
 
 def sample() -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from mlflow_sensie.data.examples import InputFormat, make_examples
+from mlflow_sensie.data.sources import Data
 
 N = 12
 
@@ -56,7 +57,7 @@ FORMS = {
 @pytest.mark.parametrize("name", FORMS)
 def test_form_of_the_inputs(name: str) -> None:
     data, keys, form = FORMS[name]
-    examples = make_examples(data, np.arange(N), **keys)
+    examples = make_examples(Data(data, np.arange(N)), **keys)
     assert examples.input_format == form
     assert len(examples) == N and list(examples.ids) == list(range(N))
 
@@ -70,7 +71,7 @@ def values_of(inputs: Any) -> Any:
 @pytest.mark.parametrize("name", FORMS)
 def test_decoding_and_encoding_give_the_inputs_back(name: str) -> None:
     data, keys, form = FORMS[name]
-    inputs = make_examples(data, np.arange(N), **keys).inputs
+    inputs = make_examples(Data(data, np.arange(N)), **keys).inputs
     decoded = form.decode(inputs)
     if form.kind in ("tensor", "series"):
         assert isinstance(decoded, np.ndarray) and decoded.shape == (N, *form.shape)
@@ -85,7 +86,7 @@ def test_decoding_and_encoding_give_the_inputs_back(name: str) -> None:
 @pytest.mark.parametrize("name", FORMS)
 def test_what_is_decoded_is_a_copy(name: str) -> None:
     data, keys, form = FORMS[name]
-    inputs = make_examples(data, np.arange(N), **keys).inputs
+    inputs = make_examples(Data(data, np.arange(N)), **keys).inputs
     before = values_of(inputs).copy()
     decoded = form.decode(inputs)
     if isinstance(decoded, np.ndarray):
@@ -102,15 +103,15 @@ def test_what_is_encoded_may_be_written_into() -> None:
 
 
 def test_numbered_features_sort_as_they_stand() -> None:
-    names = make_examples(np.zeros((3, 12)), range(3)).input_format.names
+    names = make_examples(Data(np.zeros((3, 12)), range(3))).input_format.names
     assert names[:2] == ("feature_01", "feature_02") and list(names) == sorted(names)
 
 
 def test_a_model_of_arrays_gets_arrays() -> None:
     flat = pd.DataFrame(pictures().reshape(N, 12))
     for data in (flat, flat.to_numpy(), pd.DataFrame({"image": list(pictures())}), pictures()):
-        examples = make_examples(data, range(N), input_shape=(4, 3), wants_array=True)
+        examples = make_examples(Data(data, range(N)), input_shape=(4, 3), takes="array")
         assert isinstance(examples.inputs, np.ndarray) and examples.input_format == FORMS["array"][2]
         np.testing.assert_array_equal(examples.inputs, pictures())
-    kept = make_examples(flat, range(N), input_shape=(4, 3), wants_array=True, flat=True)
+    kept = make_examples(Data(flat, range(N)), input_shape=(4, 3), takes="rows")
     assert kept.inputs.shape == (N, 12) and kept.input_format.container == "rows"

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlflow_sensie.data import lazy_rows as stored
-from mlflow_sensie.data.lazy_rows import InMemoryRows, MappedRows, ParquetRows, RowSubset
+from mlflow_sensie.data.lazy_rows import MappedRows, ParquetRows, RowSubset
 from mlflow_sensie.errors import DataError
 
 N = 97
@@ -152,7 +152,7 @@ def test_the_columns_beside_the_features(tmp_path: Path) -> None:
 
 
 def test_views_pick_and_convert() -> None:
-    held = InMemoryRows(pd.DataFrame({"a": np.arange(10)}))
+    held = pd.DataFrame({"a": np.arange(10)})
     doubled = MappedRows(held, lambda frame: frame.to_numpy() * 2)
     picked = RowSubset(doubled, np.array([7, 1, 3]))
     assert len(picked) == 3 and len(doubled) == len(held) == 10

@@ -128,8 +128,8 @@ def test_a_selection_of_stored_rows_is_that_of_rows_in_memory(
     frame: pd.DataFrame, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = given["Parquet"][0]
-    here = make_examples(frame.drop(columns="label"), frame["label"], features=["c", "a"])
-    there = make_examples(data.inputs, data.targets, features=["c", "a"])
+    here = make_examples(Data(frame.drop(columns="label"), frame["label"]), features=["c", "a"])
+    there = make_examples(Data(data.inputs, data.targets), features=["c", "a"])
     picked = np.sort(np.random.default_rng(1).choice(N, 300, replace=False))
     for small in (0, 2**30):
         monkeypatch.setattr(dataset, "SMALL", small)
@@ -148,7 +148,7 @@ def test_a_selection_of_stored_rows_is_that_of_rows_in_memory(
 
 def test_a_shuffled_order_reads_the_same_rows(frame: pd.DataFrame, given: dict[str, Any]) -> None:
     data = given["Parquet, other groups and order"][0]
-    examples = make_examples(data.inputs, data.targets, features=["a", "b", "c"])
+    examples = make_examples(Data(data.inputs, data.targets), features=["a", "b", "c"])
     order = np.random.default_rng(2).permutation(N)
     for start in range(0, N, 256):
         taken = examples.take(order[start : start + 256])

@@ -131,7 +131,7 @@ def test_images_are_decoded_only_where_they_are_asked_for(images: Any, tmp_path:
     broken = sorted((tmp_path / "b").iterdir())[-1]
     broken.write_bytes(b"no image at all")
     data = read_data(tmp_path)
-    examples = make_examples(data.inputs, data.targets, ids=data.ids)
+    examples = make_examples(Data(data.inputs, data.targets, ids=data.ids))
     assert len(examples) == 9 * N and examples.input_format.kind == "tensor"
     assert len(examples.take(slice(0, 256))) == 256
     with pytest.raises(DataError, match=f"{broken.name} cannot be read as an image"):
@@ -266,20 +266,20 @@ def test_the_same_images_in_every_container_have_one_digest(images: Any, tmp_pat
         "columns": (pd.DataFrame(flat), shape),
         "cells": (pd.DataFrame({"image": list(images)}), {}),
         "flat cells": (pd.DataFrame({"image": list(flat)}), shape),
-        "a model of arrays": (pd.DataFrame({"image": list(flat)}), {**shape, "wants_array": True}),
+        "a model of arrays": (pd.DataFrame({"image": list(flat)}), {**shape, "takes": "array"}),
         "folder": (read_data(tmp_path / "folder").inputs, {}),
         "paths": (pd.DataFrame({"image": list(map(str, files)), "age": y}), {"kind": "tensor"}),
         "bytes": (encoded[["image"]], {}),
         "decoded": (encoded[["image"]], {"kind": "tensor"}),
         "Parquet of cells": (read_data(tmp_path / "cells.parquet", "y").inputs, {}),
         "Parquet of flat cells": (read_data(tmp_path / "flat.parquet", "y").inputs, shape),
-        "Parquet of bytes": (read_data(tmp_path / "encoded.parquet", "y").inputs, {"wants_array": True}),
+        "Parquet of bytes": (read_data(tmp_path / "encoded.parquet", "y").inputs, {"takes": "array"}),
     }
-    digests = {name: digests_of(make_examples(X, y, **keys), {}, {}).data for name, (X, keys) in given.items()}
+    digests = {name: digests_of(make_examples(Data(X, y), **keys), {}, {}).data for name, (X, keys) in given.items()}
     assert set(digests.values()) == {digests["array"]}, digests
     other = images.copy()
     other[-1, -1, -1, -1] ^= 1
-    assert digests_of(make_examples(other, y), {}, {}).data != digests["array"]
+    assert digests_of(make_examples(Data(other, y)), {}, {}).data != digests["array"]
 
 
 # --- the options of a command line ---------------------------------------------------------------------------

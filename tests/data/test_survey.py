@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mlflow_sensie import probe
 from mlflow_sensie.data.examples import make_examples
 from mlflow_sensie.data.identity import digests_of
+from mlflow_sensie.data.sources import Data
 from mlflow_sensie.data.survey import (
     ValueRange,
     as_numbers,
@@ -149,7 +150,7 @@ def test_every_dtype_makes_a_property_that_counts_what_is_missing(name: str) -> 
 def test_survey_of_a_frame_knows_its_columns_by_their_own_names() -> None:
     rng = np.random.default_rng(0)
     X = pd.DataFrame({0: rng.normal(size=50), "b": rng.normal(5, 2, 50), "w": rng.choice(list("xy"), 50), "c": 1.0})
-    survey = take_survey(make_examples(X, np.zeros(50)), None)
+    survey = take_survey(make_examples(Data(X, np.zeros(50))), None)
     assert list(survey.columns) == [0, "b", "w", "c"]
     assert survey.columns["b"].mean == pytest.approx(X["b"].mean()) and survey.columns[0].name == "0"  # type: ignore[index]
     assert survey.covariance is not None and survey.covariance.columns == (0, "b")
@@ -167,7 +168,7 @@ def test_survey_of_tensors_in_chunks_is_that_of_the_whole(shape: Any, layout: An
     values[3:7] = np.nan  # what is missing is left out
     values[50] = np.inf
     whole = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
-    examples = make_examples(values, np.zeros(100), layout=layout, kind="series" if len(shape) == 1 else None)
+    examples = make_examples(Data(values, np.zeros(100)), layout=layout, kind="series" if len(shape) == 1 else None)
     in_chunks = module.in_chunks
     monkeypatch.setattr(module, "in_chunks", lambda examples: in_chunks(examples, 17))
     found = take_survey(examples, None).tensor
@@ -202,13 +203,13 @@ def images(values: Any, dtype: str = "float32") -> Any:
     ],
 )
 def test_pixel_range(values: Any, said: Any, found: ValueRange | None) -> None:
-    assert find_value_range(make_examples(values, np.zeros(10)), said) == found
+    assert find_value_range(make_examples(Data(values, np.zeros(10))), said) == found
 
 
 def test_pixel_range_of_cells_is_that_of_what_they_hold() -> None:
     for dtype, found in (("uint8", ValueRange((1 / 255,), (0.0,))), ("float32", ValueRange())):
         frame = pd.DataFrame({"image": list(images([0, 1], dtype))})
-        assert find_value_range(make_examples(frame, np.zeros(10)), None) == found
+        assert find_value_range(make_examples(Data(frame, np.zeros(10))), None) == found
 
 
 # --- rare levels -------------------------------------------------------------------------------------------
@@ -252,7 +253,7 @@ def test_no_column_of_any_objects_breaks_the_survey(values: list[Any]) -> None:
     assert summary.kind in kinds and summary.n == len(values)
     if summary.kind in ("numeric", "datetime"):
         assert len(as_numbers(column)) == len(values)
-    examples = make_examples(pd.DataFrame({"z": np.arange(len(values)), "x": column}), np.arange(len(values)))
+    examples = make_examples(Data(pd.DataFrame({"z": np.arange(len(values)), "x": column}), np.arange(len(values))))
     assert len(digests_of(examples, {}, {}).data) == 64
 
 

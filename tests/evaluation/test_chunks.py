@@ -10,6 +10,7 @@ import pytest
 
 from mlflow_sensie import probe
 from mlflow_sensie.data.examples import Examples, make_examples
+from mlflow_sensie.data.sources import Data
 from mlflow_sensie.evaluation.chunks import cut_into_chunks, parts
 from mlflow_sensie.evaluation.stopping import Stopping
 from mlflow_sensie.scores.table import score_column
@@ -48,7 +49,7 @@ def sizes(slices: list[slice]) -> list[int]:
 
 
 def of_shape(n: int, *shape: int) -> Examples:
-    return make_examples(np.zeros((n, *shape), dtype=np.uint8), np.arange(n) % 2)
+    return make_examples(Data(np.zeros((n, *shape), dtype=np.uint8), np.arange(n) % 2))
 
 
 CUTS: dict[str, tuple[Examples, list[int]]] = {
@@ -61,9 +62,12 @@ CUTS: dict[str, tuple[Examples, list[int]]] = {
     "one more than the first": (of_shape(65, 5), [65]),
     "images": (of_shape(4_000, 28, 28, 1), [64, 64, 128, 256, 512, 1024, 1024, 928]),
     "large images": (of_shape(150, 128, 128, 3), [64, 64, 22]),
-    "texts": (make_examples(np.array(["a b c"] * 700, dtype=object), np.arange(700) % 2), [64, 64, 128, 256, 188]),
+    "texts": (
+        make_examples(Data(np.array(["a b c"] * 700, dtype=object), np.arange(700) % 2)),
+        [64, 64, 128, 256, 188],
+    ),
     "arrays in cells": (
-        make_examples(pd.DataFrame({"a": list(np.zeros((600, 64, 64, 3)))} | {"b": 0.0}), np.arange(600) % 2),
+        make_examples(Data(pd.DataFrame({"a": list(np.zeros((600, 64, 64, 3)))} | {"b": 0.0}), np.arange(600) % 2)),
         [64] * 9 + [24],
     ),
 }  # fmt: skip
@@ -93,9 +97,9 @@ def test_large_tensors_and_long_texts_are_cut_into_parts() -> None:
     assert sizes(parts(of_shape(64, 600, 600, 3))) == [8] * 8
     assert sizes(parts(of_shape(17, 600, 600, 3))) == [8, 9]
     texts = np.array(["a b c "] * 60 + ["long text " * 10_000] * 5, dtype=object)
-    assert sizes(parts(make_examples(texts, np.arange(65) % 2))) == [61, 2, 2]
+    assert sizes(parts(make_examples(Data(texts, np.arange(65) % 2)))) == [61, 2, 2]
     frame = pd.DataFrame({"title": "a b c", "body": texts})
-    assert sizes(parts(make_examples(frame, np.arange(65) % 2, kind="text"))) == [61, 2, 2]
+    assert sizes(parts(make_examples(Data(frame, np.arange(65) % 2), kind="text"))) == [61, 2, 2]
     assert sizes(parts(of_shape(64, 100_000))) == [64]  # a table is not
 
 

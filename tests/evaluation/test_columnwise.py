@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from mlflow_sensie import from_parquet, from_tensors, probe
 from mlflow_sensie.data.examples import make_examples
-from mlflow_sensie.data.sources import as_table
+from mlflow_sensie.data.sources import Data, as_table
 from mlflow_sensie.errors import DataError, RecipeError
 from mlflow_sensie.evaluation import columnwise
 from mlflow_sensie.evaluation.columnwise import ColumnwisePerturbation
@@ -239,7 +239,7 @@ def test_each_column_is_surveyed_once(images: Any, ages: Any, labels: Any, monke
         perturbations=[DARK, BLUR, NOISE, {**DARK, "name": "one", "params": {"columns": ["image"]}}],
         properties=["age"],
     )
-    make_plan(recipe, make_examples(as_table(data), labels))
+    make_plan(recipe, make_examples(Data(as_table(data), labels)))
     assert sorted(seen) == [("tabular", *data), ("tensor", "image"), ("tensor", "other")]
 
 
@@ -247,7 +247,7 @@ def test_the_layout_is_that_of_cells_of_three_axes(images: Any, labels: Any) -> 
     """Four rows could as well be channels; a grey image beside them has neither."""
     data = {"wide": np.repeat(images[:, :4], 3, axis=3), "grey": images[..., 0]}
     spec = Recipe(perturbations=[DARK], layout="NHWC")
-    examples = make_examples(as_table(data), labels)
+    examples = make_examples(Data(as_table(data), labels))
     with pytest.raises(DataError, match="the layout of examples of shape \\(4, 6, 3\\) is ambiguous"):
         make_plan(Recipe(perturbations=[DARK]), examples)
     made = make_plan(spec, examples).tests[0].perturbation
@@ -260,4 +260,4 @@ def test_cells_that_are_missing_are_said(images: Any, ages: Any, labels: Any, ro
     cells = [None if index == row else image for index, image in enumerate(images)]
     frame = pd.DataFrame({"image": pd.Series(cells, dtype=object), "age": ages})
     with pytest.raises(DataError, match="1 of .* cells in column 'image' hold no array; drop those rows"):
-        make_plan(Recipe(perturbations=[DARK]), make_examples(frame, labels))
+        make_plan(Recipe(perturbations=[DARK]), make_examples(Data(frame, labels)))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mlflow_sensie import probe
 from mlflow_sensie.data.examples import make_examples
+from mlflow_sensie.data.sources import Data
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.evaluation.plan import Plan, align_by_key, make_plan, read_property_table
 from mlflow_sensie.evaluation.stopping import stratified_sample
@@ -34,7 +35,7 @@ def half(X: Any) -> Any:
 
 
 def plan(recipe: dict[str, Any], X: Any = None) -> Plan:
-    return make_plan(load_recipe(recipe), make_examples(frame() if X is None else X, np.arange(N) % 2))
+    return make_plan(load_recipe(recipe), make_examples(Data(frame() if X is None else X, np.arange(N) % 2)))
 
 
 # --- samples -----------------------------------------------------------------------------------------------

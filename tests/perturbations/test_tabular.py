@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from mlflow_sensie.data.examples import make_examples
+from mlflow_sensie.data.sources import Data
 from mlflow_sensie.data.survey import ColumnSummary, Survey, take_survey
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.perturbations import BUILT_IN
@@ -152,7 +153,7 @@ def test_permute_draws_only_values_that_there_are() -> None:
     frame = pd.DataFrame(
         {"flag": frame["b"].astype(float), "half": frame["k"] / 2, "count": frame["k"].astype("Int64")}
     )
-    survey = take_survey(make_examples(frame, np.arange(len(frame)) % 2), None)
+    survey = take_survey(make_examples(Data(frame, np.arange(len(frame)) % 2)), None)
     perturbed = Permute().bind(survey)(frame, 1.0, rng())
     for name in frame:
         assert set(perturbed[name]) <= set(frame[name])
