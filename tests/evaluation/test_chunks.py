@@ -149,6 +149,6 @@ def test_a_text_draws_for_itself_wherever_a_chunk_is_cut(columns: int, monkeypat
 
     whole = scores()
     monkeypatch.setattr("mlflow_sensie.evaluation.chunks.MOST_CHARACTERS", 200)
-    assert len(parts(make_examples(texts[:64], np.arange(64) % 2, kind="text"))) > 10
+    assert len(parts(make_examples(Data(texts[:64], np.arange(64) % 2), kind="text"))) > 10
     pd.testing.assert_frame_equal(scores(), whole)
     assert not whole.filter(like="score/").eq(whole["clean"], axis=0).all().any()
