@@ -30,8 +30,7 @@ from mlflow_sensie.evaluation.stopping import Stopping, strata_of, stratified_or
 from mlflow_sensie.evaluation.sweep import Sweep
 from mlflow_sensie.inference.multiplicity import several
 from mlflow_sensie.inference.pymc_engine import Sampled
-from mlflow_sensie.models.model import Model
-from mlflow_sensie.models.outputs import Predictions
+from mlflow_sensie.models.model import Model, Predictions
 from mlflow_sensie.recipe.model import Recipe, SliceSpec
 from mlflow_sensie.recipe.reading import capped_log_examples
 from mlflow_sensie.result import Interaction, Result, ScoreInfo, SliceColumn, TestResult

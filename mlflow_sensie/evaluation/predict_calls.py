@@ -10,8 +10,7 @@ import numpy as np
 
 from mlflow_sensie.data.examples import concat, row_bytes, rows
 from mlflow_sensie.evaluation.chunks import Version
-from mlflow_sensie.models.model import Model
-from mlflow_sensie.models.outputs import Predictions
+from mlflow_sensie.models.model import Model, Predictions
 
 BATCH_BYTES = 32 * 2**20  # of inputs per predict call with batch_size "auto"
 

@@ -19,8 +19,7 @@ from mlflow_sensie.evaluation.columns import PredictedProperty
 from mlflow_sensie.evaluation.predict_calls import PredictBatcher, rows_per_call
 from mlflow_sensie.evaluation.progress import Progress
 from mlflow_sensie.evaluation.stopping import Stop, Stopping
-from mlflow_sensie.models.model import Model
-from mlflow_sensie.models.outputs import Predictions
+from mlflow_sensie.models.model import Model, Predictions
 from mlflow_sensie.result import Reason
 from mlflow_sensie.scores.scorer import Scorer, Targets
 from mlflow_sensie.scores.table import (

@@ -58,40 +58,32 @@ def as_texts(model: Any, call: Call) -> Call:
     return lambda inputs: call(inputs.iloc[:, 0] if isinstance(inputs, pd.DataFrame) else inputs)
 
 
-def is_xgboost_booster(model: Any) -> bool:
-    """Whether this is XGBoost's native Booster, whose ``predict`` takes a matrix of its own kind."""
-    return is_from(model, "xgboost") and hasattr(model, "inplace_predict")
-
-
-def booster_call(model: Any) -> Call:
-    """Return a call of XGBoost's Booster on frames and arrays."""
+def booster_call(model: Any) -> Call | None:
+    """Return a call on frames and arrays of XGBoost's native Booster, whose ``predict`` takes a matrix of its own."""
+    if not (is_from(model, "xgboost") and hasattr(model, "inplace_predict")):
+        return None
     matrix = sys.modules[type(model).__module__].DMatrix
     return lambda inputs: model.predict(matrix(inputs))
 
 
-# --- Keras -------------------------------------------------------------------------------------------------
-
-
 def is_keras(model: Any) -> bool:
-    """Whether this is a Keras model, whose ``predict`` draws a progress bar per call unless told ``verbose=0``.
-
-    Its global switch is one per thread, and the bar is drawn from another one.
-    """
+    """Whether this is a Keras model."""
     return is_from(model, "keras", "tf_keras")
 
 
 def keras_call(model: Any) -> Call:
-    """Return ``predict`` without its progress bar; of several outputs by name, with their names."""
+    """Return ``predict`` without its progress bar; of several outputs by name, with their names.
+
+    The bar's global switch is one per thread, and the bar is drawn from another one.
+    """
     names = getattr(model, "output_names", None) or []
     call = functools.partial(model.predict, verbose=0)
-    if len(names) < 2:
-        return call
 
     def named(inputs: Any) -> Any:
         outputs = call(inputs)
         return outputs if isinstance(outputs, Mapping) else dict(zip(names, outputs, strict=True))
 
-    return named
+    return named if len(names) > 1 else call
 
 
 def keras_schema(model: Any) -> InputSchema:
@@ -107,9 +99,6 @@ def _fixed(shape: Sequence[Any]) -> tuple[int, ...] | None:
     """The shape of one example, where every side is a number above 0."""
     known = all(isinstance(side, int) and side > 0 for side in shape)
     return tuple(shape) if shape and known else None
-
-
-# --- PyTorch -----------------------------------------------------------------------------------------------
 
 
 def is_torch(model: Any) -> bool:
@@ -146,8 +135,6 @@ def torch_warnings(model: Any) -> tuple[str, ...]:
     return (TRAINING,) if is_torch(model) and not exported and getattr(model, "training", False) else ()
 
 
-# --- ONNX --------------------------------------------------------------------------------------------------
-
 ONNX_TYPES = {
     "float": "float32", "double": "float64", "float16": "float16", "string": "object", "bool": "bool",
     "int8": "int8", "int16": "int16", "int32": "int32", "int64": "int64",
@@ -175,9 +162,6 @@ def _onnx_tensor(described: Any) -> Tensor:
     if name not in ONNX_TYPES:
         raise ModelError(f"the ONNX input {described.name!r} is a {described.type}; {', '.join(ONNX_TYPES)} are read")
     return Tensor(_fixed(described.shape[1:]), np.dtype(ONNX_TYPES[name]))
-
-
-# --- transformers ------------------------------------------------------------------------------------------
 
 
 def texts_call(call: Call) -> Call:

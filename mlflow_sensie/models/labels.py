@@ -11,8 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlflow_sensie.errors import DataError
-from mlflow_sensie.models.model import Model
-from mlflow_sensie.models.outputs import Predictions
+from mlflow_sensie.models.model import Model, Predictions
 from mlflow_sensie.recipe.model import Recipe
 
 
@@ -78,10 +77,10 @@ def positive_class(classes: tuple[Any, ...], recipe: Recipe) -> int:
     """Return the number of the positive class: that of ``pos_label``, else the last."""
     if recipe.pos_label is None:
         return len(classes) - 1
-    numbers = [number for number, label in enumerate(classes) if _same(label, recipe.pos_label)]
-    if not numbers:
+    keys = list(map(key_of, classes))
+    if key_of(recipe.pos_label) not in keys:
         raise DataError(f"pos_label {recipe.pos_label!r} is not among the classes {listing(classes)}")
-    return numbers[0]
+    return keys.index(key_of(recipe.pos_label))
 
 
 def encode(targets: NDArray[Any], classes: tuple[Any, ...]) -> NDArray[np.int64]:
@@ -106,11 +105,8 @@ def key_of(label: Any) -> str:
 
     LABEL_7 is 7: so transformers call a class that nobody named.
     """
-    if isinstance(label, bool | np.bool_):
-        return str(int(label))
-    if isinstance(label, float | np.floating) and float(label).is_integer():
-        return str(int(label))
-    text = str(label)
+    whole = isinstance(label, float | np.floating) and float(label).is_integer()
+    text = str(int(label)) if whole or isinstance(label, bool | np.bool_) else str(label)
     return text.removeprefix("LABEL_") if re.fullmatch(r"LABEL_\d+", text) else text
 
 

@@ -16,7 +16,7 @@ from mlflow_sensie.data.lazy_rows import LazyRows
 from mlflow_sensie.data.sources import Data, as_source
 from mlflow_sensie.data.types import named_column
 from mlflow_sensie.errors import DataError, ModelError, RecipeError, did_you_mean
-from mlflow_sensie.models.model import Model
+from mlflow_sensie.models.model import Model, as_rows
 from mlflow_sensie.recipe.model import Recipe
 
 SOURCE = "recorded predictions"
@@ -60,23 +60,21 @@ def _without(data: Data, names: Sequence[str]) -> Data:
     elif isinstance(inputs, pd.DataFrame):
         inputs = inputs.drop(columns=[name for name in inputs.columns if str(name) in names])
     rest = None if beside is None else beside.drop(columns=[name for name in beside if str(name) in names])
-    one = columns[names[0]] if len(names) == 1 else None
     table = pd.DataFrame({name: np.asarray(column) for name, column in columns.items()})
-    return replace(data, inputs=inputs, properties=rest, predictions=table if one is None else one.to_numpy())
+    predictions = table if len(names) > 1 else np.asarray(columns[names[0]])
+    return replace(data, inputs=inputs, properties=rest, predictions=predictions)
 
 
 def _column(inputs: Any, beside: pd.DataFrame | None, name: str) -> pd.Series[Any] | None:
     if isinstance(inputs, LazyRows) and (column := inputs.column(name)) is not None:
         return column
-    columns = (named_column(frame, name) for frame in (inputs, beside))
-    return next((column for column in columns if column is not None), None)
+    column = named_column(inputs, name)
+    return named_column(beside, name) if column is None else column
 
 
 def recorded_model(predictions: Any, task: str | None) -> Model:
     """Return a model of the examples' positions (n, 1), which answers what was predicted for them."""
-    table = predictions if isinstance(predictions, pd.DataFrame) else np.asarray(predictions)
-    if isinstance(table, np.ndarray) and table.dtype == object and len(table) and np.ndim(table[0]) == 1:
-        table = np.stack([np.asarray(row) for row in table])  # a column of probability vectors
+    table = predictions if isinstance(predictions, pd.DataFrame) else as_rows(np.asarray(predictions))
 
     def answer(positions: NDArray[Any]) -> Any:
         rows = positions[:, 0].astype(np.intp)

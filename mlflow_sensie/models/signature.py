@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from mlflow_sensie.data.input_format import stack
 from mlflow_sensie.data.types import Inputs
 
+INTEGERS = {"integer": np.int32, "long": np.int64}
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -49,16 +51,13 @@ class InputSchema:
             return self._by_name(inputs)
         if isinstance(inputs, np.ndarray):
             return inputs if self.dtype is None else cast_array(inputs, self.dtype)
-        casts: dict[Any, Any] = {}
+        cast = inputs.copy(deep=False)
         for name, column in inputs.items():
-            wanted = {"integer": np.int32, "long": np.int64}.get(self.types.get(str(name), ""))
-            if wanted and pd.api.types.is_float_dtype(column.dtype) and not column.isna().any():
-                casts[name] = column.round().astype(wanted)
-            elif self.types.get(str(name)) == "float" and column.dtype == np.float64:
-                casts[name] = column.astype(np.float32)
-        cast = inputs.copy(deep=False) if casts else inputs
-        for name, column in casts.items():
-            cast[name] = column
+            kind = self.types.get(str(name), "")
+            if kind in INTEGERS and pd.api.types.is_float_dtype(column.dtype) and not column.isna().any():
+                cast[name] = column.round().astype(INTEGERS[kind])
+            elif kind == "float" and column.dtype == np.float64:
+                cast[name] = column.astype(np.float32)
         return cast
 
     def _by_name(self, inputs: Inputs) -> dict[str, NDArray[Any]]:
@@ -67,9 +66,11 @@ class InputSchema:
             ((name, tensor),) = self.tensors.items()
             return {name: tensor.of(inputs)}
         columns = {str(name): column for name, column in inputs.items()}
-        wanted = {name: columns[name] for name in self.tensors}
-        arrays = {name: stack(cells) if cells.dtype == object else cells.to_numpy() for name, cells in wanted.items()}
-        return {name: tensor.of(arrays[name]) for name, tensor in self.tensors.items()}
+        arrays = {}
+        for name, tensor in self.tensors.items():
+            cells = columns[name]
+            arrays[name] = tensor.of(stack(cells) if cells.dtype == object else cells.to_numpy())
+        return arrays
 
 
 def read_schema(schema: Any, raw: Any) -> InputSchema:

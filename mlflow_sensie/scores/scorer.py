@@ -14,8 +14,7 @@ from scipy.special import expit, softmax
 from mlflow_sensie.errors import DataError, ModelError
 from mlflow_sensie.inference import ScoreScale
 from mlflow_sensie.models.labels import class_order, encode, key_of, listing, positive_class, sorted_labels
-from mlflow_sensie.models.model import Model
-from mlflow_sensie.models.outputs import Predictions
+from mlflow_sensie.models.model import Model, Predictions
 from mlflow_sensie.plugins import load_target, names_code
 from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.scores.kinds import Floats, ScoreKind, custom_kind, default_kind, kind_of, kinds_of
