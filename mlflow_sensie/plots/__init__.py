@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-from mlflow_sensie.plots import canvas, fonts, ticks
+from mlflow_sensie.plots import canvas, fonts
 from mlflow_sensie.plots.canvas import to_array, to_png, to_svg
 from mlflow_sensie.plots.curves import draw_curve
 from mlflow_sensie.plots.forest import draw_differences, draw_posterior, overview
@@ -56,13 +56,9 @@ def _draw_failed(test: TestResult) -> Figure:
     """Say that a test failed, and why."""
     figure, top = canvas.sheet(fonts.name_of(test), [f"This {test.kind} test failed: it has no result."])
     ax = canvas.add_axes(figure, canvas.MARGIN, canvas.MARGIN, canvas.WIDTH - canvas.MARGIN, top)
-    ax.set(xlim=(0, 1), ylim=(0, 1))
-    for axis in (ax.xaxis, ax.yaxis):
-        ticks.set_ticks(axis, [], [])
-    for spine in ax.spines.values():
-        spine.set(visible=False)
-    ax.set_facecolor("#f6f6f6")
-    ax.axvline(0, color=canvas.VERMILION, linewidth=6)
+    ax.set(xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[], facecolor="#f6f6f6")
+    ax.spines[:].set_visible(False)
+    ax.axvline(0, color=canvas.VERMILION, lw=6)
     most = int((top - canvas.MARGIN - 0.3) / canvas.LINE)
     lines = fonts.wrap(test.error or "No error was recorded.", canvas.WIDTH - 0.9, canvas.SUBTITLE, most)
     for k, line in enumerate(lines):
@@ -89,18 +85,9 @@ def _named(items: Mapping[str, T], name: str | None, kind: str) -> T:
     return items[name]
 
 
-def _draw_auto(result: Result, name: str | None) -> Figure:
-    return overview(result) if name is None else draw(result, _named(result.tests, name, "auto"))
-
-
-def _draw_curve(result: Result, name: str | None) -> Figure:
-    tests = {key: test for key, test in result.tests.items() if test.kind in ("property", "perturbation")}
-    return draw(result, _named(tests, name, "curve"))
-
-
-def _draw_categories(result: Result, name: str | None) -> Figure:
-    tests = {key: test for key, test in result.tests.items() if test.kind in ("category", "class")}
-    return draw(result, _named(tests, name, "categories"))
+def _draw_test(result: Result, name: str | None, kind: str, *kinds: str) -> Figure:
+    tests = {key: test for key, test in result.tests.items() if not kinds or test.kind in kinds}
+    return draw(result, _named(tests, name, kind))
 
 
 def _draw_slices(result: Result, name: str | None) -> Figure:
@@ -119,10 +106,10 @@ def _draw_gallery(result: Result, name: str | None) -> Figure:
 
 # What `Result.plot` draws by its ``kind``; its ``name`` is a test's, or that of a column of slices.
 KINDS: dict[str, Callable[[Result, str | None], Figure]] = {
-    "auto": _draw_auto,
+    "auto": lambda result, name: overview(result) if name is None else _draw_test(result, name, "auto"),
     "overview": lambda result, name: overview(result),
-    "curve": _draw_curve,
-    "categories": _draw_categories,
+    "curve": lambda result, name: _draw_test(result, name, "curve", "property", "perturbation"),
+    "categories": lambda result, name: _draw_test(result, name, "categories", "category", "class"),
     "slices": _draw_slices,
     "gallery": _draw_gallery,
 }

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlflow_sensie.inference import Curve, Line, PerturbationFit, PropertyFit
-from mlflow_sensie.plots import canvas, fonts, points, ticks
-from mlflow_sensie.plots.canvas import GREEN, GREY, INK, PALE, SKY, VERMILION
+from mlflow_sensie.inference import Curve, HoldsUntil, Line, PerturbationFit, Polynomial, PropertyFit
+from mlflow_sensie.plots import canvas, fonts
+from mlflow_sensie.plots.canvas import BLUE, GREEN, GREY, INK, PALE, PURPLE, SKY, VERMILION, Style, handle, patch
 from mlflow_sensie.text import words
 from mlflow_sensie.text.sentences import subtitle
 
@@ -19,11 +21,36 @@ if TYPE_CHECKING:
 
     from mlflow_sensie.result import Result, ScoreInfo, TestResult
 
+CROWD = 24  # points, beyond which marks shrink
 MISSING_AT = 0.13
 STRIP = 0.36  # inches of the strip between a curve and its axis
-HOLDING: dict[str, Any] = {"color": GREEN, "alpha": 0.3, "linewidth": 0}
+DASHED, DOTTED = (0, (5, 3)), (0, (1.2, 1.8))
+DOT: Style = {"marker": "o", "ls": "none", "mec": BLUE, "mew": 1.2}
+JOINED: Style = {"color": SKY, "ls": "-", "zorder": 2}
+LINE: Style = {"color": VERMILION, "lw": 1.6, "ls": "-", "zorder": 3}
+BAND: Style = {"color": VERMILION, "alpha": 0.16, "lw": 0, "zorder": 2.5}
+DIAMOND: Style = {"color": GREEN, "mec": "white", "mew": 0.9, "ls": "none"}
+# Beside the line: a line over part of the range, a polynomial, and what the model itself expects.
+RANGE_SHADE: Style = {"color": INK, "alpha": 0.07, "lw": 0, "zorder": 0}
+RANGE_LINE: Style = {"color": INK, "lw": 2.2, "ls": "-", "zorder": 3.2}
+POLYNOMIAL_BAND: Style = {"color": PURPLE, "alpha": 0.2, "lw": 0, "zorder": 2.4}
+POLYNOMIAL_LINE: Style = {"color": PURPLE, "lw": 1.5, "ls": (0, (6, 1.5, 1.5, 1.5)), "zorder": 2.8}
+EXPECTED: Style = {"color": INK, "lw": 1.1, "ls": (0, (2, 1.2)), "marker": "s", "ms": 4.2}
+EXPECTED |= {"mfc": "white", "mec": INK, "mew": 0.9, "zorder": 2.2}
 Fit = PropertyFit | PerturbationFit
 Span = tuple[float, float]
+Bar = tuple[float, float, float]  # of an SD: x, low, high
+
+
+@dataclass(frozen=True)
+class Point:
+    """A mean with its 95 % interval at x; an end of None goes on to the edge. `few`: not to be trusted."""
+
+    x: float
+    mean: float
+    low: float | None
+    high: float | None
+    few: bool
 
 
 def draw_curve(result: Result, test: TestResult) -> Figure:
@@ -32,15 +59,15 @@ def draw_curve(result: Result, test: TestResult) -> Figure:
     figure, top = canvas.sheet(fonts.name_of(test), subtitle(test))
     keys, strip = _keys(fit), _is_worth_a_strip(fit)
     right = canvas.WIDTH - (canvas.RIGHT if isinstance(fit, PerturbationFit) else 0.2)
-    bottom = canvas.legend_height([text for _, text in keys]) + 0.5 + (STRIP if strip else 0)
+    bottom = canvas.legend_height(keys) + 0.5 + (STRIP if strip else 0)
     ax = canvas.add_axes(figure, canvas.LEFT, bottom, right, top)
     note = _x_axis(ax, test)
-    ticks.set_score_axis(ax, *score_range(fit, result.score))
+    canvas.set_score_axis(ax, *score_range(fit, result.score))
     _draw_fit(ax, fit, result.score)
     name = fonts.axis_name(test, canvas.size_of(ax)[0], canvas.LABEL, note)
     canvas.name_axes(ax, name, words.score_label(result.score))
     if strip:
-        _draw_strip(ax, fit)
+        _draw_strip(ax, fit, canvas.add_axes(figure, canvas.LEFT, bottom - STRIP, right, bottom - 0.06))
     canvas.legend(figure, keys)
     return canvas.finish(figure)
 
@@ -58,16 +85,36 @@ def is_log(fit: Fit) -> bool:
     return isinstance(fit, PerturbationFit) and fit.log_distance
 
 
-def places_of(fit: Fit) -> list[float | None]:
-    """Give where the points of the curve stand: at p, or at its rank."""
-    if fit.curve is None or not isinstance(fit, PropertyFit) or fit.ranks is None:
-        return list(fit.curve.p) if fit.curve is not None else []
-    return [None if p is None else float(fit.ranks.share(p)) for p in fit.curve.p]
+def magnitudes_of(fit: Fit) -> list[float]:
+    """Give the p of the curve, ascending."""
+    return sorted({p for p in fit.curve.p if p is not None}) if fit.curve is not None else []
 
 
-def points_of(fit: Fit) -> list[points.Point]:
+def points_of(fit: Fit) -> list[Point]:
     """Give the points of the curve where they stand, without that of missing values."""
-    return points.points_of(fit.curve, places_of(fit)) if fit.curve is not None else []
+    return _points_at(fit.curve, _places(fit)) if fit.curve is not None else []
+
+
+def _places(fit: Fit) -> list[float | None]:
+    """Give where the points of the curve stand: at p, or at its rank."""
+    ranks = getattr(fit, "ranks", None)
+    p = fit.curve.p if fit.curve is not None else ()
+    return list(p) if ranks is None else [None if x is None else float(ranks.share(x)) for x in p]
+
+
+def _points_at(curve: Curve, places: Sequence[float | None]) -> list[Point]:
+    """Give the points of a curve that have a score, standing at `places`."""
+    rows = zip(places, curve.score, curve.lo95, curve.hi95, curve.hatched, strict=True)
+    return [Point(x, y, low, high, few) for x, y, low, high, few in rows if x is not None and y is not None]
+
+
+def _sds_at(curve: Curve, places: Sequence[float | None], score: ScoreInfo) -> list[Bar]:
+    """Give (x, low, high) of each SD bar, within the score's bounds; a single example has none."""
+    lower = -math.inf if score.lower is None else score.lower
+    upper = math.inf if score.upper is None else score.upper
+    rows = zip(places, curve.score, curve.sd, strict=True)
+    bars = [(x, y, sd) for x, y, sd in rows if x is not None and y is not None and sd is not None]
+    return [(x, max(y - sd, lower), min(y + sd, upper)) for x, y, sd in bars]
 
 
 def span(fit: Fit) -> Span:
@@ -77,41 +124,43 @@ def span(fit: Fit) -> Span:
     return min(ends), max(ends)
 
 
-def _missing(fit: Fit) -> Curve | None:
-    """Give the point of the missing values, which stands beside a curve."""
-    return fit.missing if isinstance(fit, PropertyFit) and fit.curve is not None else None
-
-
-def _missing_place(fit: Fit) -> float:
-    low, high = span(fit)
-    return high + MISSING_AT * (high - low)
-
-
 def _curves(fit: Fit) -> list[tuple[Curve, list[float | None]]]:
-    """Give the curves to draw, each with where its points stand."""
-    missing = _missing(fit)
-    curves = [(fit.curve, places_of(fit))] if fit.curve is not None else []
-    return [*curves, (missing, [_missing_place(fit)] * len(missing.n))] if missing is not None else curves
+    """Give the curves to draw, each with where its points stand; missing values stand beside the others."""
+    if fit.curve is None:
+        return []
+    (low, high), missing = span(fit), getattr(fit, "missing", None)
+    curves = [(fit.curve, _places(fit))]
+    return [*curves, (missing, [high + MISSING_AT * (high - low)] * len(missing.n))] if missing is not None else curves
 
 
 def score_range(fit: Fit, score: ScoreInfo) -> Span:
     """Give the range of scores to show: whatever is drawn of them."""
     scores: list[float] = []
     for curve, places in _curves(fit):
-        bars = points.sds_of(curve, places, score)
+        bars = _sds_at(curve, places, score)
         scores += [y for _, low, high in bars for y in (low, high)]
         # The interval of a single example reaches from bound to bound: it must not decide the range.
         several = {x for x, _, _ in bars}
-        means = [point for point in points.points_of(curve, places) if point.x in several]
+        means = [point for point in _points_at(curve, places) if point.x in several]
         scores += [y for point in means for y in (point.mean, point.low, point.high) if y is not None]
     if isinstance(fit, PerturbationFit):
-        scores += [fit.clean.value, points.floor_of(fit, score), *(fit.calibration.expected if fit.calibration else ())]
+        scores += [fit.clean.value, floor_of(fit, score), *(fit.calibration.expected if fit.calibration else ())]
     for line in lines(fit):
         mean, low, high = line.at(np.array([line.start, line.stop]))
         scores += [*mean] if fit.curve is not None else [*low, *high]
     if score.lower is not None or score.upper is not None:
-        scores = [float(y) for y in np.clip(scores, score.lower, score.upper)]
-    return ticks.score_window(score.lower, score.upper, scores)
+        scores = np.clip(scores, score.lower, score.upper).tolist()
+    return canvas.score_window(score.lower, score.upper, scores)
+
+
+def floor_of(fit: PerturbationFit, score: ScoreInfo) -> float:
+    """Give the lowest mean score that counts as holding: that of a side's first point less its margin."""
+    holds, top = fit.sides[0].holds, fit.clean.value
+    if fit.neutral is None:
+        first = fit.magnitude(holds.side, holds.distances[0])
+        top = next((point.mean for point in points_of(fit) if point.x == first), top)
+    floor = top - holds.margin[0]
+    return floor if score.lower is None else max(floor, score.lower)
 
 
 # --- axes ------------------------------------------------------------------------------------------
@@ -120,18 +169,15 @@ def score_range(fit: Fit, score: ScoreInfo) -> Span:
 def _x_axis(ax: Axes, test: TestResult) -> str:
     """Set range and ticks; give what the ticks leave to the axis label."""
     fit: Fit = test.fit
-    (low, high), missing = span(fit), []
-    count = len(set(fit.curve.p)) if fit.curve is not None else 10
-    ticks.set_span(ax, low, high, log=is_log(fit), points=count)
-    if _missing(fit) is not None:
-        place = _missing_place(fit)
-        air = max(ticks.air_beside(count), 0.05) * (high - low)
-        ax.set_xlim(ax.get_xlim()[0], place + air)
-        border: dict[str, Any] = {"color": PALE, "linewidth": 0.8, "linestyle": "-", "zorder": 0}
-        ax.axvline(high + 0.4 * (place - high), **border, label="border")
-        missing = [(place, "missing")]
+    low, high = span(fit)
+    air = canvas.air_beside(len(set(fit.curve.p)) if fit.curve is not None else 10)
+    canvas.set_span(ax, low, high, 0.03 if is_log(fit) else air, log=is_log(fit))
+    beside = [x for _, places in _curves(fit)[1:] for x in places if x is not None]
+    for place in beside:
+        ax.set_xlim(right=place + max(air, 0.05) * (high - low))
+        ax.axvline(high + 0.4 * (place - high), color=PALE, lw=0.8, ls="-", zorder=0, label="border")
     places, labels, note = _x_ticks(ax, test, (low, high))
-    ticks.set_ticks(ax.xaxis, [*places, *(x for x, _ in missing)], [*labels, *(text for _, text in missing)])
+    ax.set_xticks([*places, *beside], [*labels, *("missing" for _ in beside)])
     return note
 
 
@@ -139,66 +185,144 @@ def _x_ticks(ax: Axes, test: TestResult, span: Span) -> tuple[list[float], list[
     """Name the points themselves where they are few and have room, else round numbers."""
     p = magnitudes_of(test.fit)
     if isinstance(test.fit, PropertyFit) and test.fit.ranks is not None:
-        return *ticks.rank_ticks(ax, test.fit.ranks, p, test.unit), "by rank"
+        return *canvas.rank_ticks(ax, test.fit.ranks, p, test.unit), "by rank"
     if test.unit == words.DAYS:
-        return *ticks.date_ticks(*span), ""
+        return *canvas.date_ticks(*span), ""
     if is_log(test.fit):
-        places = ticks.with_room(ax, p, [words.number(x) for x in p])
+        places = canvas.with_room(ax, p, [words.number(x) for x in p])
         return places, [words.number(x) for x in places], ""
-    if 2 <= len(p) <= ticks.MOST_NAMED:
-        labels, note = ticks.tick_labels(p)
-        if max(map(len, labels)) <= 5 and ticks.with_room(ax, p, labels) == p:
+    if 2 <= len(p) <= canvas.MOST_NAMED:
+        labels, note = canvas.tick_labels(p)
+        if max(map(len, labels)) <= 5 and canvas.with_room(ax, p, labels) == p:
             return p, labels, note
-    places = ticks.nice_ticks(*span)
-    return places, *ticks.tick_labels(places)
-
-
-def magnitudes_of(fit: Fit) -> list[float]:
-    """Give the p of the curve, ascending."""
-    return sorted({p for p in fit.curve.p if p is not None}) if fit.curve is not None else []
+    places = canvas.nice_ticks(*span)
+    return places, *canvas.tick_labels(places)
 
 
 # --- what is drawn ---------------------------------------------------------------------------------
 
 
 def _draw_fit(ax: Axes, fit: Fit, score: ScoreInfo) -> None:
-    if isinstance(fit, PerturbationFit):
-        # Only a sweep is read between its points: there the crossing of the floor lies.
-        joined = points.points_of(fit.curve, fit.curve.p)
-        style: dict[str, Any] = {"color": SKY, "linewidth": 1.0, "linestyle": "-", "zorder": 2}
-        ax.plot([point.x for point in joined], [point.mean for point in joined], **style, label="curve")
-        points.draw_expected(ax, fit)
     curves = _curves(fit)
-    points.draw_sds(ax, [bar for curve, places in curves for bar in points.sds_of(curve, places, score)])
-    points.draw_points(ax, [point for curve, places in curves for point in points.points_of(curve, places)])
+    _draw_sds(ax, [bar for curve, places in curves for bar in _sds_at(curve, places, score)])
+    draw_points(ax, [point for curve, places in curves for point in _points_at(curve, places)])
     for line in lines(fit):
-        points.draw_line(ax, line)
+        draw_line(ax, line)
     for polynomial in fit.polynomials:
-        points.draw_polynomial(ax, polynomial)
+        draw_line(ax, polynomial, "polynomial", POLYNOMIAL_LINE, POLYNOMIAL_BAND)
     for part in fit.fit_range:
-        points.draw_range(ax, part)
+        ax.axvspan(part.line.start, part.line.stop, **RANGE_SHADE, label=f"range-{part.side}")
+        draw_line(ax, part.line, "range-line", RANGE_LINE, None)
     if isinstance(fit, PerturbationFit):
-        points.draw_floor(ax, fit, points.floor_of(fit, score))
+        join_means(ax, fit, 1.0)
+        _draw_expected(ax, fit)
+        _draw_floor(ax, fit, floor_of(fit, score))
+
+
+def join_means(ax: Axes, fit: PerturbationFit, width: float) -> None:
+    """Join the means of a sweep, which alone is read between its points: there the crossing of the floor lies."""
+    points = points_of(fit)
+    ax.plot([point.x for point in points], [point.mean for point in points], **JOINED, lw=width, label="curve")
+
+
+def draw_points(ax: Axes, points: Sequence[Point]) -> None:
+    """Draw means and dark intervals, once the range is set; hollow and dashed where evidence is little."""
+    bottom, top = ax.get_ylim()
+    thin = _thin(len(points))
+    for few in (False, True):
+        alike = [point for point in points if point.few == few]
+        if not alike:
+            continue
+        x, label = [point.x for point in alike], "few" if few else "mean"
+        low = [bottom if point.low is None else point.low for point in alike]
+        high = [top if point.high is None else point.high for point in alike]
+        bar: Style = {"colors": BLUE, "lw": (1.3 if few else 1.9) * thin, "label": f"{label} interval"}
+        ax.vlines(x, low, high, **bar, linestyles=(0, (1.5, 1.2)) if few else "solid", zorder=4)
+        dot: Style = {**DOT, "ms": 5.2 * thin, "mfc": "white" if few else BLUE}
+        ax.plot(x, [point.mean for point in alike], **dot, zorder=5, label=label)
+
+
+def _draw_sds(ax: Axes, bars: Sequence[Bar]) -> None:
+    """Draw light bars for the SD of the examples."""
+    if bars:
+        style: Style = {"colors": SKY, "alpha": 0.35, "linestyles": "solid", "lw": 3.2 * _thin(len(bars))}
+        ax.vlines(*zip(*bars, strict=True), **style, zorder=1, label="sd")
+
+
+def _thin(count: int) -> float:
+    """Give by how much marks shrink where there are many."""
+    return float(min(1.0, (CROWD / max(count, 1)) ** 0.4))
+
+
+def draw_line(
+    ax: Axes, line: Line | Polynomial, name: str = "line", style: Style = LINE, band: Style | None = BAND
+) -> None:
+    """Draw what was fitted, and its 95 % band, over the range it was fitted on."""
+    p = (np.geomspace if line.log_distance else np.linspace)(line.start, line.stop, 101)
+    mean, low, high = line.at(p)
+    if band is not None:
+        ax.fill_between(p, low, high, **band, label=f"{name}-band-{line.side}")
+    ax.plot(p, mean, **style, label=f"{name}-{line.side}")
+
+
+def _draw_expected(ax: Axes, fit: PerturbationFit) -> None:
+    """Join the mean scores that the model itself announces over the sweep."""
+    if fit.calibration is not None:
+        magnitudes = list(fit.magnitudes) if fit.neutral is None else [fit.neutral, *fit.magnitudes]
+        points = sorted(zip(magnitudes, fit.calibration.expected[-len(magnitudes) :], strict=True))
+        ax.plot(*zip(*points, strict=True), **EXPECTED, label="expected")
+
+
+def _draw_floor(ax: Axes, fit: PerturbationFit, floor: float) -> None:
+    """Draw the clean level, the floor, and on each side where the curve falls through it."""
+    clean = fit.clean.value
+    step, notes = abs(clean - floor) / 10 or None, []
+    for y, name, color, dashes in ((clean, "clean", GREY, DASHED), (floor, "floor", GREEN, DOTTED)):
+        ax.axhline(y, color=color, lw=1, ls=dashes, zorder=1.5, label=name)
+        notes.append((y, f"{name} {words.number(y, step, zeros=True)}", color))
+    canvas.margin_notes(ax, notes)
+    if len(fit.sides) > 1 and fit.neutral is not None:
+        ax.axvline(fit.neutral, color=PALE, lw=0.8, ls="-", zorder=0, label="neutral")
+    for side in fit.sides:
+        _draw_holds(ax, fit, side.holds, floor)
+
+
+def _draw_holds(ax: Axes, fit: PerturbationFit, holds: HoldsUntil, floor: float) -> None:
+    """Mark the crossing, a stem down to the axis, and the one-sided bound; an arrow where it never falls."""
+    crossing, bound = (fit.magnitude(holds.side, distance) for distance in (holds.value, holds.lo95))
+    stem: Style = {"color": GREEN, "lw": 0.9, "ls": DOTTED, "label": f"stem-{holds.side}"}
+    ax.plot([crossing] * 2, [ax.get_ylim()[0], floor], **stem, zorder=1.5)
+    bar: Style = {"color": GREEN, "lw": 2.4, "ls": "-", "solid_capstyle": "butt", "label": f"bound-{holds.side}"}
+    ax.plot([bound, crossing], [floor, floor], **bar, zorder=5.5)
+    ax.plot([bound], [floor], color=GREEN, marker="|", ms=9, mew=1.8, ls="none", zorder=5.5, label="cap")
+    marker = "D" if not holds.censored else "<" if holds.side == "below" else ">"
+    shape: Style = {**DIAMOND, "marker": marker, "ms": 9 if holds.censored else 7, "label": f"holds-{holds.side}"}
+    ax.plot([crossing], [floor], **shape, zorder=6, clip_on=False)
+
+
+# --- the legend ------------------------------------------------------------------------------------
+
+
+def mean_handle(*, few: bool = False) -> Any:
+    """Give a mean's sign; with its interval, or hollow where evidence is little."""
+    dot = handle(**DOT, ms=5.2, mfc="white" if few else BLUE)
+    return dot if few else (canvas.bar_handle(BLUE, 1.9), dot)
 
 
 def _keys(fit: Fit) -> list[tuple[Any, str]]:
     """Give the legend's signs, stand-ins for what the axes hold, and their texts."""
-    handle, patch, sweep = points.handle, points.patch, isinstance(fit, PerturbationFit)
-    line = (patch(**points.BAND), handle(color=VERMILION, linewidth=1.6, linestyle="-"))
-    bound = handle(color=GREEN, linewidth=2.4, linestyle="-")
-    diamond = handle(marker="D", markersize=6, **points.DIAMOND)
-    shade = (patch(**points.RANGE_SHADE), handle(**points.RANGE_LINE))
-    curved = (patch(**points.POLYNOMIAL_BAND), handle(**points.POLYNOMIAL_LINE))
-    orders = {polynomial.order for polynomial in fit.polynomials}
+    bound, diamond = handle(color=GREEN, lw=2.4, ls="-"), handle(marker="D", ms=6, **DIAMOND)
+    curved = (patch(**POLYNOMIAL_BAND), handle(**POLYNOMIAL_LINE))
+    orders = sorted({polynomial.order for polynomial in fit.polynomials})
     keys = [
-        (points.mean_handle(), "mean, 95 % interval", fit.curve is not None),
-        (points.bar_handle(SKY, 3.2, alpha=0.45), "± SD", fit.curve is not None),
-        (points.mean_handle(few=True), "little evidence", any(any(curve.hatched) for curve, _ in _curves(fit))),
-        (line, "line, 95 % band", True),
-        ((bound, diamond), "holds until, bound", sweep),
-        (handle(**points.EXPECTED), "what the model expects", getattr(fit, "calibration", None)),
-        (shade, "fit over the shaded range", fit.fit_range),
-        *((curved, f"polynomial of order {order}", True) for order in sorted(orders)),
+        (mean_handle(), "mean, 95 % interval", fit.curve is not None),
+        (canvas.bar_handle(SKY, 3.2, alpha=0.45), "± SD", fit.curve is not None),
+        (mean_handle(few=True), "little evidence", any(any(curve.hatched) for curve, _ in _curves(fit))),
+        ((patch(**BAND), handle(**LINE)), "line, 95 % band", True),
+        ((bound, diamond), "holds until, bound", isinstance(fit, PerturbationFit)),
+        (handle(**EXPECTED), "what the model expects", getattr(fit, "calibration", None)),
+        ((patch(**RANGE_SHADE), handle(**RANGE_LINE)), "fit over the shaded range", fit.fit_range),
+        *((curved, f"polynomial of order {order}", True) for order in orders),
     ]
     return [(sign, text) for sign, text, is_drawn in keys if is_drawn]
 
@@ -214,46 +338,31 @@ def _is_worth_a_strip(fit: Fit) -> bool:
     return bool(n) and min(n) < 0.5 * max(n)
 
 
-def _draw_strip(ax: Axes, fit: Fit) -> None:
+def _draw_strip(ax: Axes, fit: Fit, strip: Axes) -> None:
+    """Draw on axes below others, whose x axis they take over."""
+    most, name = 1, "100 % hold"
     if isinstance(fit, PerturbationFit):
-        _draw_holding(ax, fit)
-        return
-    counts = [(x, n) for curve, places in _curves(fit) for x, n in zip(places, curve.n, strict=True)]
-    _draw_counts(ax, [(x, n) for x, n in counts if x is not None])
-
-
-def _draw_counts(ax: Axes, counts: Sequence[tuple[float, int]]) -> None:
-    """Draw (x, count) of every bin."""
-    most = max(n for _, n in counts)
-    strip = _add_strip(ax, f"n {most:,}" if most < 1e5 else f"n {most:.1e}", most)
-    style: dict[str, Any] = {"colors": GREY, "linewidth": 4, "alpha": 0.55, "linestyles": "solid"}
-    strip.vlines([x for x, _ in counts], 0, [n for _, n in counts], **style, label="counts")
-
-
-def _draw_holding(ax: Axes, fit: PerturbationFit) -> None:
-    """Draw the share of the examples whose own score has not fallen below its floor, over the sweep."""
-    strip = _add_strip(ax, "100 % hold", 1)
-    for side in fit.sides:
-        shares = sorted((fit.magnitude(side.side, distance), share) for distance, share in side.own_holds())
-        x, share = np.array(shares).T
-        strip.fill_between(x, 0, share, **HOLDING, label=f"own-{side.side}")
-        line: dict[str, Any] = {"color": GREEN, "linewidth": 0.9, "linestyle": "-"}
-        strip.plot(x, share, **line, label=f"own-line-{side.side}")
-
-
-def _add_strip(ax: Axes, top: str, most: float) -> Axes:
-    """Add axes below others, which take over their x axis."""
-    box = ax.get_position()
-    left, right, below = box.x0 * canvas.WIDTH, box.x1 * canvas.WIDTH, box.y0 * canvas.HEIGHT
-    strip = canvas.add_axes(canvas.figure_of(ax), left, below - STRIP, right, below - 0.06)
-    if ax.get_xscale() == "log":
-        ticks.set_log(strip)
-    strip.set(xlim=ax.get_xlim(), ylim=(0, 1.08 * most))
-    ticks.set_ticks(strip.xaxis, list(ax.get_xticks()), [text.get_text() for text in ax.get_xticklabels()])
-    ticks.set_ticks(strip.yaxis, [most], [top])
+        _draw_holding(strip, fit)
+    else:
+        counts = [row for curve, places in _curves(fit) for row in zip(places, curve.n, strict=True)]
+        x, n = zip(*(row for row in counts if row[0] is not None), strict=True)
+        most, name = max(n), f"n {max(n):,}" if max(n) < 1e5 else f"n {max(n):.1e}"
+        strip.vlines(x, 0, n, colors=GREY, lw=4, alpha=0.55, linestyles="solid", label="counts")
+    strip.set_xscale(ax.get_xscale())
+    strip.sharex(ax)
+    strip.set_ylim(0, 1.08 * most)
+    strip.set_yticks([most], [name])
     strip.tick_params(axis="y", labelsize=canvas.KEY - 1, labelcolor=GREY)
     strip.set_xlabel(ax.get_xlabel(), fontsize=canvas.LABEL, color=INK, labelpad=3)
     ax.set_xlabel("")
     ax.tick_params(axis="x", labelbottom=False, bottom=False)
     ax.spines["bottom"].set_visible(False)
-    return strip
+
+
+def _draw_holding(strip: Axes, fit: PerturbationFit) -> None:
+    """Draw the share of the examples whose own score has not fallen below its floor, over the sweep."""
+    for side in fit.sides:
+        shares = sorted((fit.magnitude(side.side, distance), share) for distance, share in side.own_holds())
+        x, share = np.array(shares).T
+        strip.fill_between(x, 0, share, color=GREEN, alpha=0.3, lw=0, label=f"own-{side.side}")
+        strip.plot(x, share, color=GREEN, lw=0.9, ls="-", label=f"own-line-{side.side}")

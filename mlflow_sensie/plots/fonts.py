@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -89,11 +90,8 @@ def shorten(text: str, inches: float, size: float, weight: str = "normal", *, ta
     """Cut a text down to a width, leaving out its middle, or its end where the tail matters less."""
     if width(text, size, weight) <= inches:
         return text
-    low, high = 1, len(text) - 1
-    while low < high:
-        count = (low + high + 1) // 2
-        low, high = (count, high) if width(_cut(text, count, tail), size, weight) <= inches else (low, count - 1)
-    return _cut(text, low, tail)
+    count = bisect_right(range(1, len(text)), inches, key=lambda n: width(_cut(text, n, tail), size, weight))
+    return _cut(text, max(1, count), tail)
 
 
 def _cut(text: str, count: int, tail: bool) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlflow_sensie.comparison.difference import BETTER, UNDECIDED, WORSE, conclusion
 from mlflow_sensie.inference import Interval
 from mlflow_sensie.inference.pymc_engine import posterior_of
-from mlflow_sensie.plots import canvas, fonts, ticks
-from mlflow_sensie.plots.canvas import BLUE, GREEN, GREY, INK, PALE, VERMILION
-from mlflow_sensie.plots.points import handle, patch
+from mlflow_sensie.plots import canvas, fonts
+from mlflow_sensie.plots.canvas import BLUE, GREEN, GREY, INK, PALE, VERMILION, Style, handle, patch
 from mlflow_sensie.text import words
 from mlflow_sensie.text.sentences import holding_ends
 
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from mlflow_sensie.comparison import Comparison, Difference
-    from mlflow_sensie.result import Result, TestResult
+    from mlflow_sensie.comparison import Comparison
+    from mlflow_sensie.result import Result
 
 MOST_ROWS = 60
 ROW = 0.25
@@ -39,7 +38,8 @@ DIFFERENCES = (
 DECISIONS = {"sensitive": (VERMILION, "o"), "undecided": (BLUE, "s"), "negligible": (GREEN, "D")}
 CONCLUSIONS: dict[str, tuple[str, str]] = {BETTER: (GREEN, "D"), WORSE: (VERMILION, "o"), UNDECIDED: (BLUE, "s")}
 SIGNS: dict[str, tuple[str, str]] = {**DECISIONS, **CONCLUSIONS}
-ROPE: dict[str, Any] = {"color": PALE, "alpha": 0.6, "linewidth": 0}
+ROPE: Style = {"color": PALE, "alpha": 0.6, "lw": 0}
+Rows = Sequence["Row"]
 
 
 @dataclass(frozen=True)
@@ -63,28 +63,24 @@ def overview(result: Result) -> Figure:
     Within a kind the largest comes first; failed tests stand at the bottom with their errors. Of more than 60
     rows the first 60 are drawn, and the subtitle says so.
     """
-    rows = result_rows(result)
+    rows = _result_rows(result)
     left_out = sum(row.interval is not None or row.error != "" for row in rows[MOST_ROWS:])
     rows = rows[:MOST_ROWS]
     keys = _keys(DECISIONS, rows)
     keys += [(patch(**ROPE), _rope_text(rows))] if keys else []
-    below = canvas.legend_height([text for _, text in keys]) + 0.5
-    phrases = _result_phrases(result, left_out)
-    above = 0.45 + canvas.LINE * len(fonts.pack(phrases, canvas.WIDTH - 2 * canvas.MARGIN, canvas.SUBTITLE))
-    height = max(2.2, above + below + ROW * (len(rows) + 0.5))
-    figure, top = canvas.sheet(f"Sensitivity of {fonts.legible(result.title) or 'a model'}", phrases, height)
-    names, numbers = _margins(rows)
-    ax = canvas.add_axes(figure, names, below, canvas.WIDTH - numbers, top)
-    ax.set_ylim(len(rows) - 0.25, -0.75)
-    ax.set_xlim(*_result_span(rows, result))
-    score = fonts.legible(words.score_label(result.score))
-    _draw_rows(ax, rows, names, f"in units of the score ({score})", most=5)
+    below = canvas.legend_height(keys) + 0.5
+    title, body = f"Sensitivity of {fonts.legible(result.title) or 'a model'}", below + ROW * (len(rows) + 0.5)
+    figure, top = canvas.sheet(title, _result_phrases(result, left_out), body, least=2.2)
+    left, right = _margins(rows)
+    ax = canvas.add_axes(figure, left, below, canvas.WIDTH - right, top)
+    ax.set(xlim=_result_span(rows, result), ylim=(len(rows) - 0.25, -0.75))
+    _draw_rows(ax, rows, f"in units of the score ({fonts.legible(words.score_label(result.score))})", most=5)
     if keys:
         canvas.legend(figure, keys)
     return canvas.finish(figure)
 
 
-def result_rows(result: Result) -> list[Row]:
+def _result_rows(result: Result) -> list[Row]:
     """Give headings and tests in the order they are drawn."""
     rows: list[Row] = []
     for kinds, heading in zip(KINDS, HEADINGS, strict=True):
@@ -92,15 +88,13 @@ def result_rows(result: Result) -> list[Row]:
         # A drop below zero is an improvement: it comes last, however large.
         signed = kinds == ("perturbation",)
         tests.sort(key=lambda test: -test.headline.value if signed else -abs(test.headline.value))
-        rows += [Row(heading), *map(_result_row, tests)] if tests else []
+        rows += [Row(heading)] if tests else []
+        for test in tests:
+            numbers = fonts.shorten(words.bracketed(test.headline), 2.4, canvas.KEY)
+            rows.append(Row(fonts.name_of(test), test.headline, test.fit.decision, numbers, test.fit.rope))
     failed = [test for test in result.tests.values() if not test.ok]
     rows += [Row("failed: no result")] if failed else []
     return [*rows, *(Row(fonts.name_of(test), error=test.error or "no error was recorded") for test in failed)]
-
-
-def _result_row(test: TestResult) -> Row:
-    numbers = fonts.shorten(words.bracketed(test.headline), 2.4, canvas.KEY)
-    return Row(fonts.name_of(test), test.headline, test.fit.decision, numbers, test.fit.rope)
 
 
 def _result_phrases(result: Result, left_out: int) -> list[str]:
@@ -117,23 +111,23 @@ def _result_phrases(result: Result, left_out: int) -> list[str]:
     ]
 
 
-def _rope_text(rows: Sequence[Row]) -> str:
+def _rope_text(rows: Rows) -> str:
     ropes = {row.rope for row in rows if row.rope is not None}
     where = f"within ±{words.number(ropes.pop())}" if len(ropes) == 1 else "rope"
     return f"{where}: too small to matter"
 
 
-def _result_span(rows: Sequence[Row], result: Result) -> tuple[float, float]:
+def _result_span(rows: Rows, result: Result) -> tuple[float, float]:
     """Choose the range: all values, the rope, and the intervals, save those so wide that they say nothing."""
     intervals = [row.interval for row in rows if row.interval is not None]
     if not intervals:
         return -1.0, 1.0
-    ropes = [row.rope for row in rows if row.rope is not None]
-    most = 3 * max(*(abs(interval.value) for interval in intervals), *ropes)
+    rope = max(row.rope for row in rows if row.rope is not None)
+    most = 3 * max(rope, *(abs(interval.value) for interval in intervals))
     if result.score.lower is not None and result.score.upper is not None:
         most = min(most, result.score.upper - result.score.lower)
     low, high = _ends(intervals, most)
-    low, high = min(low, *(-1.5 * rope for rope in ropes)), max(high, *(1.5 * rope for rope in ropes))
+    low, high = min(low, -1.5 * rope), max(high, 1.5 * rope)
     return low - 0.03 * (high - low), high + 0.03 * (high - low)
 
 
@@ -149,38 +143,37 @@ def draw_differences(comparison: Comparison) -> Figure:
     upper, lower = difference_rows(comparison), holding_rows(comparison)
     left_out = max(0, len(upper) - MOST_ROWS)
     upper, lower = upper[:MOST_ROWS], lower[: MOST_ROWS // 2]
-    keys = _keys(CONCLUSIONS, [*upper, *lower])
+    rows = [*upper, *lower]
+    keys = _keys(CONCLUSIONS, rows)
     phrases = [*_comparison_phrases(comparison), f"{left_out} more rows are not drawn" if left_out else ""]
-    below = canvas.legend_height([text for _, text in keys]) + 0.55
-    lines = fonts.pack(phrases, canvas.WIDTH - 2 * canvas.MARGIN, canvas.SUBTITLE)
+    below = canvas.legend_height(keys) + 0.55
     upper_height, lower_height = ROW * (len(upper) + 0.6), ROW * (len(lower) + 0.6)
-    height = 0.5 + canvas.LINE * len(lines) + (upper_height + (lower_height + 0.5 if lower else 0.0)) + below
-    figure, top = canvas.sheet("B compared with A", phrases, height)
-    names, numbers = _margins([*upper, *lower])
-    right = canvas.WIDTH - numbers
+    body = 0.05 + upper_height + (lower_height + 0.5 if lower else 0.0) + below
+    figure, top = canvas.sheet("B compared with A", phrases, body, least=0)
+    left, right = _margins(rows)
     score = fonts.legible(words.score_name(comparison.score, comparison.score_unit))
-    label = f"B worse by, in units of the score ({score})"
-    _draw_differences(canvas.add_axes(figure, names, top - upper_height, right, top), upper, names, label)
-    if lower:
-        ax = canvas.add_axes(figure, names, below, right, below + (lower_height + 0.5) - 0.5)
-        _draw_differences(ax, lower, names, "B holds shorter by, as a share of the longer distance")
+    panels = [(upper, top - upper_height, top, f"B worse by, in units of the score ({score})")]
+    holding = "B holds shorter by, as a share of the longer distance"
+    for rows, bottom, top, label in [*panels, (lower, below, below + lower_height, holding)][: 2 if lower else 1]:
+        ax = canvas.add_axes(figure, left, bottom, canvas.WIDTH - right, top)
+        ax.set(xlim=_difference_span(rows), ylim=(len(rows) - 0.4, -0.6))
+        _draw_rows(ax, rows, label, most=4)
     canvas.legend(figure, keys)
     return canvas.finish(figure)
 
 
 def difference_rows(comparison: Comparison) -> list[Row]:
     """Give headings and differences in the score's unit, the largest loss first within a kind."""
-    rows = [Row("clean score"), _difference_row("all examples", comparison.clean)]
+    rows = [Row("clean score"), _difference_row("all examples", comparison.clean.worse_by)]
     for kinds, heading in zip(KINDS, DIFFERENCES, strict=True):
         tests = [test for test in comparison.tests.values() if test.kind in kinds]
         tests.sort(key=lambda test: -test.headline.worse_by.value)
         rows += [Row(heading)] if tests else []
-        rows += [_difference_row(fonts.name_of(test), test.headline) for test in tests]
+        rows += [_difference_row(fonts.name_of(test), test.headline.worse_by) for test in tests]
     return rows
 
 
-def _difference_row(name: str, difference: Difference) -> Row:
-    worse_by = difference.worse_by
+def _difference_row(name: str, worse_by: Interval) -> Row:
     return Row(name, worse_by, conclusion(worse_by), fonts.shorten(words.bracketed(worse_by), 2.4, canvas.KEY))
 
 
@@ -199,51 +192,40 @@ def holding_rows(comparison: Comparison) -> list[Row]:
 
 def _comparison_phrases(comparison: Comparison) -> list[str]:
     inside = canvas.WIDTH / 2 - 2 * canvas.MARGIN
-    models = [
-        fonts.shorten(fonts.legible(f"{side}: {name}"), inside, canvas.SUBTITLE)
-        for side, name in (("A", comparison.a), ("B", comparison.b))
-    ]
+    models = (f"{side}: {name}" for side, name in (("A", comparison.a), ("B", comparison.b)))
     how = "the same" if comparison.paired else "not the same: unpaired,"
     conclusions = comparison.conclusions
     counts = ", ".join(f"{word} in {conclusions.count(word)}" for word in CONCLUSIONS if word in conclusions)
-    counts = "every score is the same: no difference" if comparison.identical else f"{len(conclusions)} tests: {counts}"
     return [
-        *models,
+        *(fonts.shorten(fonts.legible(model), inside, canvas.SUBTITLE) for model in models),
         f"{how} examples, n = {comparison.n:,}",
-        counts,
+        "every score is the same: no difference" if comparison.identical else f"{len(conclusions)} tests: {counts}",
         f"{len(comparison.not_compared)} tests not compared" if comparison.not_compared else "",
     ]
 
 
-def _draw_differences(ax: Axes, rows: Sequence[Row], names: float, label: str) -> None:
-    ax.set_ylim(len(rows) - 0.4, -0.6)
-    ax.set_xlim(*_difference_span([row.interval for row in rows if row.interval is not None]))
-    _draw_rows(ax, rows, names, label, most=4)
-
-
-def _difference_span(intervals: Sequence[Interval]) -> tuple[float, float]:
+def _difference_span(rows: Rows) -> tuple[float, float]:
     """Choose the range: zero, all values and intervals, save those so wide that they say nothing."""
+    intervals = [row.interval for row in rows if row.interval is not None]
     narrowest = min(interval.hi95 - interval.lo95 for interval in intervals)
-    low, high = _ends(intervals, 4 * max(max(abs(interval.value) for interval in intervals), narrowest))
+    low, high = _ends(intervals, 4 * max(narrowest, *(abs(interval.value) for interval in intervals)))
     low, high = min(0.0, low), max(0.0, high)
-    if not high > low:
-        return -1.0, 1.0
-    return low - 0.05 * (high - low), high + 0.05 * (high - low)
+    air = 0.05 * (high - low)
+    return (low - air, high + air) if air > 0 else (-1.0, 1.0)
 
 
 # --- both ------------------------------------------------------------------------------------------
 
 
-def _keys(signs: dict[Any, tuple[str, str]], rows: Sequence[Row]) -> list[tuple[Any, str]]:
+def _keys(signs: Iterable[str], rows: Rows) -> list[tuple[Any, str]]:
     """Give the legend of what the intervals say, as far as any does."""
-    there = {row.says for row in rows}
-    return [(handle(**_sign(word)), word) for word in signs if word in there]
+    said = {row.says for row in rows}
+    return [(handle(**_sign(word)), word) for word in signs if word in said]
 
 
-def _sign(word: str) -> dict[str, Any]:
+def _sign(word: str) -> Style:
     color, marker = SIGNS[word]
-    edge: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.8}
-    return {"marker": marker, "color": color, "markersize": 5.8, "linestyle": "none", **edge}
+    return {"marker": marker, "color": color, "ms": 5.8, "ls": "none", "mec": "white", "mew": 0.8}
 
 
 def _ends(intervals: Sequence[Interval], most: float) -> tuple[float, float]:
@@ -252,7 +234,7 @@ def _ends(intervals: Sequence[Interval], most: float) -> tuple[float, float]:
     return low, max(min(interval.hi95, max(interval.value, most)) for interval in intervals)
 
 
-def _margins(rows: Sequence[Row]) -> tuple[float, float]:
+def _margins(rows: Rows) -> tuple[float, float]:
     """Give the inches left and right of the axes that names and numbers need."""
     names = [fonts.shorten(row.text, 2.0, canvas.TICK) for row in rows if row.interval is not None or row.error]
     left = max((fonts.width(name, canvas.TICK) for name in names), default=0.0)
@@ -260,42 +242,35 @@ def _margins(rows: Sequence[Row]) -> tuple[float, float]:
     return canvas.MARGIN + 0.3 + max(0.8, left), canvas.MARGIN + 0.1 + max(numbers, default=1.0)
 
 
-def _draw_rows(ax: Axes, rows: Sequence[Row], names: float, label: str, most: int) -> None:
-    """Draw the rows once the ranges are set; `names` inches left of the axes have room for names."""
-    ticks.set_ticks(ax.yaxis, [], [])
+def _draw_rows(ax: Axes, rows: Rows, label: str, most: int) -> None:
+    """Draw the rows once the ranges are set; names stand left of the axes."""
+    ax.set(yticks=[], xticks=[])
     ax.spines["left"].set_visible(False)
+    ax.spines["bottom"].set_visible(any(row.interval for row in rows))
     if any(row.interval for row in rows):
-        _label_axis(ax, label, most)
-    else:
-        ticks.set_ticks(ax.xaxis, [], [])
-        ax.spines["bottom"].set_visible(False)
+        places = canvas.nice_ticks(*ax.get_xlim(), most=most)
+        labels, note = canvas.tick_labels(places)
+        ax.set_xticks(places, labels)
+        # Centred on the paper, for it may be wider than the axes.
+        box, label = ax.get_position(), fonts.shorten(f"{label} {note}".rstrip(), canvas.WIDTH - 0.3, canvas.LABEL)
+        ax.set_xlabel(label, fontsize=canvas.LABEL, color=INK, labelpad=3, x=(0.5 - box.x0) / box.width)
     for y, row in enumerate(rows):
-        _draw_row(ax, y, row, names)
+        _draw_row(ax, y, row)
 
 
-def _label_axis(ax: Axes, label: str, most: int) -> None:
-    places = ticks.nice_ticks(*ax.get_xlim(), most=most)
-    labels, note = ticks.tick_labels(places)
-    ticks.set_ticks(ax.xaxis, places, labels)
-    # Centred on the paper, for it may be wider than the axes.
-    box, label = ax.get_position(), fonts.shorten(f"{label} {note}".rstrip(), canvas.WIDTH - 0.3, canvas.LABEL)
-    ax.set_xlabel(label, fontsize=canvas.LABEL, color=INK, labelpad=3)
-    ax.xaxis.label.set_x((0.5 - box.x0) / box.width)
-
-
-def _draw_row(ax: Axes, y: int, row: Row, names: float) -> None:
-    edge = canvas.MARGIN - names
+def _draw_row(ax: Axes, y: int, row: Row) -> None:
+    left = ax.get_position().x0 * canvas.WIDTH
     if row.interval is None and not row.error:
-        _write(ax, y, edge, row.text, label="heading")
+        _write(ax, y, canvas.MARGIN - left, row.text, label="heading")
         return
-    _write(ax, y, edge + 0.1, fonts.shorten(row.text, names - canvas.MARGIN - 0.2, canvas.TICK), label="name")
-    if row.interval is None:
-        room = canvas.WIDTH - names - canvas.MARGIN
-        error = fonts.shorten(fonts.legible(row.error), room, canvas.KEY, tail=False)
-        _write(ax, y, 0, error, color=VERMILION, size=canvas.KEY, label="error")
+    name = fonts.shorten(row.text, left - canvas.MARGIN - 0.2, canvas.TICK)
+    _write(ax, y, canvas.MARGIN - left + 0.1, name, label="name")
+    if row.interval is not None:
+        _draw_interval(ax, y, row.interval, row)
+        _write(ax, y, canvas.size_of(ax)[0] + 0.1, row.numbers, size=canvas.KEY, label="numbers")
         return
-    _draw_interval(ax, y, row.interval, row)
-    _write(ax, y, canvas.size_of(ax)[0] + 0.1, row.numbers, size=canvas.KEY, label="numbers")
+    error = fonts.shorten(fonts.legible(row.error), canvas.WIDTH - left - canvas.MARGIN, canvas.KEY, tail=False)
+    _write(ax, y, 0, error, color=VERMILION, size=canvas.KEY, label="error")
 
 
 def _write(ax: Axes, y: int, inches: float, text: str, **style: Any) -> None:
@@ -307,17 +282,16 @@ def _write(ax: Axes, y: int, inches: float, text: str, **style: Any) -> None:
 def _draw_interval(ax: Axes, y: int, interval: Interval, row: Row) -> None:
     low, high = ax.get_xlim()
     color = SIGNS[row.says][0]
-    ax.plot([0, 0], [y - 0.5, y + 0.5], color=GREY, linewidth=0.8, linestyle="-", zorder=1, label="zero")
+    ax.plot([0, 0], [y - 0.5, y + 0.5], color=GREY, lw=0.8, ls="-", zorder=1, label="zero")
     if row.rope is not None:
         ax.fill_between([-row.rope, row.rope], y - 0.5, y + 0.5, **ROPE, zorder=0, label="rope")
     for start, stop, thick in ((interval.lo95, interval.hi95, 1.5), (interval.lo50, interval.hi50, 4.2)):
-        ends = [min(max(x, low), high) for x in (start, stop)]
-        bar: dict[str, Any] = {"color": color, "linewidth": thick, "linestyle": "-", "solid_capstyle": "butt"}
-        ax.plot(ends, [y, y], **bar, zorder=3, label="interval")
+        bar: Style = {"color": color, "lw": thick, "ls": "-", "solid_capstyle": "butt", "label": "interval"}
+        ax.plot([min(max(x, low), high) for x in (start, stop)], [y, y], **bar, zorder=3)
     for is_beyond, edge, marker in ((interval.lo95 < low, low, "<"), (interval.hi95 > high, high, ">")):
         if is_beyond:
-            arrow: dict[str, Any] = {"marker": marker, "color": color, "markersize": 5, "linestyle": "none"}
-            ax.plot([edge], [y], **arrow, clip_on=False, zorder=3, label="beyond")
+            arrow: Style = {"marker": marker, "color": color, "ms": 5, "ls": "none", "label": "beyond"}
+            ax.plot([edge], [y], **arrow, clip_on=False, zorder=3)
     ax.plot([interval.value], [y], zorder=4, label="value", **_sign(row.says))
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlflow_sensie.plots import canvas, fonts
-from mlflow_sensie.plots.canvas import BLUE, GREEN, GREY, INK, LINE, MARGIN, PALE, VERMILION, WIDTH
+from mlflow_sensie.plots.canvas import BLUE, GREEN, GREY, INK, MARGIN, PALE, VERMILION, WIDTH, Style
 from mlflow_sensie.result.gallery import Gallery
 from mlflow_sensie.scores.kinds import KINDS
 from mlflow_sensie.text import words
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 HEAD, CELL = 0.86, 8.2  # inches of the rows' heads; points of what stands in cells
 STEP, RISE = 0.146, 0.105  # inches from line to line in cells, and from a line's top to its letters' feet
-WIDEST = 1.3
+WIDEST = TALLEST = 1.3
 RIGHT, WRONG = "✓", "✗"
-TALLEST = 1.3
 CHANNELS = ((BLUE, "-"), (GREEN, "--"), (INK, ":"))
 Box = tuple[float, float, float, float]  # left, bottom, width and height in inches
+Line = tuple[str, str, str]  # text, colour, and the artist's label
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,18 @@ class Paper:
     @classmethod
     def of(cls, test: TestResult, phrases: Sequence[str], inches: float) -> Paper:
         """Start paper with room for a drawing so many inches high."""
-        lines = fonts.pack(phrases, WIDTH - 2 * MARGIN, canvas.SUBTITLE)
-        height = 0.45 + LINE * len(lines) + inches + MARGIN
-        figure, top = canvas.sheet(fonts.name_of(test), phrases, height)
+        figure, top = canvas.sheet(fonts.name_of(test), phrases, inches + MARGIN, least=0)
         axes = figure.add_axes((0, 0, 1, 1), label="paper")
         axes.set_axis_off()
-        axes.set(xlim=(0, WIDTH), ylim=(0, height), autoscale_on=False)
+        axes.set(xlim=(0, WIDTH), ylim=(0, figure.get_figheight()), autoscale_on=False)
         return cls(figure, axes, top)
 
-    def put(self, x: float, y: float, text: str, **style: Any) -> None:
-        """Write a text in the size of cells, its top left corner at (x, y)."""
-        if text:
-            canvas.put(self.figure, x, y - RISE, text, CELL, va="baseline", **style)
+    def write(self, x: float, y: float, lines: Iterable[Line], step: float = STEP) -> None:
+        """Write lines below each other in the size of cells, their top left corner at (x, y)."""
+        for j, (text, color, label) in enumerate(lines):
+            if text:
+                style: Style = {"va": "baseline", "color": color, "label": label}
+                canvas.put(self.figure, x, y - j * step - RISE, text, CELL, **style)
 
     def box(self, x: float, y: float, width: float, height: float, **style: Any) -> None:
         """Draw a rectangle by its lower left corner."""
@@ -74,49 +74,37 @@ def phrases_of(gallery: Gallery, score: ScoreInfo, *more: str) -> list[str]:
     phrases = [f"the same {count} examples at {some} magnitudes tested", *more]
     if gallery.touched is not None and gallery.touched[0] < gallery.touched[1]:
         phrases.append(f"{gallery.touched[0]} of the first {gallery.touched[1]} examples change")
-    if gallery.answers is not None:
-        marks = f" ({RIGHT} right, {WRONG} wrong)" if gallery.labels else ""
-        phrases.append(f"with the model's answer{marks} and score: {words.score_label(score)}")
-    else:
-        phrases.append(f"with the score: {words.score_label(score)}")
-    if not gallery.repeated:
-        phrases.append("asked again, the model gave other answers than in the test")
-    return phrases
+    marks = f" ({RIGHT} right, {WRONG} wrong)" if gallery.labels else ""
+    what = "the score" if gallery.answers is None else f"the model's answer{marks} and score"
+    phrases.append(f"with {what}: {words.score_label(score)}")
+    return [*phrases, "" if gallery.repeated else "asked again, the model gave other answers than in the test"]
 
 
-def head_lines(gallery: Gallery, unit: str, inches: float) -> list[list[str]]:
+def heads_of(gallery: Gallery, unit: str, inches: float) -> list[list[Line]]:
     """Name each magnitude with its unit, "20 degrees", in one line each or in more each; the neutral one is clean."""
     unit = fonts.legible(unit)
     heads = [[] if p is None else [words.quantity(unit, p)] for p in gallery.magnitudes]
     if any(fonts.width(text, CELL) > inches for lines in heads for text in lines):
-        heads = [[] if p is None else _in_lines(words.number(p), unit, inches) for p in gallery.magnitudes]
-    return [["clean", *lines] if k == gallery.clean else lines for k, lines in enumerate(heads)]
+        name = fonts.wrap(words.with_unit("", unit), inches, CELL, 3)
+        numbers = [None if p is None else words.number(p) for p in gallery.magnitudes]
+        heads = [[] if p is None else [*name, p] if unit in words.BEFORE else [p, *name] for p in numbers]
+    heads[gallery.clean] = ["clean", *heads[gallery.clean]]
+    return [[(text, INK, "heading" if text == "clean" else "head") for text in lines] for lines in heads]
 
 
-def _in_lines(number: str, unit: str, inches: float) -> list[str]:
-    name = fonts.wrap(words.with_unit("", unit), inches, CELL, 3)
-    return [*name, number] if unit in words.BEFORE else [number, *name]
+def columns_of(test: TestResult, gallery: Gallery) -> tuple[list[float], float, list[list[Line]]]:
+    """Place a column per magnitude beside the rows' heads: left edges, their width, and all heads, the test's first."""
+    k = len(gallery.magnitudes)
+    width = min(WIDEST, (WIDTH - 2 * MARGIN - HEAD) / k)
+    # The test's name, broken after dots and underscores.
+    name = fonts.pack(re.split(r"(?<=[._ -])", fonts.name_of(test)), HEAD - 0.06, CELL, "")[:3]
+    heads = [[(line, GREY, "test") for line in name], *heads_of(gallery, test.unit, width - 0.06)]
+    return [MARGIN + HEAD + j * width for j in range(k)], width, heads
 
 
-def _name_lines(test: TestResult) -> list[str]:
-    """The test's name, broken after dots and underscores."""
-    parts = re.split(r"(?<=[._ -])", fonts.name_of(test))
-    return fonts.pack(parts, HEAD - 0.06, CELL, "")[:3]
-
-
-def heads_height(test: TestResult, gallery: Gallery, inches: float) -> float:
-    """Give the inches that the heads take."""
-    return STEP * max(map(len, [*head_lines(gallery, test.unit, inches - 0.06), _name_lines(test)])) + 0.06
-
-
-def draw_heads(paper: Paper, test: TestResult, gallery: Gallery, lefts: Sequence[float], inches: float) -> float:
-    """Head the columns: the test's name, then each magnitude with its unit; give where the heads end."""
-    for j, line in enumerate(_name_lines(test)):
-        paper.put(MARGIN, paper.top - j * STEP, line, color=GREY, label="test")
-    for x, lines in zip(lefts, head_lines(gallery, test.unit, inches - 0.06), strict=True):
-        for j, line in enumerate(lines):
-            paper.put(x, paper.top - j * STEP, line, label="heading" if line == "clean" else "head")
-    return paper.top - heads_height(test, gallery, inches)
+def heads_height(heads: list[list[Line]]) -> float:
+    """Give the inches that the heads of columns take."""
+    return STEP * max(map(len, heads)) + 0.06
 
 
 def label_text(label: Any) -> str:
@@ -128,28 +116,17 @@ def label_text(label: Any) -> str:
     return fonts.legible(str(label)) or "''"
 
 
-def write_answer(
-    paper: Paper,
-    gallery: Gallery,
-    score: ScoreInfo,
-    cell: tuple[int, int],
-    place: tuple[float, float],
-    inches: float,
-    step: float = STEP,
-) -> None:
-    """Write a cell's answer, with a mark of whether it is right and coloured if not, and the score below it.
+def answer_lines(gallery: Gallery, score: ScoreInfo, k: int, i: int, inches: float) -> list[Line]:
+    """Give a cell's answer, with a mark of whether it is right and coloured if not, and the score below it.
 
-    ``cell`` is a magnitude and an example, ``place`` the inches of the top left corner, ``step`` those of a line.
     Only a custom score knows no answer: then the score stands in its place.
     """
-    (k, i), (x, y) = cell, place
+    lines = [(_score_text(gallery, score, k, i), INK, "score")]
     if gallery.answers is not None:
-        right, answer = gallery.right(k, i), label_text(gallery.answers[k][i])
-        text = answer if right is None else f"{RIGHT if right else WRONG} {answer}"
-        color = VERMILION if right is False else INK
-        paper.put(x, y, fonts.shorten(text, inches, CELL), color=color, label="answer")
-        y -= step
-    paper.put(x, y, fonts.shorten(_score_text(gallery, score, k, i), inches, CELL), color=INK, label="score")
+        right, text = gallery.right(k, i), label_text(gallery.answers[k][i])
+        text = text if right is None else f"{RIGHT if right else WRONG} {text}"
+        lines.insert(0, (text, VERMILION if right is False else INK, "answer"))
+    return [(fonts.shorten(text, inches, CELL), color, label) for text, color, label in lines]
 
 
 def _score_text(gallery: Gallery, score: ScoreInfo, k: int, i: int) -> str:
@@ -167,41 +144,29 @@ def example_name(gallery: Gallery, i: int) -> str:
     return f"example {label_text(gallery.ids[i])}"
 
 
-def columns_of(k: int) -> tuple[list[float], float]:
-    """Place k columns beside the rows' heads: their left edges, and their width."""
-    width = min(WIDEST, (WIDTH - 2 * MARGIN - HEAD) / k)
-    return [MARGIN + HEAD + j * width for j in range(k)], width
-
-
 # --- images and series ---------------------------------------------------------------------------------------
 
 
 def draw_grid(result: Result, test: TestResult, gallery: Gallery) -> Figure:
     """Draw a row per example and a column per magnitude, of images or small lines."""
-    lefts, width = columns_of(len(gallery.magnitudes))
+    lefts, width, heads = columns_of(test, gallery)
     inside = width - 0.06
     tall = _height(gallery, inside)
-    below = STEP * (1 if gallery.answers is None else 2) + 0.13
-    body = heads_height(test, gallery, width) + len(gallery.ids) * (tall + below)
+    row = tall + STEP * (1 if gallery.answers is None else 2) + 0.13
+    body = heads_height(heads) + len(gallery.ids) * row
     paper = Paper.of(test, phrases_of(gallery, result.score, *_notes(gallery)), body)
-    top = draw_heads(paper, test, gallery, lefts, width)
+    for x, lines in zip([MARGIN, *lefts], heads, strict=True):
+        paper.write(x, paper.top, lines)
     draw = _draw_image if gallery.pictures else _draw_series
     for i in range(len(gallery.ids)):
-        _write_row_head(paper, gallery, i, top, most=int((tall + below) / STEP) - 1)
+        top = paper.top - heads_height(heads) - i * row
+        name = fonts.shorten(example_name(gallery, i), HEAD - 0.08, CELL)
+        true = fonts.wrap(f"true: {label_text(gallery.truths[i])}", HEAD - 0.08, CELL, int(row / STEP) - 1)
+        paper.write(MARGIN, top, [(name, GREY, "example"), *((line, INK, "example") for line in true)])
         for k, x in enumerate(lefts):
             draw(paper, gallery, k, i, (x, top - tall, inside, tall))
-            write_answer(paper, gallery, result.score, (k, i), (x, top - tall - 0.04), inside)
-        top -= tall + below
+            paper.write(x, top - tall - 0.04, answer_lines(gallery, result.score, k, i, inside))
     return canvas.finish(paper.figure)
-
-
-def _write_row_head(paper: Paper, gallery: Gallery, i: int, y: float, most: int) -> None:
-    """Name an example, and below it its true answer in at most so many lines."""
-    inches = HEAD - 0.08
-    name = fonts.shorten(example_name(gallery, i), inches, CELL)
-    true = fonts.wrap(f"true: {label_text(gallery.truths[i])}", inches, CELL, most)
-    for j, (line, color) in enumerate([(name, GREY), *((line, INK) for line in true)]):
-        paper.put(MARGIN, y - j * STEP, line, color=color, label="example")
 
 
 def _height(gallery: Gallery, width: float) -> float:
@@ -230,19 +195,10 @@ def _draw_image(paper: Paper, gallery: Gallery, k: int, i: int, box: Box) -> Non
     x, y, width, height = box
     across = min(width, height * picture.shape[1] / picture.shape[0])
     x += (width - across) / 2
-    paper.axes.imshow(
-        picture,
-        cmap="gray",
-        vmin=0,
-        vmax=1,
-        extent=(x, x + across, y, y + height),
-        origin="upper",
-        aspect="auto",
-        interpolation="nearest" if max(picture.shape[:2]) <= 64 else "antialiased",
-        interpolation_stage="rgba" if picture.ndim == 3 else "data",
-        resample=True,
-        zorder=1,
-    )
+    style: Style = {"cmap": "gray", "vmin": 0, "vmax": 1, "origin": "upper", "aspect": "auto", "resample": True}
+    style["interpolation"] = "nearest" if max(picture.shape[:2]) <= 64 else "antialiased"
+    style["interpolation_stage"] = "rgba" if picture.ndim == 3 else "data"
+    paper.axes.imshow(picture, extent=(x, x + across, y, y + height), zorder=1, **style)
     paper.box(x, y, across, height, zorder=2, **_frame(gallery, k, i))
 
 

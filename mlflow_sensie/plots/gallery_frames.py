@@ -19,7 +19,7 @@ from mlflow_sensie.data.survey import as_numbers, column_kind
 from mlflow_sensie.plots import canvas, fonts, gallery
 from mlflow_sensie.plots.canvas import GREY, INK, MARGIN, VERMILION, WIDTH
 from mlflow_sensie.plots.gallery import CELL, HEAD, RISE, STEP, Paper
-from mlflow_sensie.result.gallery import Gallery
+from mlflow_sensie.result.gallery import Gallery, series_of
 from mlflow_sensie.text import words
 
 if TYPE_CHECKING:
@@ -46,27 +46,25 @@ TURNED = ("R", "AL")  # Unicode's classes of letters that run to the left
 
 def draw_tables(result: Result, test: TestResult, shown: Gallery) -> Figure:
     """Draw a small table per example: the columns that change most in rows, the magnitudes in columns."""
-    lefts, width = gallery.columns_of(len(shown.magnitudes))
-    rows = len(shown.columns) + (1 if shown.answers is None else 2)
-    block = 0.24 + rows * ROW + 0.12
-    body = gallery.heads_height(test, shown, width) + len(shown.ids) * block
+    lefts, width, heads = gallery.columns_of(test, shown)
+    names = [fonts.shorten(fonts.legible(str(column)), HEAD - 0.08, CELL) for column in shown.columns]
+    feet = ["score"] if shown.answers is None else ["model says", "score"]
+    block = 0.24 + (len(names) + len(feet)) * ROW + 0.12
+    body = gallery.heads_height(heads) + len(shown.ids) * block
     paper = Paper.of(test, gallery.phrases_of(shown, result.score, *_notes(shown)), body)
-    top = gallery.draw_heads(paper, test, shown, lefts, width)
+    for x, lines in zip([MARGIN, *lefts], heads, strict=True):
+        paper.write(x, paper.top, lines)
     texts = {column: cell_texts(shown, column) for column in shown.columns}
     for i in range(len(shown.ids)):
+        top = paper.top - gallery.heads_height(heads) - i * block
         _block_head(paper, shown, i, top)
-        y = top - 0.24
-        for column in shown.columns:
-            name = fonts.shorten(fonts.legible(str(column)), HEAD - 0.08, CELL)
-            paper.put(MARGIN, y, name, color=INK, label="column")
-            for k, x in enumerate(lefts):
-                _draw_cell(paper, texts[column][k][i], bool(shown.changed(k, column)[i]), x, y, width)
-            y -= ROW
-        for j, name in enumerate(("score",) if shown.answers is None else ("model says", "score")):
-            paper.put(MARGIN, y - 0.02 - j * ROW, name, color=GREY, label="row")
+        top, foot = top - 0.24, top - 0.26 - len(names) * ROW
+        paper.write(MARGIN, top, [(name, INK, "column") for name in names], ROW)
+        paper.write(MARGIN, foot, [(name, GREY, "row") for name in feet], ROW)
         for k, x in enumerate(lefts):
-            gallery.write_answer(paper, shown, result.score, (k, i), (x, y - 0.02), width - 0.06, ROW)
-        top -= block
+            cells = [(texts[column][k][i], bool(shown.changed(k, column)[i])) for column in shown.columns]
+            _draw_cells(paper, cells, x, top, width)
+            paper.write(x, foot, gallery.answer_lines(shown, result.score, k, i, width - 0.06), ROW)
     return canvas.finish(paper.figure)
 
 
@@ -84,15 +82,16 @@ def _block_head(paper: Paper, shown: Gallery, i: int, top: float) -> None:
     """Name the example over its table or text."""
     paper.line([MARGIN, WIDTH - MARGIN], [top - 0.01, top - 0.01])
     head = f"{gallery.example_name(shown, i)}, true: {gallery.label_text(shown.truths[i])}"
-    head = fonts.shorten(head, WIDTH - 2 * MARGIN, CELL, "bold")
-    paper.put(MARGIN, top - 0.045, head, color=INK, label="heading")
+    paper.write(MARGIN, top - 0.045, [(fonts.shorten(head, WIDTH - 2 * MARGIN, CELL, "bold"), INK, "heading")])
 
 
-def _draw_cell(paper: Paper, text: str, changed: bool, x: float, y: float, width: float) -> None:
-    if changed:
-        paper.box(x - 0.02, y - STEP, width - 0.03, ROW - 0.015, facecolor=TINT)
-    text = fonts.shorten(text, width - 0.06, CELL)
-    paper.put(x, y, text, color=INK if changed else GREY, label="changed" if changed else "cell")
+def _draw_cells(paper: Paper, cells: Sequence[Run], x: float, y: float, width: float) -> None:
+    """Write the cells of a column below each other, those that changed on a tint."""
+    for j, (_, changed) in enumerate(cells):
+        if changed:
+            paper.box(x - 0.02, y - j * ROW - STEP, width - 0.03, ROW - 0.015, facecolor=TINT)
+    styles = {True: (INK, "changed"), False: (GREY, "cell")}
+    paper.write(x, y, [(fonts.shorten(text, width - 0.06, CELL), *styles[changed]) for text, changed in cells], ROW)
 
 
 def cell_texts(shown: Gallery, column: Any) -> list[list[str]]:
@@ -131,49 +130,40 @@ def _cell_text(cell: Any) -> str:
 
 def draw_texts(result: Result, test: TestResult, shown: Gallery) -> Figure:
     """Draw a block per text: a row per magnitude, what differs from the clean text marked."""
-    blocks = [_lines(shown, i) for i in range(len(shown.ids))]
-    heads = gallery.head_lines(shown, test.unit, HEAD - 0.06)
+    # Letters may be drawn at whole pixels.
+    room = 0.97 * (WIDTH - 2 * MARGIN - HEAD - ANSWER - 0.1)
+    heads = gallery.heads_of(shown, test.unit, HEAD - 0.06)
     least = 1 if shown.answers is None else 2
-    heights = [
-        [STEP * max(least, len(lines), len(head)) + 0.06 for lines, head in zip(block, heads, strict=True)]
-        for block in blocks
-    ]
-    body = sum(0.26 + sum(rows) + 0.06 for rows in heights)
+    blocks = []
+    for i in range(len(shown.ids)):
+        marked_texts = [lines_of(runs, room, CELL, MOST_LINES) for runs in excerpts(texts_of(shown, i), shown.clean)]
+        blocks.append(
+            [
+                (head, lines, STEP * max(least, len(lines), len(head)) + 0.06)
+                for head, lines in zip(heads, marked_texts, strict=True)
+            ]
+        )
+    body = sum(0.26 + sum(height for _, _, height in block) + 0.06 for block in blocks)
     note = "marked: changed, or left out (narrow mark)"
     paper = Paper.of(test, gallery.phrases_of(shown, result.score, note), body)
     y = paper.top
     for i, block in enumerate(blocks):
         _block_head(paper, shown, i, y)
         y -= 0.26
-        for k, lines in enumerate(block):
-            _draw_row(paper, y, heads[k], lines)
-            gallery.write_answer(paper, shown, result.score, (k, i), (WIDTH - MARGIN - ANSWER, y), ANSWER)
-            y -= heights[i][k]
+        for k, (head, lines, height) in enumerate(block):
+            paper.write(MARGIN, y, head)
+            for j, runs in enumerate(lines):
+                _draw_marked(paper, MARGIN + HEAD, y - j * STEP, runs)
+            paper.write(WIDTH - MARGIN - ANSWER, y, gallery.answer_lines(shown, result.score, k, i, ANSWER))
+            y -= height
         y -= 0.06
     return canvas.finish(paper.figure)
 
 
 def texts_of(shown: Gallery, i: int) -> list[str]:
     """Give one example's text at each magnitude; a missing one is empty."""
-    texts = []
-    for batch in shown.inputs:
-        cell = batch[shown.columns[0]].iloc[i] if isinstance(batch, pd.DataFrame) else batch[i]
-        texts.append("" if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(cell))
-    return texts
-
-
-def _lines(shown: Gallery, i: int) -> list[list[list[Run]]]:
-    """One example's lines at each magnitude."""
-    inches = WIDTH - 2 * MARGIN - HEAD - ANSWER - 0.1
-    room = 0.97 * inches  # letters may be drawn at whole pixels
-    return [lines_of(runs, room, CELL, MOST_LINES) for runs in excerpts(texts_of(shown, i), shown.clean)]
-
-
-def _draw_row(paper: Paper, y: float, head: Sequence[str], lines: Sequence[Sequence[Run]]) -> None:
-    for j, line in enumerate(head):
-        paper.put(MARGIN, y - j * STEP, line, label="heading" if line == "clean" else "head")
-    for j, runs in enumerate(lines):
-        _draw_marked(paper, MARGIN + HEAD, y - j * STEP, runs)
+    cells = [series_of(batch, shown.columns[0] if shown.columns else None).iloc[i] for batch in shown.inputs]
+    return ["" if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(cell) for cell in cells]
 
 
 def _draw_marked(paper: Paper, x: float, y: float, runs: Sequence[Run]) -> None:

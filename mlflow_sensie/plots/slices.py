@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mlflow_sensie.plots import canvas, fonts, ticks
-from mlflow_sensie.plots.canvas import INK, PALE
+from mlflow_sensie.plots import canvas, fonts
+from mlflow_sensie.plots.canvas import PALE, Style
 from mlflow_sensie.result import HEADLINES
 from mlflow_sensie.text import words
 
@@ -26,27 +25,7 @@ FAR = 5  # ropes: smaller differences are never drawn in full colour
 WORSE, BETTER = (0.84, 0.37, 0.0), (0.0, 0.45, 0.70)
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column of the map: a quantity of a test in every slice, and in the whole."""
-
-    heading: str
-    quantity: str
-    whole: float
-    rows: pd.DataFrame
-
-    def value(self, level: str) -> float:
-        """The pooled value in a slice."""
-        return float(self.rows["pooled"].to_dict()[level])
-
-    def worse_by(self, level: str) -> float | None:
-        """How much worse than the whole a slice is, in the score's unit; None where it has no result."""
-        if level not in self.rows.index:
-            return None
-        value = self.value(level)
-        if self.quantity == "clean_score":
-            return self.whole - value
-        return abs(value) - abs(self.whole) if self.quantity == "effect" else value - self.whole
+Column = tuple[str, pd.DataFrame]  # heading; by slice the pooled value, whether it is the worst, and how much worse
 
 
 def draw_slices(result: Result, column: SliceColumn) -> Figure:
@@ -58,40 +37,42 @@ def draw_slices(result: Result, column: SliceColumn) -> Figure:
     frame = result.slices_frame()
     frame = frame[frame["column"] == column.column]
     across = _columns(result, frame)
-    levels = [part.level for part in column.slices]
-    if len(levels) > MOST_ROWS:
-        clean = across[0].rows["pooled"].sort_values()
-        levels = [level for level in levels if level in set(clean.index[:MOST_ROWS])]
-    counts = {part.level: part.n for part in column.slices}
-    names = [f"{fonts.legible(level)} ({counts[level]:,})" for level in levels]
+    lowest = set(across[0][1]["pooled"].sort_values().index[:MOST_ROWS])
+    shown = [part for part in column.slices if part.level in lowest or len(column.slices) <= MOST_ROWS]
+    names = [f"{fonts.legible(part.level)} ({part.n:,})" for part in shown]
     left = canvas.MARGIN + min(1.9, max(fonts.width(name, canvas.TICK) for name in names)) + 0.12
     wide = (canvas.WIDTH - canvas.MARGIN - left) / len(across)
-    heads, above, upright = _headings([test.heading for test in across], wide)
-    phrases = _phrases(frame, len(column.slices) - len(levels))
-    subtitle = fonts.pack(phrases, canvas.WIDTH - 2 * canvas.MARGIN, canvas.SUBTITLE)
-    height = 0.5 + canvas.LINE * len(subtitle) + above + ROW * len(levels) + 0.2
-    title = f"Slices by {fonts.legible(column.column)}"
-    figure, top = canvas.sheet(title, phrases, height)
+    heads, above, upright = _headings([heading for heading, _ in across], wide)
+    phrases = _phrases(frame, len(column.slices) - len(shown))
+    body = 0.25 + above + ROW * len(shown)
+    figure, top = canvas.sheet(f"Slices by {fonts.legible(column.column)}", phrases, body, least=0)
     ax = canvas.add_axes(figure, left, 0.14, canvas.WIDTH - canvas.MARGIN, top - above)
-    _grid(ax, len(across), len(levels))
-    ticks.set_ticks(ax.yaxis, range(len(levels)), [fonts.shorten(n, 1.9, canvas.TICK) for n in names])
-    style: dict[str, Any] = {"ha": "center", "va": "bottom", "rotation": 90 if upright else 0, "linespacing": 1.15}
+    ax.set(xlim=(-0.5, len(across) - 0.5), ylim=(len(shown) - 0.5, -0.5), xticks=[])
+    ax.set_yticks(range(len(shown)), [fonts.shorten(name, 1.9, canvas.TICK) for name in names])
+    ax.tick_params(left=False)
+    ax.spines[:].set_visible(False)
+    style: Style = {"ha": "center", "va": "bottom", "rotation": 90 if upright else 0, "linespacing": 1.15}
     for k, head in enumerate(heads):
         canvas.put(figure, left + wide * (k + 0.5), top - above + 0.06, head, canvas.KEY, **style)
-    _fill(ax, across, levels, FAR * float(result.recipe["inference"]["rope"]), wide)
+    levels = [part.level for part in shown]
+    _fill(ax, across, levels, FAR * float(result.recipe["inference"]["rope"]), 0.01 if wide > NARROWEST else 0.1)
     return canvas.finish(figure)
 
 
 def _columns(result: Result, frame: pd.DataFrame) -> list[Column]:
-    clean = frame[frame["quantity"] == "clean_score"].set_index("level")
-    columns = [Column("clean score", "clean_score", result.clean.value, clean)]
+    columns = [("clean score", _rows(frame, "", "clean_score", result.clean.value))]
     for test in list(result.tests.values())[:MOST_COLUMNS]:
         quantity = HEADLINES[test.kind]
-        rows = frame[(frame["test"] == test.name) & (frame["quantity"] == quantity)].set_index("level")
-        if test.ok and len(rows):
-            name = f"{fonts.name_of(test)}: {quantity.replace('_', ' ')}"
-            columns.append(Column(name, quantity, test.metrics[quantity], rows))
+        if test.ok and len(rows := _rows(frame, test.name, quantity, test.metrics[quantity])):
+            columns.append((f"{fonts.name_of(test)}: {quantity.replace('_', ' ')}", rows))
     return columns
+
+
+def _rows(frame: pd.DataFrame, test: str, quantity: str, whole: float) -> pd.DataFrame:
+    """Give a quantity by slice, and how much worse than the whole it is, in the score's unit."""
+    rows = frame[(frame["test"] == test) & (frame["quantity"] == quantity)].set_index("level")
+    gap = rows["pooled"].abs() - abs(whole) if quantity == "effect" else rows["pooled"] - whole
+    return rows.assign(worse_by=-gap if quantity == "clean_score" else gap)
 
 
 def _phrases(frame: pd.DataFrame, hidden: int) -> list[str]:
@@ -110,38 +91,26 @@ def _phrases(frame: pd.DataFrame, hidden: int) -> list[str]:
 
 def _headings(texts: list[str], inches: float) -> tuple[list[str], float, bool]:
     """Headings in at most four lines, upright where a word is wider than its column; their height, and which."""
-    upright = any(fonts.width(word, canvas.KEY) > inches - 0.04 for text in texts for word in text.split())
-    if upright:
+    if any(fonts.width(word, canvas.KEY) > inches - 0.04 for text in texts for word in text.split()):
         short = [fonts.shorten(text, UPRIGHT, canvas.KEY) for text in texts]
         return short, max(fonts.width(text, canvas.KEY) for text in short) + 0.14, True
     lines = [fonts.wrap(text, inches - 0.04, canvas.KEY, 4) for text in texts]
     return ["\n".join(heading) for heading in lines], 0.17 * max(map(len, lines)) + 0.1, False
 
 
-def _grid(ax: Axes, columns: int, rows: int) -> None:
-    ax.set_xlim(-0.5, columns - 0.5)
-    ax.set_ylim(rows - 0.5, -0.5)
-    ticks.set_ticks(ax.xaxis, [], [])
-    ax.tick_params(left=False)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-
-
-def _fill(ax: Axes, across: list[Column], levels: list[str], far: float, wide: float) -> None:
+def _fill(ax: Axes, across: list[Column], levels: list[str], far: float, step: float) -> None:
     from matplotlib.patches import Rectangle
 
-    style: dict[str, Any] = {"va": "center", "ha": "center", "fontsize": canvas.KEY, "color": INK}
-    gaps = [abs(by) for column in across for level in levels if (by := column.worse_by(level)) is not None]
-    most = max([*gaps, far, 1e-12])
-    for k, column in enumerate(across):
-        for i, level in enumerate(levels):
-            by = column.worse_by(level)
-            color = PALE if by is None else _color(by / most)
+    style: Style = {"va": "center", "ha": "center", "fontsize": canvas.KEY, "color": canvas.INK}
+    rows = [column.reindex(levels) for _, column in across]
+    most = max(far, 1e-12, pd.concat(rows)["worse_by"].abs().max())
+    for k, column in enumerate(rows):
+        for i, (value, by, worst) in enumerate(column[["pooled", "worse_by", "worst"]].to_numpy()):
+            color = PALE if math.isnan(by) else _color(by / most)
             ax.add_patch(Rectangle((k - 0.48, i - 0.46), 0.96, 0.92, facecolor=color, linewidth=0))
-            if by is None:
-                continue
-            text = words.number(column.value(level), 0.01 if wide > NARROWEST else 0.1, zeros=True)
-            ax.text(k, i, text, label="heading" if column.rows.at[level, "worst"] else "", **style)
+            if not math.isnan(by):
+                text = words.number(value, step, zeros=True)
+                ax.text(k, i, text, label="heading" if worst is True else "", **style)
 
 
 def _color(share: float) -> tuple[float, ...]:

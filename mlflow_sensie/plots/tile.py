@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlflow_sensie.inference import CategoryFit, PerturbationFit, PropertyFit
-from mlflow_sensie.plots import canvas, curves, fonts, levels, points, ticks
-from mlflow_sensie.plots.canvas import GREEN, GREY, INK, SKY
+from mlflow_sensie.plots import canvas, curves, fonts, levels
+from mlflow_sensie.plots.canvas import GREEN, GREY, INK
 from mlflow_sensie.result import HEADLINES
 from mlflow_sensie.text import words
 
@@ -22,11 +22,7 @@ WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 2.9, 2.2, 0.58, 0.44, 1.7
 
 def draw_tile(result: Result, test: TestResult) -> Figure:
     """Draw name, headline and curve of a test, 2.9 × 2.2 inches; of a failed one that it failed."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=100, facecolor="white", edgecolor="none")
-    figure.set_layout_engine("none")
-    inside = WIDTH - 0.16
+    figure, inside = canvas.blank(WIDTH, HEIGHT), WIDTH - 0.16
     name = fonts.shorten(fonts.name_of(test), inside, canvas.TITLE, "bold")
     canvas.put(figure, 0.08, HEIGHT - 0.07, name, canvas.TITLE, label="title")
     headline = fonts.shorten(_headline(test), inside - 0.15, canvas.TICK)
@@ -47,53 +43,42 @@ def _headline(test: TestResult) -> str:
 
 
 def _draw_curve(ax: Axes, test: TestResult, score: ScoreInfo) -> None:
-    fit = test.fit
-    means = curves.points_of(fit)
-    low, high = curves.span(fit)
+    fit, ends = test.fit, curves.span(test.fit)
+    canvas.set_span(ax, *ends, 0.04, log=curves.is_log(fit))
     if curves.is_log(fit):
-        ticks.set_log(ax)
-        ax.set_xlim(low * (low / high) ** 0.04, high * (high / low) ** 0.04)
-        ticks.set_ticks(ax.xaxis, [low, high], [words.number(p) for p in (low, high)])
+        ax.set_xticks(ends, [words.number(p) for p in ends])
     else:
-        air = 0.04 * (high - low)
-        ax.set_xlim(low - air, high + air)
-        _set_ticks(ax, *_ticks(ax, test, low, high))
-    ticks.set_score_axis(ax, *curves.score_range(fit, score), most=4, note=False)
-    points.draw_points(ax, means)
+        _set_ticks(ax, *_ticks(ax, test, *ends))
+    canvas.set_score_axis(ax, *curves.score_range(fit, score), most=4, note=False)
+    curves.draw_points(ax, curves.points_of(fit))
     if isinstance(fit, PerturbationFit):
-        joined: dict[str, Any] = {"color": SKY, "linewidth": 1.4, "linestyle": "-", "zorder": 2}
-        ax.plot([point.x for point in means], [point.mean for point in means], **joined, label="curve")
-        floor = points.floor_of(fit, score)
-        ax.axhline(floor, color=GREEN, linewidth=1.2, linestyle=points.DOTTED, zorder=1.5, label="floor")
-        return
-    for line in curves.lines(fit):
-        points.draw_line(ax, line)
+        curves.join_means(ax, fit, 1.4)
+        floor = curves.floor_of(fit, score)
+        ax.axhline(floor, color=GREEN, lw=1.2, ls=curves.DOTTED, zorder=1.5, label="floor")
+    else:
+        curves.draw_line(ax, fit.line)
 
 
 def _ticks(ax: Axes, test: TestResult, low: float, high: float) -> tuple[Sequence[float], Sequence[str]]:
     if isinstance(test.fit, PropertyFit) and test.fit.ranks is not None:
-        return ticks.rank_ticks(ax, test.fit.ranks, curves.magnitudes_of(test.fit), test.unit)
+        return canvas.rank_ticks(ax, test.fit.ranks, curves.magnitudes_of(test.fit), test.unit)
     if test.unit == words.DAYS:
-        return ticks.date_ticks(low, high, 3)
-    places = ticks.nice_ticks(low, high, 4)
-    return places, ticks.tick_labels(places)[0]
+        return canvas.date_ticks(low, high, 3)
+    places = canvas.nice_ticks(low, high, 4)
+    return places, canvas.tick_labels(places)[0]
 
 
 def _draw_levels(ax: Axes, test: TestResult, score: ScoreInfo) -> None:
-    shown, _ = levels.chosen(levels.ordered(test.fit))
-    ax.set_xlim(-0.6, shown[-1].x + 0.6)
-    average = levels.mean_score(test.fit)
-    ticks.set_score_axis(ax, *levels.score_range(score, shown, average), most=4, note=False)
-    points.draw_points(ax, shown)
-    ax.axhline(average, color=GREY, linewidth=1, linestyle=points.DASHED, zorder=1, label="average")
+    shown = levels.chosen(levels.ordered(test.fit))
+    levels.draw_means(ax, test.fit, shown, score, most=4, note=False)
     _set_ticks(ax, [level.x for level in shown], [fonts.shorten(level.label, 0.8, canvas.TICK) for level in shown])
 
 
 def _set_ticks(ax: Axes, places: Sequence[float], labels: Sequence[str]) -> None:
     """Set the ticks whose labels touch neither each other nor the paper's edge."""
     fitting = {x: text for x, text in zip(places, labels, strict=True) if _is_on_paper(ax, x, text)}
-    shown = ticks.with_room(ax, list(fitting), list(fitting.values()))
-    ticks.set_ticks(ax.xaxis, shown, [fitting[x] for x in shown])
+    shown = canvas.with_room(ax, list(fitting), list(fitting.values()))
+    ax.set_xticks(shown, [fitting[x] for x in shown])
 
 
 def _is_on_paper(ax: Axes, place: float, label: str) -> bool:

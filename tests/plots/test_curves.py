@@ -43,7 +43,7 @@ def test_lines_and_bands_are_those_of_the_fit(name: str) -> None:
         mean, low, high = line.at(p)
         assert (p.min(), p.max()) == pytest.approx((line.start, line.stop))
         assert one(ax, f"line-{line.side}").get_ydata() == pytest.approx(mean)
-        box = one(ax, f"band-{line.side}").get_datalim(ax.transData)
+        box = one(ax, f"line-band-{line.side}").get_datalim(ax.transData)
         assert (box.y0, box.y1) == pytest.approx((low.min(), high.max()))
 
 
