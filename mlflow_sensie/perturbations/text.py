@@ -142,7 +142,7 @@ def typos(text: str, rng: np.random.Generator) -> list[TextEdit]:
 
     Examples:
         >>> TYPOS(np.array(["one keystroke too many"]), 0.3, np.random.default_rng(0)).tolist()
-        ['onnee keystroek tooo mmayn']
+        ['one kesygroe oto may']
     """
     turns, kinds, picks = rng.random(len(text)), rng.integers(0, 4, len(text)), rng.random(len(text))
     draws = zip(kinds.tolist(), picks.tolist(), turns.tolist(), strict=True)
