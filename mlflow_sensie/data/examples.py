@@ -27,7 +27,7 @@ from mlflow_sensie.data.sources import Data
 from mlflow_sensie.data.types import Inputs, Positions, named_column
 from mlflow_sensie.errors import DataError
 
-CHUNK = 256  # fixed positions: the unit of perturbation and of randomness
+CHUNK = 256  # examples that are looked at to tell what the others are like
 SMALL = 256 * 2**20  # bytes: a sample of what is stored elsewhere is read at once up to here
 Takes = Literal["frame", "array", "rows"]
 
