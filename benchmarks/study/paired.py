@@ -148,7 +148,7 @@ def sweep_pair(pair: Pair, a: Array, b: Array, *, together: bool = True) -> Swee
 
 def joint_of(a: Array, b: Array, contrasts: Array, reach: tuple[float, float], *, together: bool) -> Joint:
     """Estimate contrasts of two models' scores, on the same examples or taken for independent."""
-    return (paired if together else unpaired)(a, b, contrasts, reach)
+    return paired(np.hstack([a, b - a]), contrasts, reach) if together else unpaired(a, b, contrasts, reach)
 
 
 def differences(pair: Pair, a: Array, b: Array, rng: Rng, *, together: bool = True) -> dict[str, Difference]:

@@ -67,7 +67,7 @@ class _ResultPair:
 
     def comparison(self) -> Comparison:
         tests, not_compared = self._tests()
-        joint = self._joint(*self.pairing.arrays([CLEAN]), np.eye(1), self.pairing.reach([CLEAN], self.scale))
+        joint = self._joint([CLEAN], np.eye(1), self.pairing.reach([CLEAN], self.scale))
         clean = joint.difference("clean_score", 0, rising=True)
         agree = self.pairing.identical()
         same_model = agree and self.a.model_uuid is not None and self.a.model_uuid == self.b.model_uuid
@@ -157,20 +157,26 @@ class _ResultPair:
         grid, magnitudes = test.fit.grid, range(len(test.fit.grid.magnitudes))
         scores = [CLEAN, *(score_column(test.slug, index) for index in magnitudes)]
         expected = [EXPECTED, *(expected_column(test.slug, index) for index in magnitudes)]
-        reach, (a, b) = self.pairing.reach(scores, self.scale), self.pairing.arrays(scores)
-        pair = SweepPair(grid, self._joint(a, b, contrasts_of(grid), reach), reach)
+        reach, contrasts = self.pairing.reach(scores, self.scale), contrasts_of(grid)
+        pair = SweepPair(grid, self._joint(scores, contrasts, reach), reach)
         differences, curve = pair.differences(self._floor(test.name), rng), pair.curve(rng)
         if self._in_both(expected):
-            expected_a, expected_b = self.pairing.arrays(expected)
             reach = reach[0] - reach[1], reach[1] - reach[0]
-            excess = self._joint(a - expected_a, b - expected_b, contrasts_of(grid), reach)
+            excess = self._joint(scores, contrasts, reach, expected)
             differences["unexpected"] = SweepPair(grid, excess, reach).effect(rng, "unexpected")
         return differences, curve
 
-    def _joint(self, a: FloatArray, b: FloatArray, contrasts: FloatArray, reach: tuple[float, float]) -> Joint:
-        if self.pairing.paired:
-            return paired(a, b, contrasts, reach, self.pairing.designs[0])
-        return unpaired(a, b, contrasts, reach, self.pairing.designs)
+    def _joint(
+        self, columns: Sequence[str], contrasts: FloatArray, reach: tuple[float, float], less: Sequence[str] = ()
+    ) -> Joint:
+        pairing = self.pairing
+        if pairing.paired:
+            return paired(pairing.steps(columns, less), contrasts, reach, pairing.designs[0])
+        a, b = (table.array(columns) for table in (pairing.a, pairing.b))
+        for k, name in enumerate(less):
+            for rows, own in zip((a, b), pairing.column(name), strict=True):
+                rows[:, k] -= own
+        return unpaired(a, b, contrasts, reach, pairing.designs)
 
     def _in_both(self, columns: Sequence[str]) -> bool:
         return all({*columns} <= {*table.columns} for table in (self.pairing.a, self.pairing.b))
@@ -192,14 +198,12 @@ class _ResultPair:
     def _step(self, test: TestResult) -> PropertyFit:
         """Run the property test on the examples' own differences, whose range is twice that of the score."""
         column = property_column(test.slug)
-        announced = self._in_both([EXPECTED])
-        a, b = self.pairing.arrays([column, CLEAN, *([EXPECTED] if announced else [])])
         low, high = self.pairing.reach([CLEAN], self.scale)
         return property_test(
-            a[:, 0],
-            b[:, 1] - a[:, 1],
+            self.pairing.column(column)[0],
+            self.pairing.steps([CLEAN])[:, 1],
             ScoreScale(low - high, high - low, self.scale.unit),
-            expected=b[:, 2] - a[:, 2] if announced else None,
+            expected=self.pairing.steps([EXPECTED])[:, 1] if self._in_both([EXPECTED]) else None,
             span=test.fit.span,
             design=self.pairing.designs[0],
             ranks=Ranks.of(self.pairing.a.column(column)) if test.fit.ranks else None,

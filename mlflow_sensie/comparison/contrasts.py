@@ -17,7 +17,7 @@ from mlflow_sensie.comparison.difference import Difference
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.inference import OrderStatistics, Posterior, PropertyFit, SamplingDesign, SkewedT
 from mlflow_sensie.inference.contrast import contrast_estimates
-from mlflow_sensie.inference.weights import AS_THEY_ARE, FloatArray, Moments, Units
+from mlflow_sensie.inference.weights import AS_THEY_ARE, FloatArray, Moments, Units, row_blocks
 
 DRAWS = 4_000
 # With the two of a single model's contrast 9 % of the models pass at their margin that lose 2 examples of 240.
@@ -77,22 +77,15 @@ class Joint:
 
 
 def paired(
-    a: FloatArray,
-    b: FloatArray,
-    contrasts: FloatArray,
-    reach: tuple[float, float],
-    design: SamplingDesign = AS_THEY_ARE,
+    rows: FloatArray, contrasts: FloatArray, reach: tuple[float, float], design: SamplingDesign = AS_THEY_ARE
 ) -> Joint:
-    """Estimate contrasts (k, q) of both models' scores (n, k), whose rows are the same examples.
+    """Estimate contrasts (k, q) from rows (n, 2k): A's scores, and B's less A's on the same examples.
 
-    Those with a missing score in either are left out. `reach` is the score's range. Raises ComparisonError for fewer
-    than two examples.
+    Those with a missing score in either are left out, and the others close up in the same array. `reach` is the
+    score's range. Raises ComparisonError for fewer than two examples.
     """
     k, width = len(contrasts), reach[1] - reach[0]
-    both = np.empty((len(a), 2 * k))
-    both[:, :k] = a
-    np.subtract(b, a, out=both[:, k:])
-    n, units = _complete(both, design)
+    n, units = _complete(rows, design)
     nothing = np.zeros_like(contrasts)
     of_a, of_d = np.vstack([contrasts, nothing]), np.vstack([nothing, contrasts])
     return Joint(
@@ -168,15 +161,19 @@ def _fewest(estimates: Iterable[Estimate]) -> float | None:
 
 
 def _complete(rows: FloatArray, design: SamplingDesign) -> tuple[int, Units]:
-    """Count the rows (n, k) without a missing score, and give them as units."""
-    complete = np.asarray(np.isfinite(rows).all(axis=1))
-    if not complete.all():
-        rows, design = rows[complete], design.take(complete)
-    units = Units.of(rows, design)
+    """Count the rows (n, k) without a missing score, and give them as units; they close up in place."""
+    complete, n = np.ones(len(rows), np.bool_), 0
+    for block in row_blocks(len(rows)):
+        complete[block] = np.isfinite(rows[block]).all(axis=1)
+        if n < block.start or not complete[block].all():
+            finite = rows[block][complete[block]]
+            rows[n : n + len(finite)] = finite
+        n += int(complete[block].sum())
+    units = Units.of(rows[:n], design if n == len(rows) else design.take(complete))
     if not units.n > 1:
         needed = "at least two examples (or clusters) with all scores in both are needed"
-        raise ComparisonError(f"{needed}; {len(rows)} came")
-    return len(rows), units
+        raise ComparisonError(f"{needed}; {n} came")
+    return n, units
 
 
 def _estimates(

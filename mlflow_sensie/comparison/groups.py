@@ -134,7 +134,7 @@ def compare_groups(
     ``cuts`` are the edges between the bins of a property, ``None`` for levels; ``width`` is that of the score's
     range. Raises ComparisonError for fewer than two groups with scores in both.
     """
-    (clean_a, of_a), (clean_b, of_b) = (rows.T for rows in pairing.arrays([CLEAN, column]))
+    (clean_a, clean_b), (of_a, of_b) = map(pairing.column, (CLEAN, column))
     design_a, design_b = pairing.designs
     if pairing.paired:
         missing = ~(np.isfinite(clean_a) & np.isfinite(clean_b))

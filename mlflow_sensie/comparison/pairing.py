@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -57,14 +58,27 @@ class Pairing:
         """Put two tables of different examples side by side."""
         return cls(a, b, False, min(len(a), len(b)))
 
-    def arrays(self, columns: Sequence[str]) -> tuple[FloatArray, FloatArray]:
-        """Return these columns of A and of B, each (n, k); where they are paired, a row is the same example in both."""
-        a, b = self.a.array(columns), self.b.array(columns)
+    def column(self, name: str) -> tuple[FloatArray, FloatArray]:
+        """Return a column (n,) of A and of B; where they are paired, a row is the same example in both."""
+        a, b = (np.asarray(table.column(name), np.float64) for table in (self.a, self.b))
         return (a, b) if self.order is None else (a[self.order[0]], b[self.order[1]])
+
+    def steps(self, columns: Sequence[str], less: Sequence[str] = ()) -> FloatArray:
+        """Return k columns of A and, beside them, B's less A's, (n, 2k), of pairs; columns ``less`` are taken off both.
+
+        The one large array of a comparison is filled column by column.
+        """
+        rows = np.empty((self.n, 2 * len(columns)))
+        for k, name in enumerate(columns):
+            a, b = self.column(name)
+            if less:
+                a, b = (scores - own for scores, own in zip((a, b), self.column(less[k]), strict=True))
+            rows[:, k], rows[:, len(columns) + k] = a, b - a
+        return rows
 
     @cached_property
     def designs(self) -> tuple[SamplingDesign, SamplingDesign]:
-        """How the rows of A's and of B's ``arrays`` count."""
+        """How A's and B's rows count."""
         a, b = _design(self.a), _design(self.b)
         return (a, b) if self.order is None else (a.take(self.order[0]), b.take(self.order[1]))
 
@@ -72,12 +86,16 @@ class Pairing:
         """Return the score's bounds, with what either model reached in place of those it does not have."""
         if scale.bounded:
             return scale.range_of()
-        scores = (table.array(columns) for table in (self.a, self.b))
-        return scale.range_of(*(rows[np.isfinite(rows).all(axis=1)] for rows in scores))
+        ends: list[float] = []
+        for block in itertools.chain(self.a.blocks(columns), self.b.blocks(columns)):
+            rows = np.column_stack([*block.values()])
+            complete = rows[np.isfinite(rows).all(axis=1)]
+            ends += [complete.min(), complete.max()] if complete.size else []
+        return scale.range_of(np.array(ends))
 
     def same(self, column: str) -> bool:
         """Whether a column is equal in both; a property of the predictions is not."""
-        return np.array_equal(*self.arrays([column]), equal_nan=True)
+        return np.array_equal(*self.column(column), equal_nan=True)
 
     def identical(self) -> bool:
         """Whether every score of the two is equal: clean, expected, and at all magnitudes that both have."""
@@ -91,11 +109,11 @@ class Pairing:
         good models share most.
         """
         names = self._scores_of_both()
-        complete = np.logical_and.reduce([np.isfinite(self.arrays([name])[0][:, 0]) for name in names])
+        complete = np.logical_and.reduce([np.isfinite(self.column(name)[0]) for name in names])
         values: set[float] = set()
         row = np.zeros(int(complete.sum()), np.intp)  # the number of each example's row of scores so far
         for name in names:
-            levels, index = np.unique(self.arrays([name])[0][complete, 0], return_inverse=True)
+            levels, index = np.unique(self.column(name)[0][complete], return_inverse=True)
             rows, row = np.unique(row * len(levels) + index, return_inverse=True)
             values.update(levels[scale.inside(levels)][:TELLING].tolist())
             if max(len(values), len(rows)) >= TELLING:

@@ -50,4 +50,4 @@ def test_joint_draws_have_their_moments_and_keep_what_does_not_vary(rng: np.rand
 
 def test_one_example_is_not_enough() -> None:
     with pytest.raises(ValueError, match="at least two examples"):
-        paired(np.ones((1, 1)), np.ones((1, 1)), np.eye(1), (0, 1))
+        paired(np.ones((1, 2)), np.eye(1), (0, 1))

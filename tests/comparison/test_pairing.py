@@ -32,8 +32,7 @@ def table(ids: Sequence[Any], clean: Sequence[float], sizes: Sequence[int] = (),
 def pairs(pairing: Pairing) -> list[tuple[Any, float, float]]:
     """The examples, by their id in A, with both models' scores."""
     ids = pairing.a.column("id") if pairing.order is None else pairing.a.column("id")[pairing.order[0]]
-    a, b = pairing.arrays(["clean"])
-    return list(zip(ids, a[:, 0], b[:, 0], strict=True))
+    return list(zip(ids, *pairing.column("clean"), strict=True))
 
 
 @pytest.mark.parametrize("sizes", [((), ()), ((3, 4), (5,)), ((1, 1, 1), (9,)), ((9, 1), (2, 2, 2))])
@@ -85,10 +84,10 @@ def test_examples_with_a_missing_score_in_either_are_left_out() -> None:
     one = {"score/t/0": np.array([0.1, np.nan, 0.3, 0.4])}
     two = {"score/t/0": np.array([0.5, 0.6, 0.7, np.nan])}
     found = Pairing.by_id(table(range(4), np.ones(4), **one), table(range(4), np.zeros(4), **two))
-    a, b = found.arrays(["clean", "score/t/0"])
-    joint = paired(a, b, np.eye(2), (0, 1))
+    columns = ["clean", "score/t/0"]
+    joint = paired(found.steps(columns), np.eye(2), (0, 1))
     assert joint.n == 2 and joint.moments.mean == pytest.approx([1, 0.2, -1, 0.4])
-    apart = unpaired(a, b, np.eye(2), (0, 1))
+    apart = unpaired(found.a.array(columns), found.b.array(columns), np.eye(2), (0, 1))
     assert apart.n == 3 and apart.moments.mean == pytest.approx([1, 0.8 / 3, -1, 0.6 - 0.8 / 3])
 
 

@@ -28,7 +28,7 @@ def two_sweeps(rng: np.random.Generator, n: int, ours: Array, theirs: Array, rho
 
 
 def pair_of(a: Array, b: Array, sweep: MagnitudeGrid = LINE) -> SweepPair:
-    return SweepPair(sweep, paired(a, b, contrasts_of(sweep), (0, 1)), (0, 1))
+    return SweepPair(sweep, paired(np.hstack([a, b - a]), contrasts_of(sweep), (0, 1)), (0, 1))
 
 
 def test_contrasts_are_those_of_the_perturbation_test_on_the_differences(rng: np.random.Generator) -> None:

@@ -72,7 +72,7 @@ def compared(name: str, magnitudes: list[float], a: float, b: float) -> tuple[Te
     far = np.array([0.0, *(abs(math.log(p)) if kind.log_distance else abs(p - kind.neutral) for p in magnitudes)])
     level = 0.9 + 0.03 * rng.normal(size=(400, 1))
     ours, theirs = (level - loss * far / far.max() + 0.01 * rng.normal(size=(400, len(far))) for loss in (a, b))
-    pair = SweepPair(sweep, paired(ours, theirs, contrasts_of(sweep), (0, 1)), (0, 1))
+    pair = SweepPair(sweep, paired(np.hstack([ours, theirs - ours]), contrasts_of(sweep), (0, 1)), (0, 1))
     found = pair.differences(Floor.of(0.1, True), rng)
     test = TestComparison(name, "test", "perturbation", kind.unit, 400, found, pair.curve(rng))
     return test, [alone(scores, sweep) for scores in (ours, theirs)]
