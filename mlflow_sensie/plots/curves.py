@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from mlflow_sensie.inference import Curve, HoldsUntil, Line, PerturbationFit, Polynomial, PropertyFit
 from mlflow_sensie.plots import canvas, fonts
@@ -39,18 +37,6 @@ EXPECTED: Style = {"color": INK, "lw": 1.1, "ls": (0, (2, 1.2)), "marker": "s", 
 EXPECTED |= {"mfc": "white", "mec": INK, "mew": 0.9, "zorder": 2.2}
 Fit = PropertyFit | PerturbationFit
 Span = tuple[float, float]
-Bar = tuple[float, float, float]  # of an SD: x, low, high
-
-
-@dataclass(frozen=True)
-class Point:
-    """A mean with its 95 % interval at x; an end of None goes on to the edge. `few`: not to be trusted."""
-
-    x: float
-    mean: float
-    low: float | None
-    high: float | None
-    few: bool
 
 
 def draw_curve(result: Result, test: TestResult) -> Figure:
@@ -90,59 +76,45 @@ def magnitudes_of(fit: Fit) -> list[float]:
     return sorted({p for p in fit.curve.p if p is not None}) if fit.curve is not None else []
 
 
-def points_of(fit: Fit) -> list[Point]:
-    """Give the points of the curve where they stand, without that of missing values."""
-    return _points_at(fit.curve, _places(fit)) if fit.curve is not None else []
+def points_of(fit: Fit, *, missing: bool = False) -> pd.DataFrame:
+    """Give the points that have a score, that of missing values too if wanted: x, mean, low, high, sd, n, few.
+
+    They stand at p, or at its rank; ``few`` are not to be trusted; an end that is missing goes on to the edge.
+    """
+    points = _rows(fit.curve)
+    if isinstance(fit, PropertyFit) and fit.ranks is not None:
+        points["x"] = fit.ranks.share(points["x"])
+    points = points.dropna(subset=["x", "mean"])
+    if missing and isinstance(fit, PropertyFit) and fit.curve is not None:
+        return pd.concat([points, _rows(fit.missing).assign(x=_beside(fit)).dropna(subset="mean")])
+    return points
 
 
-def _places(fit: Fit) -> list[float | None]:
-    """Give where the points of the curve stand: at p, or at its rank."""
-    ranks = getattr(fit, "ranks", None)
-    p = fit.curve.p if fit.curve is not None else ()
-    return list(p) if ranks is None else [None if x is None else float(ranks.share(x)) for x in p]
-
-
-def _points_at(curve: Curve, places: Sequence[float | None]) -> list[Point]:
-    """Give the points of a curve that have a score, standing at `places`."""
-    rows = zip(places, curve.score, curve.lo95, curve.hi95, curve.hatched, strict=True)
-    return [Point(x, y, low, high, few) for x, y, low, high, few in rows if x is not None and y is not None]
-
-
-def _sds_at(curve: Curve, places: Sequence[float | None], score: ScoreInfo) -> list[Bar]:
-    """Give (x, low, high) of each SD bar, within the score's bounds; a single example has none."""
-    lower = -math.inf if score.lower is None else score.lower
-    upper = math.inf if score.upper is None else score.upper
-    rows = zip(places, curve.score, curve.sd, strict=True)
-    bars = [(x, y, sd) for x, y, sd in rows if x is not None and y is not None and sd is not None]
-    return [(x, max(y - sd, lower), min(y + sd, upper)) for x, y, sd in bars]
+def _rows(curve: Curve | None) -> pd.DataFrame:
+    names = {"x": "p", "mean": "score", "low": "lo95", "high": "hi95", "sd": "sd", "n": "n", "few": "hatched"}
+    rows = {name: () if curve is None else getattr(curve, field) for name, field in names.items()}
+    return pd.DataFrame(rows, dtype=float)
 
 
 def span(fit: Fit) -> Span:
     """Give the range of p that has anything to show."""
     ends = [end for line in lines(fit) for end in (line.start, line.stop)]
-    ends += [point.x for point in points_of(fit)]
+    ends += points_of(fit)["x"].tolist()
     return min(ends), max(ends)
 
 
-def _curves(fit: Fit) -> list[tuple[Curve, list[float | None]]]:
-    """Give the curves to draw, each with where its points stand; missing values stand beside the others."""
-    if fit.curve is None:
-        return []
-    (low, high), missing = span(fit), getattr(fit, "missing", None)
-    curves = [(fit.curve, _places(fit))]
-    return [*curves, (missing, [high + MISSING_AT * (high - low)] * len(missing.n))] if missing is not None else curves
+def _beside(fit: Fit) -> float:
+    """Give the place of missing values, beside all others."""
+    low, high = span(fit)
+    return high + MISSING_AT * (high - low)
 
 
 def score_range(fit: Fit, score: ScoreInfo) -> Span:
     """Give the range of scores to show: whatever is drawn of them."""
-    scores: list[float] = []
-    for curve, places in _curves(fit):
-        bars = _sds_at(curve, places, score)
-        scores += [y for _, low, high in bars for y in (low, high)]
-        # The interval of a single example reaches from bound to bound: it must not decide the range.
-        several = {x for x, _, _ in bars}
-        means = [point for point in _points_at(curve, places) if point.x in several]
-        scores += [y for point in means for y in (point.mean, point.low, point.high) if y is not None]
+    # The interval of a single example, which has no SD, reaches from bound to bound: it must not decide the range.
+    points = points_of(fit, missing=True).dropna(subset="sd")
+    bars = [points["mean"] - points["sd"], points["mean"] + points["sd"]]
+    scores = np.concatenate([points["mean"], points["low"], points["high"], *bars]).tolist()
     if isinstance(fit, PerturbationFit):
         scores += [fit.clean.value, floor_of(fit, score), *(fit.calibration.expected if fit.calibration else ())]
     for line in lines(fit):
@@ -158,7 +130,7 @@ def floor_of(fit: PerturbationFit, score: ScoreInfo) -> float:
     holds, top = fit.sides[0].holds, fit.clean.value
     if fit.neutral is None:
         first = fit.magnitude(holds.side, holds.distances[0])
-        top = next((point.mean for point in points_of(fit) if point.x == first), top)
+        top = next((y for x, y in zip(fit.curve.p, fit.curve.score, strict=True) if x == first and y is not None), top)
     floor = top - holds.margin[0]
     return floor if score.lower is None else max(floor, score.lower)
 
@@ -172,7 +144,7 @@ def _x_axis(ax: Axes, test: TestResult) -> str:
     low, high = span(fit)
     air = canvas.air_beside(len(set(fit.curve.p)) if fit.curve is not None else 10)
     canvas.set_span(ax, low, high, 0.03 if is_log(fit) else air, log=is_log(fit))
-    beside = [x for _, places in _curves(fit)[1:] for x in places if x is not None]
+    beside = sorted({x for x in points_of(fit, missing=True)["x"] if x > high})
     for place in beside:
         ax.set_xlim(right=place + max(air, 0.05) * (high - low))
         ax.axvline(high + 0.4 * (place - high), color=PALE, lw=0.8, ls="-", zorder=0, label="border")
@@ -203,9 +175,9 @@ def _x_ticks(ax: Axes, test: TestResult, span: Span) -> tuple[list[float], list[
 
 
 def _draw_fit(ax: Axes, fit: Fit, score: ScoreInfo) -> None:
-    curves = _curves(fit)
-    _draw_sds(ax, [bar for curve, places in curves for bar in _sds_at(curve, places, score)])
-    draw_points(ax, [point for curve, places in curves for point in _points_at(curve, places)])
+    points = points_of(fit, missing=True)
+    _draw_sds(ax, points.dropna(subset="sd"), score)
+    draw_points(ax, points)
     for line in lines(fit):
         draw_line(ax, line)
     for polynomial in fit.polynomials:
@@ -222,31 +194,28 @@ def _draw_fit(ax: Axes, fit: Fit, score: ScoreInfo) -> None:
 def join_means(ax: Axes, fit: PerturbationFit, width: float) -> None:
     """Join the means of a sweep, which alone is read between its points: there the crossing of the floor lies."""
     points = points_of(fit)
-    ax.plot([point.x for point in points], [point.mean for point in points], **JOINED, lw=width, label="curve")
+    ax.plot(points["x"], points["mean"], **JOINED, lw=width, label="curve")
 
 
-def draw_points(ax: Axes, points: Sequence[Point]) -> None:
+def draw_points(ax: Axes, points: pd.DataFrame) -> None:
     """Draw means and dark intervals, once the range is set; hollow and dashed where evidence is little."""
     bottom, top = ax.get_ylim()
     thin = _thin(len(points))
-    for few in (False, True):
-        alike = [point for point in points if point.few == few]
-        if not alike:
-            continue
-        x, label = [point.x for point in alike], "few" if few else "mean"
-        low = [bottom if point.low is None else point.low for point in alike]
-        high = [top if point.high is None else point.high for point in alike]
-        bar: Style = {"colors": BLUE, "lw": (1.3 if few else 1.9) * thin, "label": f"{label} interval"}
-        ax.vlines(x, low, high, **bar, linestyles=(0, (1.5, 1.2)) if few else "solid", zorder=4)
+    for few, alike in points.groupby("few"):
+        label = "few" if few else "mean"
+        bar: Style = {"colors": BLUE, "lw": (1.3 if few else 1.9) * thin, "label": f"{label} interval", "zorder": 4}
+        bar["linestyles"] = (0, (1.5, 1.2)) if few else "solid"
+        ax.vlines(alike["x"], alike["low"].fillna(bottom), alike["high"].fillna(top), **bar)
         dot: Style = {**DOT, "ms": 5.2 * thin, "mfc": "white" if few else BLUE}
-        ax.plot(x, [point.mean for point in alike], **dot, zorder=5, label=label)
+        ax.plot(alike["x"], alike["mean"], **dot, zorder=5, label=label)
 
 
-def _draw_sds(ax: Axes, bars: Sequence[Bar]) -> None:
-    """Draw light bars for the SD of the examples."""
-    if bars:
-        style: Style = {"colors": SKY, "alpha": 0.35, "linestyles": "solid", "lw": 3.2 * _thin(len(bars))}
-        ax.vlines(*zip(*bars, strict=True), **style, zorder=1, label="sd")
+def _draw_sds(ax: Axes, points: pd.DataFrame, score: ScoreInfo) -> None:
+    """Draw light bars for the SD of the examples, within the score's bounds; a single example has none."""
+    if len(points):
+        style: Style = {"colors": SKY, "alpha": 0.35, "linestyles": "solid", "lw": 3.2 * _thin(len(points))}
+        low, high = points["mean"] - points["sd"], points["mean"] + points["sd"]
+        ax.vlines(points["x"], low.clip(score.lower), high.clip(upper=score.upper), **style, zorder=1, label="sd")
 
 
 def _thin(count: int) -> float:
@@ -317,7 +286,7 @@ def _keys(fit: Fit) -> list[tuple[Any, str]]:
     keys = [
         (mean_handle(), "mean, 95 % interval", fit.curve is not None),
         (canvas.bar_handle(SKY, 3.2, alpha=0.45), "± SD", fit.curve is not None),
-        (mean_handle(few=True), "little evidence", any(any(curve.hatched) for curve, _ in _curves(fit))),
+        (mean_handle(few=True), "little evidence", points_of(fit, missing=True)["few"].any()),
         ((patch(**BAND), handle(**LINE)), "line, 95 % band", True),
         ((bound, diamond), "holds until, bound", isinstance(fit, PerturbationFit)),
         (handle(**EXPECTED), "what the model expects", getattr(fit, "calibration", None)),
@@ -344,10 +313,10 @@ def _draw_strip(ax: Axes, fit: Fit, strip: Axes) -> None:
     if isinstance(fit, PerturbationFit):
         _draw_holding(strip, fit)
     else:
-        counts = [row for curve, places in _curves(fit) for row in zip(places, curve.n, strict=True)]
-        x, n = zip(*(row for row in counts if row[0] is not None), strict=True)
-        most, name = max(n), f"n {max(n):,}" if max(n) < 1e5 else f"n {max(n):.1e}"
-        strip.vlines(x, 0, n, colors=GREY, lw=4, alpha=0.55, linestyles="solid", label="counts")
+        points = points_of(fit, missing=True)
+        most = int(points["n"].max())
+        name = f"n {most:,}" if most < 1e5 else f"n {most:.1e}"
+        strip.vlines(points["x"], 0, points["n"], colors=GREY, lw=4, alpha=0.55, linestyles="solid", label="counts")
     strip.set_xscale(ax.get_xscale())
     strip.sharex(ax)
     strip.set_ylim(0, 1.08 * most)

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ MOST_LINES = 2
 COMPARED, AGAINST = 150, 600  # letters of the changed text, what two lines hold, and of the clean one
 EARLY, AHEAD = 80, 40
 LEFT_OUT, GAP = 0.03, "\u2009"  # inches of the mark where something was left out, and the narrow space it is drawn as
+SPACED: list[Run] = [(" ", False)]
 SPACE = "␣"  # shown where white space itself changed
 TURNED = ("R", "AL")  # Unicode's classes of letters that run to the left
 
@@ -101,7 +103,8 @@ def cell_texts(shown: Gallery, column: Any) -> list[list[str]]:
         return [[_cell_text(cell) for cell in cells] for cells in batches]
     numbers = np.stack([as_numbers(cells) for cells in batches])
     step = _step(numbers, shown.clean)
-    return [[_number_text(x, step) for x in values] for values in numbers]
+    write = partial(words.number, step=step, zeros=step is not None)
+    return [["missing" if np.isnan(x) else write(float(x)) for x in values] for values in numbers]
 
 
 def _step(numbers: NDArray[np.float64], clean: int) -> float | None:
@@ -111,10 +114,6 @@ def _step(numbers: NDArray[np.float64], clean: int) -> float | None:
         return 1.0
     moves = np.abs(numbers - numbers[clean])[np.isfinite(numbers - numbers[clean])]
     return float(max(moves.max() / 100, np.abs(finite).max() / 1e5)) if moves.any() else None
-
-
-def _number_text(x: float, step: float | None) -> str:
-    return "missing" if np.isnan(x) else words.number(float(x), step, zeros=step is not None)
 
 
 def _cell_text(cell: Any) -> str:
@@ -136,13 +135,9 @@ def draw_texts(result: Result, test: TestResult, shown: Gallery) -> Figure:
     least = 1 if shown.answers is None else 2
     blocks = []
     for i in range(len(shown.ids)):
-        marked_texts = [lines_of(runs, room, CELL, MOST_LINES) for runs in excerpts(texts_of(shown, i), shown.clean)]
-        blocks.append(
-            [
-                (head, lines, STEP * max(least, len(lines), len(head)) + 0.06)
-                for head, lines in zip(heads, marked_texts, strict=True)
-            ]
-        )
+        lines = [lines_of(runs, room, CELL, MOST_LINES) for runs in excerpts(texts_of(shown, i), shown.clean)]
+        heights = [STEP * max(least, len(below), len(head)) + 0.06 for below, head in zip(lines, heads, strict=True)]
+        blocks.append(list(zip(heads, lines, heights, strict=True)))
     body = sum(0.26 + sum(height for _, _, height in block) + 0.06 for block in blocks)
     note = "marked: changed, or left out (narrow mark)"
     paper = Paper.of(test, gallery.phrases_of(shown, result.score, note), body)
@@ -150,9 +145,9 @@ def draw_texts(result: Result, test: TestResult, shown: Gallery) -> Figure:
     for i, block in enumerate(blocks):
         _block_head(paper, shown, i, y)
         y -= 0.26
-        for k, (head, lines, height) in enumerate(block):
+        for k, (head, runs_by_line, height) in enumerate(block):
             paper.write(MARGIN, y, head)
-            for j, runs in enumerate(lines):
+            for j, runs in enumerate(runs_by_line):
                 _draw_marked(paper, MARGIN + HEAD, y - j * STEP, runs)
             paper.write(WIDTH - MARGIN - ANSWER, y, gallery.answer_lines(shown, result.score, k, i, ANSWER))
             y -= height
@@ -237,19 +232,20 @@ def _changes(old: str, new: str) -> tuple[list[bool], set[int]]:
 def lines_of(runs: Sequence[Run], inches: float, size: float, most: int) -> list[list[Run]]:
     """Break marked text into at most so many lines of a width, legible; what does not fit ends in "…"."""
     lines: list[list[Run]] = [[]]
-    used, space, dots = 0.0, fonts.width(" ", size), fonts.width(" …", size)
-    for word, spaced in _words(runs, inches - dots, size):
-        wide = _width(word, size)
-        gap = space if spaced and lines[-1] else 0.0
-        room = inches - (dots if len(lines) == most else 0)
-        if lines[-1] and used + gap + wide > room:
+    used, dots, spaced = 0.0, fonts.width(" …", size), False
+    for word in _words(runs, inches - dots, size):
+        if word == SPACED:
+            spaced = True
+            continue
+        wide = _width([*SPACED, *word] if spaced and lines[-1] else word, size)
+        if lines[-1] and used + wide > inches - (dots if len(lines) == most else 0):
             if len(lines) == most:
                 lines[-1].append((" …", False))
                 break
             lines.append([])
-            used = gap = 0.0
-        lines[-1] += [(" ", False), *word] if gap else word
-        used += gap + wide
+            used, wide = 0.0, _width(word, size)
+        lines[-1] += [*SPACED, *word] if spaced and lines[-1] else word
+        used, spaced = used + wide, False
     return [_joined(line) for line in lines]
 
 
@@ -258,23 +254,15 @@ def _width(runs: Sequence[Run], size: float) -> float:
     return sum(fonts.width(text, size) if text else LEFT_OUT for text, _ in runs)
 
 
-def _words(runs: Sequence[Run], inches: float, size: float) -> Iterator[tuple[list[Run], bool]]:
-    """Yield unbreakable pieces, each at most a line wide, and whether a space stands before."""
+def _words(runs: Sequence[Run], inches: float, size: float) -> Iterator[list[Run]]:
+    """Yield spaces, and unbreakable pieces, each at most a line wide."""
     word: list[Run] = []
-    spaced, used = False, 0.0
-    for letter, changed in _letters(runs):
-        plain = letter == " " and not changed
-        wide = _width([(letter, changed)], size)
-        if word and (plain or used + wide > inches):
-            yield word, spaced
-            word, spaced, used = [], False, 0.0
-        if plain:
-            spaced = True
-        else:
-            word.append((letter, changed))
-            used += wide
-    if word:
-        yield word, spaced
+    for letter in _letters(runs):
+        if word and (letter in SPACED or word == SPACED or _width([*word, letter], size) > inches):
+            yield word
+            word = []
+        word.append(letter)
+    yield word
 
 
 def _letters(runs: Sequence[Run]) -> Iterator[Run]:
@@ -322,10 +310,8 @@ def _ordered(text: str) -> list[dict[str, Any]]:
         letter["place"] = place
     bidi.explicit_embed_and_overrides(storage)
     bidi.resolve_weak_types(storage)
-    for step in (
-        bidi.resolve_neutral_types, bidi.resolve_implicit_levels, bidi.reorder_resolved_levels, bidi.apply_mirroring
-    ):  # fmt: skip
-        step(storage, False)
+    for name in ("resolve_neutral_types", "resolve_implicit_levels", "reorder_resolved_levels", "apply_mirroring"):
+        getattr(bidi, name)(storage, False)
     letters: list[dict[str, Any]] = storage["chars"]
     return letters
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from mlflow_sensie.inference import CategoryFit
 from mlflow_sensie.plots import canvas, curves, fonts
@@ -23,79 +23,70 @@ HALF = MOST_LEVELS // 2
 RAW: Style = {"color": SKY, "marker": "_", "ls": "none", "mew": 1.8}
 
 
-@dataclass(frozen=True)
-class Level(curves.Point):
-    """A level: where it stands, its shrunken mean (of missing values the raw one) with its interval, its raw mean."""
-
-    label: str
-    raw: float | None
-
-
 def draw_levels(result: Result, test: TestResult) -> Figure:
     """Draw the levels' shrunken means in ascending order; of many levels the 20 lowest and the 20 highest."""
     fit: CategoryFit = test.fit
     every = ordered(fit)
     shown, hidden = chosen(every), max(0, len(every) - MOST_LEVELS)
-    missing = _missing(fit, shown[-1].x + 1.5)
-    levels = [*shown, *missing]
+    levels = pd.concat([shown, _missing(fit, shown["x"].iloc[-1] + 1.5)])
     keys = _keys(levels)
-    labels, style, deep = _labels([level.label for level in levels], levels[-1].x + 1)
+    labels, style, deep = _labels(levels["label"].tolist(), levels["x"].iloc[-1] + 1)
     # Long labels lengthen the paper instead of flattening the plot.
     least = canvas.HEIGHT + max(0.0, deep - 0.5)
     figure, top = canvas.sheet(fonts.name_of(test), _phrases(fit, every, hidden), least=least)
     bottom = canvas.legend_height(keys) + 0.33 + deep
     ax = canvas.add_axes(figure, canvas.LEFT, bottom, canvas.WIDTH - canvas.RIGHT, top)
     average = draw_means(ax, fit, levels, result.score)
-    raw = [(level.x, level.raw) for level in levels if level.raw is not None]
-    ax.plot(*zip(*raw, strict=True), zorder=2, label="raw", **RAW, ms=12 if len(levels) <= MOST_LEVEL else 8)
-    if missing:
-        ax.axvline((shown[-1].x + missing[0].x) / 2, color=PALE, lw=0.8, zorder=0)
+    ax.plot(shown["x"], shown["raw"], zorder=2, label="raw", **RAW, ms=12 if len(levels) <= MOST_LEVEL else 8)
+    if len(levels) > len(shown):
+        ax.axvline(levels["x"].iloc[-2:].mean(), color=PALE, lw=0.8, zorder=0)
     if hidden:
-        _draw_gap(ax, (shown[HALF - 1].x + shown[HALF].x) / 2, hidden)
+        _draw_gap(ax, shown["x"].iloc[HALF - 1 : HALF + 1].mean(), hidden)
     canvas.margin_notes(ax, [(average, f"all {words.number(average, zeros=True)}", GREY)])
-    ax.set_xticks([level.x for level in levels], labels, **style)
+    ax.set_xticks(levels["x"], labels, **style)
     name = fonts.axis_name(test, canvas.size_of(ax)[0], canvas.LABEL, "the lowest mean first")
     canvas.name_axes(ax, name, words.score_label(result.score))
     canvas.legend(figure, keys)
     return canvas.finish(figure)
 
 
-def ordered(fit: CategoryFit) -> list[Level]:
-    """Give the levels that have a score, the lowest shrunken mean first."""
+def ordered(fit: CategoryFit) -> pd.DataFrame:
+    """Give the levels that have a score, the lowest mean first: label, shrunken mean, low, high, raw mean, few, x."""
     spread, curve = fit.levels_spread, fit.curve
-    rows = zip(fit.levels, spread.means, spread.lo95, spread.hi95, curve.score, curve.hatched, strict=True)
-    scored = sorted((row for row in rows if row[1] is not None), key=lambda row: float(row[1] or 0))
-    return [
-        Level(float(k), float(mean or 0), low, high, few, fonts.legible(label), raw)
-        for k, (label, mean, low, high, raw, few) in enumerate(scored)
-    ]
+    labels = pd.DataFrame({"label": map(fonts.legible, fit.levels), "few": curve.hatched})
+    numbers = {"mean": spread.means, "low": spread.lo95, "high": spread.hi95, "raw": curve.score}
+    levels = labels.join(pd.DataFrame(numbers, dtype=float)).dropna(subset="mean").sort_values("mean", kind="stable")
+    return levels.assign(x=np.arange(float(len(levels))))
 
 
-def chosen(levels: list[Level]) -> list[Level]:
+def chosen(levels: pd.DataFrame) -> pd.DataFrame:
     """Give at most 40 levels, moved together around a gap where some are left out."""
     if len(levels) <= MOST_LEVELS:
         return levels
-    return [*levels[:HALF], *(replace(level, x=HALF + 2.0 + k) for k, level in enumerate(levels[-HALF:]))]
+    x = np.arange(float(MOST_LEVELS))
+    return pd.concat([levels[:HALF], levels[-HALF:]]).assign(x=np.where(x < HALF, x, x + 2))
 
 
-def _missing(fit: CategoryFit, place: float) -> list[Level]:
+def _missing(fit: CategoryFit, place: float) -> pd.DataFrame:
+    """Give the level of missing values, whose mean is the raw one."""
     curve = fit.missing
     if curve is None or curve.score[0] is None:
-        return []
-    return [Level(place, curve.score[0], curve.lo95[0], curve.hi95[0], curve.hatched[0], "missing", None)]
+        return pd.DataFrame()
+    row = {"label": "missing", "few": curve.hatched[0], "mean": curve.score[0], "x": place}
+    return pd.DataFrame([{**row, "low": curve.lo95[0], "high": curve.hi95[0]}])
 
 
-def _phrases(fit: CategoryFit, levels: list[Level], hidden: int) -> list[str]:
+def _phrases(fit: CategoryFit, levels: pd.DataFrame, hidden: int) -> list[str]:
     """Give the key numbers of a category test in words."""
-    low, high, empty = levels[0], levels[-1], len(fit.levels) - len(levels)
-    step = (high.mean - low.mean) / 20 or None
+    low, high, empty = levels.iloc[0], levels.iloc[-1], len(fit.levels) - len(levels)
+    step = (high["mean"] - low["mean"]) / 20 or None
     ends = (
-        (word, fonts.shorten(level.label, 1.3, canvas.SUBTITLE), level.mean)
+        (word, fonts.shorten(level["label"], 1.3, canvas.SUBTITLE), words.number(level["mean"], step, zeros=True))
         for word, level in (("lowest", low), ("highest", high))
     )
     return [
         f"{fit.decision}: {words.with_interval('spread between levels (SD)', fit.spread, say=True)}",
-        *(f"{word}: {label} ({words.number(mean, step, zeros=True)})" for word, label, mean in ends),
+        *(f"{word}: {label} ({mean})" for word, label, mean in ends),
         f"{len(levels):,} levels" + (f", the {HALF} lowest and {HALF} highest shown" if hidden else ""),
         f"{empty:,} without examples" if empty else "",
         f"n = {fit.n:,}" + (f", {fit.n_missing:,} missing" if fit.n_missing else ""),
@@ -117,12 +108,12 @@ def _labels(texts: list[str], slots: float) -> tuple[list[str], Style, float]:
     return texts, style, 0.06 + max(fonts.width(text, size) for text in texts)
 
 
-def draw_means(ax: Axes, fit: CategoryFit, levels: list[Level], score: ScoreInfo, **options: Any) -> float:
+def draw_means(ax: Axes, fit: CategoryFit, levels: pd.DataFrame, score: ScoreInfo, **options: Any) -> float:
     """Draw the levels' means and that of all examples with a level, within a range that shows them; give the latter."""
     n, means = zip(*((n, y) for n, y in zip(fit.curve.n, fit.curve.score, strict=True) if y is not None), strict=True)
     average = float(np.average(means, weights=n))
-    ends = [y for level in levels for y in (level.low, level.high, level.mean, level.raw) if y is not None]
-    ax.set_xlim(-0.6, levels[-1].x + 0.6)
+    ends = levels[["low", "high", "mean", "raw"]].to_numpy().ravel()
+    ax.set_xlim(-0.6, levels["x"].iloc[-1] + 0.6)
     canvas.set_score_axis(ax, *canvas.score_window(score.lower, score.upper, [*ends, average]), **options)
     curves.draw_points(ax, levels)
     ax.axhline(average, color=GREY, lw=1, ls=curves.DASHED, zorder=1, label="average")
@@ -138,7 +129,6 @@ def _draw_gap(ax: Axes, x: float, hidden: int) -> None:
     ax.text(x, 0.5, text, transform=ax.get_xaxis_transform(), label="gap", **style)
 
 
-def _keys(levels: list[Level]) -> list[tuple[Any, str]]:
+def _keys(levels: pd.DataFrame) -> list[tuple[Any, str]]:
     keys = [(curves.mean_handle(), "shrunken mean, 95 % interval"), (canvas.handle(**RAW, ms=10), "raw mean")]
-    few = [(curves.mean_handle(few=True), "little evidence")]
-    return [*keys, *few] if any(level.few for level in levels) else keys
+    return [*keys, (curves.mean_handle(few=True), "little evidence")] if levels["few"].any() else keys

@@ -71,7 +71,7 @@ def _ticks(ax: Axes, test: TestResult, low: float, high: float) -> tuple[Sequenc
 def _draw_levels(ax: Axes, test: TestResult, score: ScoreInfo) -> None:
     shown = levels.chosen(levels.ordered(test.fit))
     levels.draw_means(ax, test.fit, shown, score, most=4, note=False)
-    _set_ticks(ax, [level.x for level in shown], [fonts.shorten(level.label, 0.8, canvas.TICK) for level in shown])
+    _set_ticks(ax, shown["x"].tolist(), [fonts.shorten(label, 0.8, canvas.TICK) for label in shown["label"]])
 
 
 def _set_ticks(ax: Axes, places: Sequence[float], labels: Sequence[str]) -> None:
