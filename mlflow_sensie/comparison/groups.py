@@ -15,14 +15,7 @@ from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.inference import Curve, OrderStatistics, SamplingDesign
 from mlflow_sensie.inference.contrast import enough
 from mlflow_sensie.inference.spread import misfit, noise
-from mlflow_sensie.inference.weights import (
-    BoolArray,
-    FloatArray,
-    GroupedMoments,
-    IntArray,
-    Powers,
-    unit_sums,
-)
+from mlflow_sensie.inference.weights import BoolArray, FloatArray, GroupedMoments, IntArray, Powers, unit_sums
 from mlflow_sensie.scores.table import CLEAN
 
 Grouped = tuple[IntArray, FloatArray, SamplingDesign]

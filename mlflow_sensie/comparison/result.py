@@ -148,9 +148,9 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         """The findings and the summary, for notebooks."""
-        from mlflow_sensie.report.comparison_page import render_summary
+        from mlflow_sensie.report.page import render_piece
 
-        return render_summary(self)
+        return render_piece(self)
 
     def to_json(self) -> str:
         """Return the comparison as JSON (a versioned schema)."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlflow_sensie.inference import Interval
-from mlflow_sensie.report.page import Drawn, Page, drawing, folded, in_words, render_piece
+from mlflow_sensie.report.page import Drawn, Page, drawing, folded, in_words
 from mlflow_sensie.text import words
 from mlflow_sensie.text.findings import COMPARISON_TONES, TONES, findings, lead, pairing
 
@@ -35,11 +35,6 @@ NOTE = (
 def render(comparison: Comparison) -> str:
     """Return the comparison as HTML."""
     return make_page(comparison).render()
-
-
-def render_summary(comparison: Comparison) -> str:
-    """Return findings and summary as a piece of HTML, for notebooks."""
-    return render_piece(comparison, COMPARISON_TONES)
 
 
 def make_page(comparison: Comparison) -> Page:
@@ -97,10 +92,6 @@ def difference_row(difference: Difference) -> tuple[str, ...]:
     return name, a, b, value, f"{low50} to {high50}", f"{low} to {high}", probability
 
 
-def _sources(drawn: Drawn[Comparison]) -> dict[str, Any]:
-    return {"facts": _facts(drawn.subject), "command": _command(drawn.subject)}
-
-
 def _facts(comparison: Comparison) -> list[tuple[str, str, str]]:
     if len(comparison.sides) != 2:
         return [("Model", comparison.a, comparison.b)]
@@ -125,10 +116,10 @@ def _command(comparison: Comparison) -> str:
 # The page from top to bottom: what each section shows, by the name of its template.
 SECTIONS: Mapping[str, Callable[[Drawn[Comparison]], Any]] = {
     "comparison_header": _header,
-    "findings": lambda drawn: drawn.findings_section(COMPARISON_TONES, NOTE),
+    "findings": lambda drawn: drawn.findings_section(NOTE),
     "differences": lambda drawn: {"figure": drawn.overview, "clean": [difference_row(drawn.subject.clean)]},
     "comparison_tests": _tests,
-    "sources": _sources,
+    "sources": lambda drawn: {"facts": _facts(drawn.subject), "command": _command(drawn.subject)},
 }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from mlflow_sensie import plots
-from mlflow_sensie.text.findings import Finding, Tone, findings
+from mlflow_sensie.text.findings import Finding, Tone, findings, tones_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -48,9 +48,9 @@ class Drawn(Generic[S]):
         """Where each test stands on the page, by its name: there its finding leads."""
         return {test.name: f"test-{index}" for index, test in enumerate(self.tests)}
 
-    def findings_section(self, tones: Mapping[Tone, str], note: str) -> dict[str, Any]:
+    def findings_section(self, note: str) -> dict[str, Any]:
         """Give what the page says first; ``note`` explains numbers and colours."""
-        shown, warnings = folded(self.findings, tones), self.subject.warnings
+        shown, warnings = folded(self.findings, tones_of(self.subject)), self.subject.warnings
         return {"findings": shown, "anchors": self.anchors, "warnings": warnings, "note": note}
 
 
@@ -128,10 +128,11 @@ def in_words(name: str, shown: Sequence[Finding]) -> str:
     return f"{name}: " + "; ".join(f"{finding.name}: {finding.text}" for finding in shown)
 
 
-def render_piece(subject: Result | Comparison, tones: Mapping[Tone, str]) -> str:
+def render_piece(subject: Result | Comparison) -> str:
     """Return findings and summary as a piece of HTML, for notebooks."""
     table = subject.summary().to_html(float_format="{:.3g}".format, na_rep="", border=0)
-    return environment().get_template("piece.html").render(findings=folded(findings(subject), tones), table=table)
+    shown = folded(findings(subject), tones_of(subject))
+    return environment().get_template("piece.html").render(findings=shown, table=table)
 
 
 def environment() -> Environment:

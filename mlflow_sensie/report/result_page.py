@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow_sensie import plots
 from mlflow_sensie.inference import Interval
-from mlflow_sensie.report.page import Drawn, Page, drawing, in_words, render_piece
+from mlflow_sensie.report.page import Drawn, Page, drawing, in_words
 from mlflow_sensie.text import words
-from mlflow_sensie.text.findings import RESULT_TONES, findings
+from mlflow_sensie.text.findings import findings
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -47,11 +47,6 @@ MOST_FIGURES, MOST_PICTURES = 2_000_000, 2_700_000
 def render(result: Result) -> str:
     """Return the report as HTML."""
     return make_page(result).render()
-
-
-def render_summary(result: Result) -> str:
-    """Return findings and summary as a piece of HTML, for notebooks."""
-    return render_piece(result, RESULT_TONES)
 
 
 def make_page(result: Result) -> Page:
@@ -99,14 +94,6 @@ def _fitting(drawings: Iterable[tuple[str, Markup]], room: int) -> dict[str, Mar
 
 
 # --- the sections ------------------------------------------------------------------------------------------
-
-
-def _header(drawn: Drawn[Result]) -> dict[str, Any]:
-    return {"result": drawn.subject, "score": words.score_label(drawn.subject.score)}
-
-
-def _slices(drawn: Drawn[Result]) -> dict[str, Any] | None:
-    return {"figures": drawn.slices, "prefix": drawn.subject.prefix} if drawn.slices else None
 
 
 def _interactions(drawn: Drawn[Result]) -> list[list[str]] | None:
@@ -167,10 +154,6 @@ def _cell(value: Any) -> str:
     return "" if value is None or value != value else words.number(float(value))
 
 
-def _repeat(drawn: Drawn[Result]) -> dict[str, Any]:
-    return {"facts": facts_of(drawn.subject), "result": drawn.subject}
-
-
 def facts_of(result: Result) -> list[tuple[str, str]]:
     """Give what was measured, on what and by what, a name and a text each."""
     score = result.score
@@ -208,11 +191,11 @@ def _version(name: str) -> str:
 
 # The page from top to bottom: what each section shows, by the name of its template; None leaves it out.
 SECTIONS: Mapping[str, Callable[[Drawn[Result]], Any]] = {
-    "header": _header,
-    "findings": lambda drawn: drawn.findings_section(RESULT_TONES, NOTE),
+    "header": lambda drawn: {"result": drawn.subject, "score": words.score_label(drawn.subject.score)},
+    "findings": lambda drawn: drawn.findings_section(NOTE),
     "overview": lambda drawn: drawn.overview,
-    "slices": _slices,
+    "slices": lambda drawn: {"figures": drawn.slices, "prefix": drawn.subject.prefix} if drawn.slices else None,
     "interactions": _interactions,
     "tests": _tests,
-    "repeat": _repeat,
+    "repeat": lambda drawn: {"result": drawn.subject, "facts": facts_of(drawn.subject)},
 }

@@ -2,15 +2,7 @@
 
 from mlflow_sensie.result.keys import HEADLINES, Kind
 from mlflow_sensie.result.result import MOST_TESTS_WITH_KEYS, Result
-from mlflow_sensie.result.tests import (
-    FirstFailure,
-    Interaction,
-    Reason,
-    ScoreInfo,
-    Slice,
-    SliceColumn,
-    TestResult,
-)
+from mlflow_sensie.result.tests import FirstFailure, Interaction, Reason, ScoreInfo, Slice, SliceColumn, TestResult
 
 __all__ = [
     "HEADLINES",

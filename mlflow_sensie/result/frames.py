@@ -11,6 +11,7 @@ import pandas as pd
 from mlflow_sensie.inference import Interval
 from mlflow_sensie.inference.multiplicity import Multiplicity
 from mlflow_sensie.inference.spread import pooled
+from mlflow_sensie.result.keys import HEADLINES
 from mlflow_sensie.result.tests import Interaction, ScoreInfo, Slice, SliceColumn, TestResult
 
 SUMMARY_NUMBERS = ("effect", "lo95", "hi95", "mean_drop", "holds_until", "spread")
@@ -43,12 +44,9 @@ def _summary_row(test: TestResult) -> dict[str, Any]:
     leading = "effect" if "effect" in metrics else "spread"
     return {
         "kind": test.kind,
-        "effect": metrics.get("effect"),
+        **{name: metrics.get(name) for name in ("effect", "mean_drop", "holds_until", "spread")},
         "lo95": metrics[f"{leading}_lo95"],
         "hi95": metrics[f"{leading}_hi95"],
-        "mean_drop": metrics.get("mean_drop"),
-        "holds_until": metrics.get("holds_until"),
-        "spread": metrics.get("spread"),
         "decision": test.fit.decision,
         "significance": test.fit.significance,
         **_fit_range_cells(test),
@@ -74,7 +72,7 @@ def slices_frame(columns: Sequence[SliceColumn], score: ScoreInfo) -> pd.DataFra
     return pd.DataFrame(rows, columns=[*names, "pooled", "pooled_lo95", "pooled_hi95", "worst"])
 
 
-def _column_rows(column: SliceColumn, score: ScoreInfo) -> Iterator[dict[str, Any]]:
+def _column_rows(column: SliceColumn, score: ScoreInfo) -> Iterator[tuple[Any, ...]]:
     for quantity in SLICE_SCORES:
         yield from _quantity_rows(column, "", "", quantity, score)
     tests = {name: test for level in column.slices for name, test in level.tests.items()}
@@ -85,28 +83,16 @@ def _column_rows(column: SliceColumn, score: ScoreInfo) -> Iterator[dict[str, An
 
 def _quantity_rows(
     column: SliceColumn, test: str, kind: str, quantity: str, score: ScoreInfo
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[tuple[Any, ...]]:
     """The rows of one quantity; a spread is never negative, so it is not pooled as if it were normal."""
-    known = [(level, interval) for level in column.slices if (interval := _interval(level, test, quantity)) is not None]
-    intervals = [interval for _, interval in known]
+    pairs = [(level, interval) for level in column.slices if (interval := _interval(level, test, quantity)) is not None]
+    intervals = [interval for _, interval in pairs]
     shrunken = intervals if quantity == "spread" else pooled(intervals, _score_range(score))
     worst = _worst(quantity, shrunken)
-    for index, ((level, own), together) in enumerate(zip(known, shrunken, strict=True)):
-        yield {
-            "column": column.column,
-            "level": level.level,
-            "n": level.n if not test else level.tests[test].fit.n,
-            "test": test,
-            "kind": kind,
-            "quantity": quantity,
-            "value": own.value,
-            "lo95": own.lo95,
-            "hi95": own.hi95,
-            "pooled": together.value,
-            "pooled_lo95": together.lo95,
-            "pooled_hi95": together.hi95,
-            "worst": index == worst,
-        }
+    for index, ((level, own), together) in enumerate(zip(pairs, shrunken, strict=True)):
+        n = level.tests[test].fit.n if test else level.n
+        numbers = (end for interval in (own, together) for end in (interval.value, interval.lo95, interval.hi95))
+        yield column.column, level.level, n, test, kind, quantity, *numbers, index == worst
 
 
 def _interval(level: Slice, test: str, quantity: str) -> Interval | None:
@@ -131,11 +117,8 @@ def interactions_frame(interactions: Sequence[Interaction]) -> pd.DataFrame:
     """Return a row per interaction; see ``Result.interactions_frame``."""
     rows = []
     for interaction in interactions:
-        if interaction.fit is None:
-            continue
-        quantity = "effect" if interaction.kind == "property" else "spread"
-        interval: Interval = getattr(interaction.fit, quantity)
-        values = {"value": interval.value, "lo95": interval.lo95, "hi95": interval.hi95}
-        names = {"property": interaction.property, "perturbation": interaction.perturbation, "quantity": quantity}
-        rows.append({**names, **values, "decision": interaction.fit.decision})
+        if interaction.fit is not None:
+            names = interaction.property, interaction.perturbation, HEADLINES[interaction.kind]
+            interval: Interval = getattr(interaction.fit, names[-1])
+            rows.append((*names, interval.value, interval.lo95, interval.hi95, interaction.fit.decision))
     return pd.DataFrame(rows, columns=["property", "perturbation", "quantity", "value", "lo95", "hi95", "decision"])

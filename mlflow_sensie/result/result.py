@@ -168,9 +168,9 @@ class Result(Frozen):
 
     def _repr_html_(self) -> str:
         """The findings and the summary, for notebooks."""
-        from mlflow_sensie.report.result_page import render_summary
+        from mlflow_sensie.report.page import render_piece
 
-        return render_summary(self)
+        return render_piece(self)
 
     def to_json(self) -> str:
         """Return the whole result as JSON (a versioned schema), without the score table."""

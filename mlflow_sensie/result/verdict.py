@@ -7,19 +7,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 
 from mlflow_sensie.recipe.rules import Severity
+from mlflow_sensie.result.tests import Frozen
 
 Outcome = Literal["pass", "fail", "inconclusive"]
 SCHEMA_VERSION = 1
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Judgement(_Frozen):
+class Judgement(Frozen):
     """What one rule came to, for one test where it is about tests, and one slice where it is about slices.
 
     ``value`` with its 95 % interval is what the rule limits, in its unit: the quantity, or how much worse than the
@@ -54,7 +50,7 @@ class Judgement(_Frozen):
         return self.outcome != "pass" and self.severity == "error" and not self.waived
 
 
-class Verdict(_Frozen):
+class Verdict(Frozen):
     """The answer of a gate, with every rule's judgement; ``baseline`` is the model that was judged against."""
 
     schema_version: int = SCHEMA_VERSION

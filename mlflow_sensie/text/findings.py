@@ -43,6 +43,11 @@ class Finding:
     tone: Tone
 
 
+def tones_of(subject: Result | Comparison) -> dict[Tone, str]:
+    """Return what each tone is called, in the order of the findings."""
+    return COMPARISON_TONES if isinstance(subject, Comparison) else RESULT_TONES
+
+
 def findings(subject: Result | Comparison) -> list[Finding]:
     """Return what is to be said of a result, or of the comparison of two.
 
