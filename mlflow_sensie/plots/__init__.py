@@ -25,13 +25,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mlflow_sensie.result import Result, TestResult
-    from mlflow_sensie.result.gallery import Gallery
 
 __all__ = [
     "KINDS",
     "draw",
     "draw_differences",
-    "draw_gallery",
     "draw_pair",
     "draw_posterior",
     "draw_slices",
@@ -70,14 +68,6 @@ def _draw_failed(test: TestResult) -> Figure:
 GALLERIES = {"tensor": draw_grid, "series": draw_grid, "tabular": draw_tables, "text": draw_texts}
 
 
-def draw_gallery(result: Result, gallery: Gallery) -> Figure:
-    """Draw the examples at each magnitude: images, lines, tables or texts, with the model's answers and scores."""
-    return GALLERIES[gallery.input_format.kind](result, result.tests[gallery.test], gallery)
-
-
-# --- the kinds of `Result.plot` --------------------------------------------------------------------
-
-
 def _named(items: Mapping[str, T], name: str | None, kind: str) -> T:
     if name is None or name not in items:
         there = f"there are: {', '.join(items)}" if items else "there are none"
@@ -90,10 +80,6 @@ def _draw_test(result: Result, name: str | None, kind: str, *kinds: str) -> Figu
     return draw(result, _named(tests, name, kind))
 
 
-def _draw_slices(result: Result, name: str | None) -> Figure:
-    return draw_slices(result, _named({column.column: column for column in result.slices}, name, "slices"))
-
-
 def _draw_gallery(result: Result, name: str | None) -> Figure:
     galleries = result.galleries
     if not galleries:
@@ -101,7 +87,8 @@ def _draw_gallery(result: Result, name: str | None) -> Figure:
     if name is None or name not in galleries:
         lack = "kind='gallery' needs the name of a test" if name is None else f"there is no gallery of {name!r}"
         raise ValueError(f"{lack}; there are galleries of: {', '.join(galleries)}")
-    return draw_gallery(result, galleries[name])
+    gallery = galleries[name]
+    return GALLERIES[gallery.input_format.kind](result, result.tests[name], gallery)
 
 
 # What `Result.plot` draws by its ``kind``; its ``name`` is a test's, or that of a column of slices.
@@ -110,6 +97,6 @@ KINDS: dict[str, Callable[[Result, str | None], Figure]] = {
     "overview": lambda result, name: overview(result),
     "curve": lambda result, name: _draw_test(result, name, "curve", "property", "perturbation"),
     "categories": lambda result, name: _draw_test(result, name, "categories", "category", "class"),
-    "slices": _draw_slices,
+    "slices": lambda result, name: draw_slices(result, _named({c.column: c for c in result.slices}, name, "slices")),
     "gallery": _draw_gallery,
 }

@@ -29,8 +29,7 @@ INK, GREY, PALE = "#222222", "#666666", "#d4d4d4"
 BLUE, SKY, VERMILION, GREEN, PURPLE = "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7"
 TITLE, SUBTITLE, LABEL, TICK, KEY, SMALLEST = 13.0, 9.5, 10.5, 9.5, 9.0, 8.0
 LINE = 0.175
-YEARS, MONTHS, DAYS = (20, 10, 5, 2, 1), (6, 3, 1), (14, 7, 2, 1)
-CALENDAR = [(unit, step) for unit, steps in (("Y", YEARS), ("M", MONTHS), ("D", DAYS)) for step in steps]
+STEPS = {"Y": (20, 10, 5, 2, 1), "M": (6, 3, 1), "D": (14, 7, 2, 1)}  # of ticks, in years, months and days
 MOST_NAMED = 12  # points that name themselves
 Keys = Sequence[tuple[Any, str]]  # signs and texts of a legend
 Style = dict[str, Any]
@@ -96,7 +95,11 @@ def name_axes(ax: Axes, x: str, y: str) -> None:
     ax.set_xlabel(x, fontsize=LABEL, color=INK, labelpad=3)
     (wide, high), size = size_of(ax), LABEL
     outward = 0.11 + max((fonts.width(text.get_text(), TICK) for text in ax.get_yticklabels()), default=0.0)
-    lines = _balanced(y, high)
+    lines = fonts.wrap(y, high, LABEL, 2)
+    if len(lines) > 1:  # of like length
+        least = max(0.3, fonts.width(y, LABEL) / 2)
+        narrow = (fonts.wrap(y, inches, LABEL, 3) for inches in np.linspace(least, max(high, least), 20))
+        lines = next((lines for lines in narrow if len(lines) <= 2), lines)
     if len(lines) > 1 and outward + len(lines) * LINE > LEFT - MARGIN:
         size = max(SMALLEST, min(LABEL, LABEL * high / fonts.width(y, LABEL)))
         lines = [fonts.shorten(y, high * (1 + 1e-9), size)]  # which the size just fills
@@ -105,14 +108,6 @@ def name_axes(ax: Axes, x: str, y: str) -> None:
     place = min(LEFT - 0.03, max(LEFT - MARGIN, outward + len(lines) * LINE))
     ax.yaxis.set_label_coords(-place / wide, 0.5)
     ax.yaxis.label.set_verticalalignment("top")
-
-
-def _balanced(text: str, inches: float) -> list[str]:
-    """Set a text in one line, or in two of like length."""
-    least = max(0.3, fonts.width(text, LABEL) / 2)
-    narrow = (fonts.wrap(text, share, LABEL, 3) for share in np.linspace(least, max(inches, least), 20))
-    whole = fonts.wrap(text, inches, LABEL, 2)
-    return whole if len(whole) < 2 else next((lines for lines in narrow if len(lines) <= 2), whole)
 
 
 def margin_notes(ax: Axes, notes: Sequence[tuple[float, str, str]]) -> None:
@@ -160,9 +155,6 @@ def finish(figure: Figure) -> Figure:
     return figure
 
 
-# --- signs of a legend -----------------------------------------------------------------------------
-
-
 def handle(**style: Any) -> Any:
     """Give the sign of a line or a marker."""
     from matplotlib.lines import Line2D
@@ -204,8 +196,7 @@ def air_beside(points: int) -> float:
 def set_score_axis(ax: Axes, low: float, high: float, *, most: int = 6, note: bool = True) -> None:
     """Set range and ticks of y; what the ticks leave out stands above them."""
     ax.set_ylim(low, high)
-    places = nice_ticks(low, high, most)
-    labels, rest = tick_labels(places)
+    places, labels, rest = nice_ticks(low, high, most)
     ax.set_yticks(places, labels)
     if note and rest:
         ax.text(0, 1.01, rest, transform=ax.transAxes, fontsize=KEY, color=INK, va="bottom", ha="left")
@@ -226,20 +217,21 @@ def with_room(ax: Axes, places: Sequence[float], labels: Sequence[str]) -> list[
     return fitting[::-1]
 
 
-def nice_ticks(low: float, high: float, most: int = 7) -> list[float]:
-    """Give round numbers between two."""
+def nice_ticks(low: float, high: float, most: int = 7) -> tuple[list[float], list[str], str]:
+    """Give round numbers between two, their labels, and what these leave out."""
     from matplotlib.ticker import MaxNLocator
 
     ticks = MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10], min_n_ticks=3).tick_values(low, high)
     slack = (high - low) * 1e-9
-    return [float(t) for t in ticks if low - slack <= t <= high + slack]
+    places = [float(t) for t in ticks if low - slack <= t <= high + slack]
+    return places, *tick_labels(places)
 
 
 def date_ticks(low: float, high: float, most: int = 6) -> tuple[list[float], list[str]]:
     """Give days since 1970 that start a year, a month or a day, as many as have room, and their labels."""
     start, stop = np.floor([low, high]).astype("M8[D]")
     chosen: list[float] = []
-    for unit, step in CALENDAR:
+    for unit, step in ((unit, step) for unit, steps in STEPS.items() for step in steps):
         first, last = (int(day.astype(f"M8[{unit}]").astype(int)) for day in (start, stop))
         days = np.arange(first // step * step, last + 1, step).astype(f"M8[{unit}]").astype("M8[D]").astype(float)
         days = days[(days >= low) & (days <= high)]

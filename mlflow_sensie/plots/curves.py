@@ -24,7 +24,6 @@ MISSING_AT = 0.13
 STRIP = 0.36  # inches of the strip between a curve and its axis
 DASHED, DOTTED = (0, (5, 3)), (0, (1.2, 1.8))
 DOT: Style = {"marker": "o", "ls": "none", "mec": BLUE, "mew": 1.2}
-JOINED: Style = {"color": SKY, "ls": "-", "zorder": 2}
 LINE: Style = {"color": VERMILION, "lw": 1.6, "ls": "-", "zorder": 3}
 BAND: Style = {"color": VERMILION, "alpha": 0.16, "lw": 0, "zorder": 2.5}
 DIAMOND: Style = {"color": GREEN, "mec": "white", "mew": 0.9, "ls": "none"}
@@ -86,7 +85,9 @@ def points_of(fit: Fit, *, missing: bool = False) -> pd.DataFrame:
         points["x"] = fit.ranks.share(points["x"])
     points = points.dropna(subset=["x", "mean"])
     if missing and isinstance(fit, PropertyFit) and fit.curve is not None:
-        return pd.concat([points, _rows(fit.missing).assign(x=_beside(fit)).dropna(subset="mean")])
+        low, high = span(fit)
+        beside = _rows(fit.missing).assign(x=high + MISSING_AT * (high - low))
+        return pd.concat([points, beside.dropna(subset="mean")])
     return points
 
 
@@ -101,12 +102,6 @@ def span(fit: Fit) -> Span:
     ends = [end for line in lines(fit) for end in (line.start, line.stop)]
     ends += points_of(fit)["x"].tolist()
     return min(ends), max(ends)
-
-
-def _beside(fit: Fit) -> float:
-    """Give the place of missing values, beside all others."""
-    low, high = span(fit)
-    return high + MISSING_AT * (high - low)
 
 
 def score_range(fit: Fit, score: ScoreInfo) -> Span:
@@ -167,8 +162,7 @@ def _x_ticks(ax: Axes, test: TestResult, span: Span) -> tuple[list[float], list[
         labels, note = canvas.tick_labels(p)
         if max(map(len, labels)) <= 5 and canvas.with_room(ax, p, labels) == p:
             return p, labels, note
-    places = canvas.nice_ticks(*span)
-    return places, *canvas.tick_labels(places)
+    return canvas.nice_ticks(*span)
 
 
 # --- what is drawn ---------------------------------------------------------------------------------
@@ -187,14 +181,17 @@ def _draw_fit(ax: Axes, fit: Fit, score: ScoreInfo) -> None:
         draw_line(ax, part.line, "range-line", RANGE_LINE, None)
     if isinstance(fit, PerturbationFit):
         join_means(ax, fit, 1.0)
-        _draw_expected(ax, fit)
+        if fit.calibration is not None:  # the mean scores that the model itself announces
+            magnitudes = list(fit.magnitudes) if fit.neutral is None else [fit.neutral, *fit.magnitudes]
+            expected = sorted(zip(magnitudes, fit.calibration.expected[-len(magnitudes) :], strict=True))
+            ax.plot(*zip(*expected, strict=True), **EXPECTED, label="expected")
         _draw_floor(ax, fit, floor_of(fit, score))
 
 
 def join_means(ax: Axes, fit: PerturbationFit, width: float) -> None:
     """Join the means of a sweep, which alone is read between its points: there the crossing of the floor lies."""
     points = points_of(fit)
-    ax.plot(points["x"], points["mean"], **JOINED, lw=width, label="curve")
+    ax.plot(points["x"], points["mean"], color=SKY, lw=width, ls="-", zorder=2, label="curve")
 
 
 def draw_points(ax: Axes, points: pd.DataFrame) -> None:
@@ -234,14 +231,6 @@ def draw_line(
     ax.plot(p, mean, **style, label=f"{name}-{line.side}")
 
 
-def _draw_expected(ax: Axes, fit: PerturbationFit) -> None:
-    """Join the mean scores that the model itself announces over the sweep."""
-    if fit.calibration is not None:
-        magnitudes = list(fit.magnitudes) if fit.neutral is None else [fit.neutral, *fit.magnitudes]
-        points = sorted(zip(magnitudes, fit.calibration.expected[-len(magnitudes) :], strict=True))
-        ax.plot(*zip(*points, strict=True), **EXPECTED, label="expected")
-
-
 def _draw_floor(ax: Axes, fit: PerturbationFit, floor: float) -> None:
     """Draw the clean level, the floor, and on each side where the curve falls through it."""
     clean = fit.clean.value
@@ -267,9 +256,6 @@ def _draw_holds(ax: Axes, fit: PerturbationFit, holds: HoldsUntil, floor: float)
     marker = "D" if not holds.censored else "<" if holds.side == "below" else ">"
     shape: Style = {**DIAMOND, "marker": marker, "ms": 9 if holds.censored else 7, "label": f"holds-{holds.side}"}
     ax.plot([crossing], [floor], **shape, zorder=6, clip_on=False)
-
-
-# --- the legend ------------------------------------------------------------------------------------
 
 
 def mean_handle(*, few: bool = False) -> Any:

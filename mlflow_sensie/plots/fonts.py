@@ -16,19 +16,9 @@ if TYPE_CHECKING:
     from mlflow_sensie.comparison import TestComparison
     from mlflow_sensie.result import TestResult
 
-WIDE_FONTS = (
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "Noto Sans SC",
-    "Source Han Sans SC",
-    "PingFang SC",
-    "Hiragino Sans GB",
-    "Microsoft YaHei",
-    "WenQuanYi Zen Hei",
-    "WenQuanYi Micro Hei",
-    "Droid Sans Fallback",
-    "Arial Unicode MS",
-)
+FREE_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC")
+SYSTEM_FONTS = ("PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei")
+WIDE_FONTS = (*FREE_FONTS, *SYSTEM_FONTS, "Droid Sans Fallback", "Arial Unicode MS")
 NO_GLYPH = "□"
 
 

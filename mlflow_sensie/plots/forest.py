@@ -23,17 +23,15 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 60
 ROW = 0.25
-KINDS = (("perturbation",), ("property",), ("category", "class"))
-HEADINGS = (
-    "perturbations: mean drop over the sweep",
-    "properties: effect, the change over the property's range",
-    "categories: spread, the SD between levels",
-)
-DIFFERENCES = (
-    "perturbations: larger mean drop",
-    "properties: larger effect, either way",
-    "categories: larger spread between levels",
-)
+# Kinds of tests, and what they head of one model and of two.
+HEADINGS = {
+    ("perturbation",): ("perturbations: mean drop over the sweep", "perturbations: larger mean drop"),
+    ("property",): (
+        "properties: effect, the change over the property's range",
+        "properties: larger effect, either way",
+    ),
+    ("category", "class"): ("categories: spread, the SD between levels", "categories: larger spread between levels"),
+}
 # Colour and marker of what an interval says, of one model or of two.
 DECISIONS = {"sensitive": (VERMILION, "o"), "undecided": (BLUE, "s"), "negligible": (GREEN, "D")}
 CONCLUSIONS: dict[str, tuple[str, str]] = {BETTER: (GREEN, "D"), WORSE: (VERMILION, "o"), UNDECIDED: (BLUE, "s")}
@@ -67,7 +65,9 @@ def overview(result: Result) -> Figure:
     left_out = sum(row.interval is not None or row.error != "" for row in rows[MOST_ROWS:])
     rows = rows[:MOST_ROWS]
     keys = _keys(DECISIONS, rows)
-    keys += [(patch(**ROPE), _rope_text(rows))] if keys else []
+    ropes = {row.rope for row in rows if row.rope is not None}
+    where = f"within ±{words.number(ropes.pop())}" if len(ropes) == 1 else "rope"
+    keys += [(patch(**ROPE), f"{where}: too small to matter")] if keys else []
     below = canvas.legend_height(keys) + 0.5
     title, body = f"Sensitivity of {fonts.legible(result.title) or 'a model'}", below + ROW * (len(rows) + 0.5)
     figure, top = canvas.sheet(title, _result_phrases(result, left_out), body, least=2.2)
@@ -83,7 +83,7 @@ def overview(result: Result) -> Figure:
 def _result_rows(result: Result) -> list[Row]:
     """Give headings and tests in the order they are drawn."""
     rows: list[Row] = []
-    for kinds, heading in zip(KINDS, HEADINGS, strict=True):
+    for kinds, (heading, _) in HEADINGS.items():
         tests = [test for test in result.tests.values() if test.kind in kinds and test.ok]
         # A drop below zero is an improvement: it comes last, however large.
         signed = kinds == ("perturbation",)
@@ -109,12 +109,6 @@ def _result_phrases(result: Result, left_out: int) -> list[str]:
         f"n = {result.n:,}",
         f"{left_out} more are not drawn" if left_out else "",
     ]
-
-
-def _rope_text(rows: Rows) -> str:
-    ropes = {row.rope for row in rows if row.rope is not None}
-    where = f"within ±{words.number(ropes.pop())}" if len(ropes) == 1 else "rope"
-    return f"{where}: too small to matter"
 
 
 def _result_span(rows: Rows, result: Result) -> tuple[float, float]:
@@ -164,17 +158,17 @@ def draw_differences(comparison: Comparison) -> Figure:
 
 def difference_rows(comparison: Comparison) -> list[Row]:
     """Give headings and differences in the score's unit, the largest loss first within a kind."""
-    rows = [Row("clean score"), _difference_row("all examples", comparison.clean.worse_by)]
-    for kinds, heading in zip(KINDS, DIFFERENCES, strict=True):
+
+    def row(name: str, worse_by: Interval) -> Row:
+        return Row(name, worse_by, conclusion(worse_by), fonts.shorten(words.bracketed(worse_by), 2.4, canvas.KEY))
+
+    rows = [Row("clean score"), row("all examples", comparison.clean.worse_by)]
+    for kinds, (_, heading) in HEADINGS.items():
         tests = [test for test in comparison.tests.values() if test.kind in kinds]
         tests.sort(key=lambda test: -test.headline.worse_by.value)
         rows += [Row(heading)] if tests else []
-        rows += [_difference_row(fonts.name_of(test), test.headline.worse_by) for test in tests]
+        rows += [row(fonts.name_of(test), test.headline.worse_by) for test in tests]
     return rows
-
-
-def _difference_row(name: str, worse_by: Interval) -> Row:
-    return Row(name, worse_by, conclusion(worse_by), fonts.shorten(words.bracketed(worse_by), 2.4, canvas.KEY))
 
 
 def holding_rows(comparison: Comparison) -> list[Row]:
@@ -214,9 +208,6 @@ def _difference_span(rows: Rows) -> tuple[float, float]:
     return (low - air, high + air) if air > 0 else (-1.0, 1.0)
 
 
-# --- both ------------------------------------------------------------------------------------------
-
-
 def _keys(signs: Iterable[str], rows: Rows) -> list[tuple[Any, str]]:
     """Give the legend of what the intervals say, as far as any does."""
     said = {row.says for row in rows}
@@ -248,8 +239,7 @@ def _draw_rows(ax: Axes, rows: Rows, label: str, most: int) -> None:
     ax.spines["left"].set_visible(False)
     ax.spines["bottom"].set_visible(any(row.interval for row in rows))
     if any(row.interval for row in rows):
-        places = canvas.nice_ticks(*ax.get_xlim(), most=most)
-        labels, note = canvas.tick_labels(places)
+        places, labels, note = canvas.nice_ticks(*ax.get_xlim(), most=most)
         ax.set_xticks(places, labels)
         # Centred on the paper, for it may be wider than the axes.
         box, label = ax.get_position(), fonts.shorten(f"{label} {note}".rstrip(), canvas.WIDTH - 0.3, canvas.LABEL)

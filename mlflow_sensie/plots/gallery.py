@@ -92,19 +92,14 @@ def heads_of(gallery: Gallery, unit: str, inches: float) -> list[list[Line]]:
     return [[(text, INK, "heading" if text == "clean" else "head") for text in lines] for lines in heads]
 
 
-def columns_of(test: TestResult, gallery: Gallery) -> tuple[list[float], float, list[list[Line]]]:
-    """Place a column per magnitude beside the rows' heads: left edges, their width, and all heads, the test's first."""
+def columns_of(test: TestResult, gallery: Gallery) -> tuple[list[float], float, list[list[Line]], float]:
+    """Give the columns, one a magnitude: left edges, width, heads (the test's name first) and the height of these."""
     k = len(gallery.magnitudes)
     width = min(WIDEST, (WIDTH - 2 * MARGIN - HEAD) / k)
     # The test's name, broken after dots and underscores.
     name = fonts.pack(re.split(r"(?<=[._ -])", fonts.name_of(test)), HEAD - 0.06, CELL, "")[:3]
     heads = [[(line, GREY, "test") for line in name], *heads_of(gallery, test.unit, width - 0.06)]
-    return [MARGIN + HEAD + j * width for j in range(k)], width, heads
-
-
-def heads_height(heads: list[list[Line]]) -> float:
-    """Give the inches that the heads of columns take."""
-    return STEP * max(map(len, heads)) + 0.06
+    return [MARGIN + HEAD + j * width for j in range(k)], width, heads, STEP * max(map(len, heads)) + 0.06
 
 
 def label_text(label: Any) -> str:
@@ -149,17 +144,20 @@ def example_name(gallery: Gallery, i: int) -> str:
 
 def draw_grid(result: Result, test: TestResult, gallery: Gallery) -> Figure:
     """Draw a row per example and a column per magnitude, of images or small lines."""
-    lefts, width, heads = columns_of(test, gallery)
+    lefts, width, heads, above = columns_of(test, gallery)
     inside = width - 0.06
-    tall = _height(gallery, inside)
+    tall = 0.75 * inside
+    if gallery.pictures:
+        height, across = gallery.pictures[0].shape[1:3]
+        tall = float(np.clip(inside * height / across, 0.2, TALLEST))
     row = tall + STEP * (1 if gallery.answers is None else 2) + 0.13
-    body = heads_height(heads) + len(gallery.ids) * row
-    paper = Paper.of(test, phrases_of(gallery, result.score, *_notes(gallery)), body)
+    phrases = phrases_of(gallery, result.score, *_notes(gallery))
+    paper = Paper.of(test, phrases, above + len(gallery.ids) * row)
     for x, lines in zip([MARGIN, *lefts], heads, strict=True):
         paper.write(x, paper.top, lines)
     draw = _draw_image if gallery.pictures else _draw_series
     for i in range(len(gallery.ids)):
-        top = paper.top - heads_height(heads) - i * row
+        top = paper.top - above - i * row
         name = fonts.shorten(example_name(gallery, i), HEAD - 0.08, CELL)
         true = fonts.wrap(f"true: {label_text(gallery.truths[i])}", HEAD - 0.08, CELL, int(row / STEP) - 1)
         paper.write(MARGIN, top, [(name, GREY, "example"), *((line, INK, "example") for line in true)])
@@ -167,13 +165,6 @@ def draw_grid(result: Result, test: TestResult, gallery: Gallery) -> Figure:
             draw(paper, gallery, k, i, (x, top - tall, inside, tall))
             paper.write(x, top - tall - 0.04, answer_lines(gallery, result.score, k, i, inside))
     return canvas.finish(paper.figure)
-
-
-def _height(gallery: Gallery, width: float) -> float:
-    if not gallery.pictures:
-        return 0.75 * width
-    height, across = gallery.pictures[0].shape[1:3]
-    return float(np.clip(width * height / across, 0.2, TALLEST))
 
 
 def _notes(gallery: Gallery) -> Iterator[str]:
@@ -209,7 +200,8 @@ def _frame(gallery: Gallery, k: int, i: int) -> dict[str, Any]:
 
 
 def _draw_series(paper: Paper, gallery: Gallery, k: int, i: int, box: Box) -> None:
-    versions = [_channels(batch[i]) for batch in gallery.inputs]
+    series = [np.asarray(batch[i], np.float64) for batch in gallery.inputs]
+    versions = [values.reshape(len(values), -1)[:, : len(CHANNELS)] for values in series]
     finite = np.concatenate([values[np.isfinite(values)] for values in versions])
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     x, y, width, height = box
@@ -224,9 +216,3 @@ def _draw_series(paper: Paper, gallery: Gallery, k: int, i: int, box: Box) -> No
         paper.line(*place(values), linewidth=1.0)
     for values, (colour, dash) in zip(versions[k].T, CHANNELS, strict=False):
         paper.line(*place(values), color=colour, linestyle=dash, linewidth=1.0, zorder=3)
-
-
-def _channels(series: Any) -> Any:
-    """Give one series as (T, at most 3) floats."""
-    values = np.asarray(series, dtype=np.float64)
-    return (values[:, None] if values.ndim == 1 else values)[:, : len(CHANNELS)]

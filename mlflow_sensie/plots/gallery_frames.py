@@ -7,13 +7,13 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from functools import partial
-from itertools import groupby
+from itertools import groupby, takewhile
+from operator import eq
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from bidi import algorithm as bidi
-from numpy.typing import NDArray
 
 from mlflow_sensie.data.input_format import holds_arrays
 from mlflow_sensie.data.survey import as_numbers, column_kind
@@ -48,17 +48,17 @@ TURNED = ("R", "AL")  # Unicode's classes of letters that run to the left
 
 def draw_tables(result: Result, test: TestResult, shown: Gallery) -> Figure:
     """Draw a small table per example: the columns that change most in rows, the magnitudes in columns."""
-    lefts, width, heads = gallery.columns_of(test, shown)
+    lefts, width, heads, above = gallery.columns_of(test, shown)
     names = [fonts.shorten(fonts.legible(str(column)), HEAD - 0.08, CELL) for column in shown.columns]
     feet = ["score"] if shown.answers is None else ["model says", "score"]
     block = 0.24 + (len(names) + len(feet)) * ROW + 0.12
-    body = gallery.heads_height(heads) + len(shown.ids) * block
-    paper = Paper.of(test, gallery.phrases_of(shown, result.score, *_notes(shown)), body)
+    phrases = gallery.phrases_of(shown, result.score, *_notes(shown))
+    paper = Paper.of(test, phrases, above + len(shown.ids) * block)
     for x, lines in zip([MARGIN, *lefts], heads, strict=True):
         paper.write(x, paper.top, lines)
     texts = {column: cell_texts(shown, column) for column in shown.columns}
     for i in range(len(shown.ids)):
-        top = paper.top - gallery.heads_height(heads) - i * block
+        top = paper.top - above - i * block
         _block_head(paper, shown, i, top)
         top, foot = top - 0.24, top - 0.26 - len(names) * ROW
         paper.write(MARGIN, top, [(name, INK, "column") for name in names], ROW)
@@ -102,18 +102,14 @@ def cell_texts(shown: Gallery, column: Any) -> list[list[str]]:
     if any(column_kind(cells) not in ("numeric", "integer") for cells in batches):
         return [[_cell_text(cell) for cell in cells] for cells in batches]
     numbers = np.stack([as_numbers(cells) for cells in batches])
-    step = _step(numbers, shown.clean)
+    moves = np.abs(numbers - numbers[shown.clean])
+    finite, moves = numbers[np.isfinite(numbers)], moves[np.isfinite(moves)]
+    # Whole ones are written by 1, others by a hundredth of how far they move, or in three digits.
+    step = 1.0 if (finite == np.round(finite)).all() else None
+    if step is None and moves.any():
+        step = float(max(moves.max() / 100, np.abs(finite).max() / 1e5))
     write = partial(words.number, step=step, zeros=step is not None)
     return [["missing" if np.isnan(x) else write(float(x)) for x in values] for values in numbers]
-
-
-def _step(numbers: NDArray[np.float64], clean: int) -> float | None:
-    """The step to write numbers in: whole ones by 1, others by a hundredth of how far they move, or in three digits."""
-    finite = numbers[np.isfinite(numbers)]
-    if (finite == np.round(finite)).all():
-        return 1.0
-    moves = np.abs(numbers - numbers[clean])[np.isfinite(numbers - numbers[clean])]
-    return float(max(moves.max() / 100, np.abs(finite).max() / 1e5)) if moves.any() else None
 
 
 def _cell_text(cell: Any) -> str:
@@ -181,15 +177,11 @@ def _draw_marked(paper: Paper, x: float, y: float, runs: Sequence[Run]) -> None:
 
 def excerpts(texts: Sequence[str], clean: int) -> list[list[Run]]:
     """Mark what differs from the clean text, the one at that position, from shortly before the first change on."""
-    first = min((_shared(texts[clean], text) for text in texts if text != texts[clean]), default=0)
+    alike = (sum(takewhile(bool, map(eq, texts[clean], text))) for text in texts if text != texts[clean])
+    first = min(alike, default=0)
     start = 0 if first < EARLY else texts[clean].rfind(" ", 0, first - AHEAD) + 1
     head = [("… ", False)] if start else []
     return [[*head, *marked(texts[clean][start:], text[start:])] for text in texts]
-
-
-def _shared(a: str, b: str) -> int:
-    """How many letters two texts begin with alike."""
-    return next((k for k, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
 def marked(before: str, after: str) -> list[Run]:
@@ -224,9 +216,6 @@ def _changes(old: str, new: str) -> tuple[list[bool], set[int]]:
         if tag == "equal" and stop - start == 1 and {before[0], after[0]} == {"insert", "delete"}:
             changed[start] = not new[start].isspace()  # two letters that changed places
     return changed, gaps
-
-
-# --- lines ---------------------------------------------------------------------------------------------------
 
 
 def lines_of(runs: Sequence[Run], inches: float, size: float, most: int) -> list[list[Run]]:

@@ -100,12 +100,12 @@ def _labels(texts: list[str], slots: float) -> tuple[list[str], Style, float]:
     if len(texts) <= MOST_LEVEL and max(fonts.width(text, size) for text in texts) < slot - 0.06:
         return texts, {"size": size, "rotation": 0}, 0.16
     if slot >= 0.24:
-        texts = [fonts.shorten(text, 1.05, size) for text in texts]
-        return texts, {"size": size, **canvas.SLANTED}, 0.08 + 0.66 * max(fonts.width(text, size) for text in texts)
-    size = max(5.5, min(size, slot * 72 * 0.8))
-    texts = [fonts.shorten(text, 0.9, size) for text in texts]
-    style = {"size": size, "rotation": 90, "ha": "center", "va": "top"}
-    return texts, style, 0.06 + max(fonts.width(text, size) for text in texts)
+        style, room, deep, share = {**canvas.SLANTED}, 1.05, 0.08, 0.66
+    else:
+        size = max(5.5, min(size, slot * 72 * 0.8))
+        style, room, deep, share = {"rotation": 90, "ha": "center", "va": "top"}, 0.9, 0.06, 1.0
+    texts = [fonts.shorten(text, room, size) for text in texts]
+    return texts, {"size": size, **style}, deep + share * max(fonts.width(text, size) for text in texts)
 
 
 def draw_means(ax: Axes, fit: CategoryFit, levels: pd.DataFrame, score: ScoreInfo, **options: Any) -> float:

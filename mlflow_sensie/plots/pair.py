@@ -83,8 +83,7 @@ def _ticks(ax: Axes, curve: CurveDifference, unit: str) -> tuple[list[float], li
     if curve.log or len(curve.p) <= canvas.MOST_NAMED:
         fitting = canvas.with_room(ax, curve.p, [words.number(p) for p in curve.p])
         return fitting, [words.number(p) for p in fitting]
-    nice = canvas.nice_ticks(min(curve.p), max(curve.p))
-    return nice, canvas.tick_labels(nice)[0]
+    return canvas.nice_ticks(min(curve.p), max(curve.p))[:2]
 
 
 def _draw_curves(ax: Axes, comparison: Comparison, curve: CurveDifference, places: list[float], stroke: str) -> None:
@@ -114,12 +113,7 @@ def _draw_band(ax: Axes, curve: CurveDifference, places: Sequence[float], stroke
 def _keys(comparison: Comparison, stroke: str) -> list[tuple[Any, str]]:
     levels = stroke == "none"
     band = bar_handle(GREY, 1.6) if levels else patch(color=PALE, lw=0)
-    keys = [
-        (handle(**MODELS["A"], ls=stroke), f"A: {comparison.a}"),
-        (handle(**MODELS["B"], ls=stroke), f"B: {comparison.b}"),
-        (
-            (band, handle(**DIFFERENCE, ls=stroke)),
-            f"B − A, 95 % {'intervals that hold together' if levels else 'band of the whole curve'}",
-        ),
-    ]
+    difference = "intervals that hold together" if levels else "band of the whole curve"
+    models = [(handle(**MODELS[side], ls=stroke), f"{side}: {getattr(comparison, side.lower())}") for side in MODELS]
+    keys = [*models, ((band, handle(**DIFFERENCE, ls=stroke)), f"B − A, 95 % {difference}")]
     return [(sign, fonts.shorten(fonts.legible(text), 2.6, canvas.KEY)) for sign, text in keys]

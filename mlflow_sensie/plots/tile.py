@@ -25,7 +25,10 @@ def draw_tile(result: Result, test: TestResult) -> Figure:
     figure, inside = canvas.blank(WIDTH, HEIGHT), WIDTH - 0.16
     name = fonts.shorten(fonts.name_of(test), inside, canvas.TITLE, "bold")
     canvas.put(figure, 0.08, HEIGHT - 0.07, name, canvas.TITLE, label="title")
-    headline = fonts.shorten(_headline(test), inside - 0.15, canvas.TICK)
+    headline = f"failed: {fonts.legible(test.error or '')}"
+    if test.ok:
+        headline = words.with_interval(HEADLINES[test.kind].replace("_", " "), test.headline)
+    headline = fonts.shorten(headline, inside - 0.15, canvas.TICK)
     canvas.put(figure, 0.08, HEIGHT - 0.3, headline, canvas.TICK, color=GREY, label="subtitle")
     if test.ok:
         ax = canvas.add_axes(figure, LEFT, BOTTOM, WIDTH - 0.14, TOP)
@@ -34,12 +37,6 @@ def draw_tile(result: Result, test: TestResult) -> Figure:
         label = fonts.axis_name(test, canvas.size_of(ax)[0], canvas.LABEL, note)
         ax.set_xlabel(label, fontsize=canvas.LABEL, color=INK, labelpad=2)
     return canvas.finish(figure)
-
-
-def _headline(test: TestResult) -> str:
-    if not test.ok:
-        return f"failed: {fonts.legible(test.error or '')}"
-    return words.with_interval(HEADLINES[test.kind].replace("_", " "), test.headline)
 
 
 def _draw_curve(ax: Axes, test: TestResult, score: ScoreInfo) -> None:
@@ -64,8 +61,7 @@ def _ticks(ax: Axes, test: TestResult, low: float, high: float) -> tuple[Sequenc
         return canvas.rank_ticks(ax, test.fit.ranks, curves.magnitudes_of(test.fit), test.unit)
     if test.unit == words.DAYS:
         return canvas.date_ticks(low, high, 3)
-    places = canvas.nice_ticks(low, high, 4)
-    return places, canvas.tick_labels(places)[0]
+    return canvas.nice_ticks(low, high, 4)[:2]
 
 
 def _draw_levels(ax: Axes, test: TestResult, score: ScoreInfo) -> None:
@@ -76,13 +72,9 @@ def _draw_levels(ax: Axes, test: TestResult, score: ScoreInfo) -> None:
 
 def _set_ticks(ax: Axes, places: Sequence[float], labels: Sequence[str]) -> None:
     """Set the ticks whose labels touch neither each other nor the paper's edge."""
-    fitting = {x: text for x, text in zip(places, labels, strict=True) if _is_on_paper(ax, x, text)}
+    low, high = ax.get_xlim()
+    inch, rows = (high - low) / canvas.size_of(ax)[0], zip(places, labels, strict=True)
+    edge = low + (WIDTH - 0.02 - LEFT) * inch
+    fitting = {x: text for x, text in rows if x + 0.55 * inch * fonts.width(text, canvas.TICK) <= edge}
     shown = canvas.with_room(ax, list(fitting), list(fitting.values()))
     ax.set_xticks(shown, [fitting[x] for x in shown])
-
-
-def _is_on_paper(ax: Axes, place: float, label: str) -> bool:
-    """Tell whether a label in the middle below a place stays on the paper."""
-    low, high = ax.get_xlim()
-    middle = LEFT + canvas.size_of(ax)[0] * (place - low) / (high - low)
-    return middle + 0.55 * fonts.width(label, canvas.TICK) <= WIDTH - 0.02
