@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,16 +20,9 @@ TARGETS = " targets"  # no column is called so
 GAP = np.array([np.nan]).tobytes()  # eight bytes, as a number has, so that a column of gaps has no type
 
 
-class Digests(NamedTuple):
-    """SHA-256 (hex) of the examples with what they count for, and of these with the properties asked for."""
-
-    examples: str
-    data: str
-
-
 def digests_of(
     examples: Examples, roles: Mapping[str, pd.Series[Any]], properties: Mapping[str, pd.Series[Any]]
-) -> Digests:
+) -> tuple[str, str]:
     """SHA-256 over inputs, targets and weights or clusters; and over these and the properties used.
 
     Tables and texts count column by column, in the order of the columns' names; tensors and series as (n, *shape),
@@ -38,7 +31,7 @@ def digests_of(
     """
     counted = {**roles, TARGETS: pd.Series(examples.targets)}
     n, inputs = len(examples.source), _input_digests(examples.source, examples.input_format)
-    return Digests(_sealed(n, inputs, counted), _sealed(n, inputs, {**properties, **counted}))
+    return _sealed(n, inputs, counted), _sealed(n, inputs, {**properties, **counted})
 
 
 def content_digest(inputs: Any, columns: Mapping[str, Any]) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import tempfile
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -13,9 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlflow_sensie.data.delta import as_parquet, is_delta
 from mlflow_sensie.data.images import decode_images, find_images
-from mlflow_sensie.data.lazy_rows import LazyRows, MappedRows, ParquetRows
+from mlflow_sensie.data.lazy_rows import BLOCK_ROWS, LazyRows, MappedRows, ParquetRows
 from mlflow_sensie.data.types import Inputs
 from mlflow_sensie.errors import DataError, did_you_mean
 
@@ -117,7 +119,7 @@ def read_data(path: str | Path, targets: str | None = None, *, version: int | No
 
 def _read_folder(path: Path, targets: str | None, version: int | None) -> Data:
     if is_delta(path):
-        copy, folder = as_parquet(path, version)
+        copy, folder = _copy_of_delta(path, version)
         return _of_parquet([copy], targets, folder)
     tables = sorted(path.glob("*.parquet"))
     arrays = {file.stem: file for file in sorted(path.glob("*.npy"))}
@@ -211,31 +213,104 @@ def choose_column(name: str | None, columns: list[Any], where: str) -> str:
     return name
 
 
+# --- Delta tables, one version of each as it was, by the package ``deltalake`` and without Spark -----------------
+
+
+def is_delta(path: str | Path) -> bool:
+    """Whether a folder here is a Delta table."""
+    return (Path(path) / "_delta_log").is_dir()
+
+
+def latest_delta_version(path: str | Path) -> int:
+    """Return the number of a table's newest version.
+
+    Raises:
+        DataError: it cannot be read, or ``deltalake`` is not installed.
+    """
+    with _open_delta(path, None) as table:
+        return int(table.version())
+
+
+def delta_ways(path: str | Path, version: int | None) -> list[Callable[[], pd.DataFrame]]:
+    """What a source that MLflow logged may stand for, each to be read; MLflow does not write down version 0."""
+    return [functools.partial(_read_delta, path, number) for number in ((None, 0) if version is None else (version,))]
+
+
+def _read_delta(path: str | Path, version: int | None) -> pd.DataFrame:
+    with _open_delta(path, version) as table:
+        frame: pd.DataFrame = _delta_rows(table, path).to_table().to_pandas()
+    return frame
+
+
+def _copy_of_delta(path: Path, version: int | None) -> tuple[Path, tempfile.TemporaryDirectory[str]]:
+    """Copy a version of a table (the newest by default) to a temporary Parquet file, a batch of rows at a time.
+
+    Returns the file and its folder, which is deleted with the object that stands for it. The table's own
+    files cannot be read instead: they may hold rows of other versions, and lack the columns that it is partitioned by.
+    """
+    import pyarrow.parquet as pq
+
+    folder = tempfile.TemporaryDirectory(prefix="sensie-", ignore_cleanup_errors=True)
+    copy = Path(folder.name) / f"{path.name}.parquet"
+    with _open_delta(path, version) as table:
+        rows = _delta_rows(table, path)
+        with pq.ParquetWriter(copy, rows.schema) as file:
+            for batch in rows.to_batches(batch_size=BLOCK_ROWS, batch_readahead=1, fragment_readahead=1):
+                file.write_batch(batch)
+    return copy, folder
+
+
+@contextlib.contextmanager
+def _open_delta(path: str | Path, version: int | None) -> Iterator[Any]:
+    """Say what fails in one way: a log that is no log, a version that is not there, files that were vacuumed away."""
+    try:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+    except ImportError as error:
+        raise DataError(f"{path} is a Delta table; install deltalake to read it: pip install deltalake") from error
+    import pyarrow as pa
+
+    try:
+        yield DeltaTable(path, version=version)
+    except (DeltaError, OSError, pa.lib.ArrowException) as error:
+        raise DataError(f"{path} cannot be read as a Delta table: {error}") from error
+
+
+def _delta_rows(table: Any, path: str | Path) -> Any:
+    from deltalake.exceptions import DeltaError
+
+    try:
+        return table.to_pyarrow_dataset()
+    except DeltaError as error:  # deletion vectors, mapped columns
+        raise DataError(f"{path} needs what deltalake cannot read: {error}; write it anew as Parquet") from error
+
+
 # --- arrays ------------------------------------------------------------------------------------------------------
 
 
-def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a .npz file; Python objects in it are refused, for reading those runs code."""
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say why arrays cannot be read; Python objects among them never are, for reading those runs code."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        yield
     except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} cannot be read: {_why(error)}") from error
+        why = str(error)
+        if "pickle" in why.lower() or "Python objects" in why:
+            remedy = "save texts as np.array(…, dtype=str)"
+            why = f"it holds Python objects, which are never read, for that runs code; {remedy}"
+        raise DataError(f"{path} cannot be read: {why}") from error
+
+
+def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    with _readable(path), np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
 
 
 def _open_npy(path: Path) -> NDArray[Any]:
     """An array that stays in its file, mapped into memory."""
-    try:
+    with _readable(path):
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        return array
-    except (ValueError, OSError) as error:
-        raise DataError(f"{path} cannot be read: {_why(error)}") from error
-
-
-def _why(error: Exception) -> str:
-    if "pickle" in str(error).lower() or "Python objects" in str(error):
-        return "it holds Python objects, which are never read, for that runs code; save texts as np.array(…, dtype=str)"
-    return str(error)
+    return array
 
 
 def _of_arrays(arrays: Mapping[str, NDArray[Any]], targets: str | None, path: Path) -> Data:

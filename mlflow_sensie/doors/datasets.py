@@ -21,12 +21,19 @@ from mlflow.data.evaluation_dataset import EvaluationDataset
 from mlflow.data.pyfunc_dataset_mixin import PyFuncConvertibleDatasetMixin, PyFuncInputsOutputs
 from mlflow.exceptions import MlflowException
 
-from mlflow_sensie.data.delta import is_delta, latest_version
 from mlflow_sensie.data.examples import CHUNK, clean_targets, rows
 from mlflow_sensie.data.identity import content_digest
 from mlflow_sensie.data.input_format import numbered
 from mlflow_sensie.data.lazy_rows import LazyRows
-from mlflow_sensie.data.sources import Data, as_source, as_table, image_folder, read_data
+from mlflow_sensie.data.sources import (
+    Data,
+    as_source,
+    as_table,
+    image_folder,
+    is_delta,
+    latest_delta_version,
+    read_data,
+)
 from mlflow_sensie.errors import DataError
 
 INPUTS, TARGETS, IDS = "inputs", "targets", "ids"  # what MLflow's evaluators see the columns called
@@ -261,7 +268,7 @@ def _source(path: str | Path) -> tuple[DatasetSource, int | None]:
     here = _local(path)
     if here is None or not is_delta(here):
         return resolve(path if here is None or str(path).startswith("file:") else here), None
-    version = latest_version(here)
+    version = latest_delta_version(here)
     return DeltaDatasetSource(path=str(here), delta_table_version=version), version
 
 

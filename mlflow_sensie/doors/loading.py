@@ -20,8 +20,7 @@ from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities import Dataset as DatasetEntity
 from mlflow.exceptions import MlflowException
 
-from mlflow_sensie.data import delta
-from mlflow_sensie.data.sources import Data, choose_column, read_csv, read_data
+from mlflow_sensie.data.sources import Data, choose_column, delta_ways, is_delta, read_csv, read_data
 from mlflow_sensie.doors.datasets import READER, SensieDataset, fetch, from_source, read_source
 from mlflow_sensie.errors import DataError
 
@@ -150,8 +149,8 @@ def _read_others(logged: DatasetEntity, source: DatasetSource, targets: str | No
 def _loads(source: DatasetSource) -> Iterator[Any]:
     """What a source gives: the path of a file, or a table; a Delta table by deltalake, and by Spark if that can."""
     ways: list[Callable[[], Any]] = [functools.partial(fetch, source)]
-    if isinstance(source, DeltaDatasetSource) and delta.is_delta(source.path or "") and find_spec("deltalake"):
-        ways = [*delta.ways(str(source.path), source.delta_table_version), *ways]
+    if isinstance(source, DeltaDatasetSource) and is_delta(source.path or "") and find_spec("deltalake"):
+        ways = [*delta_ways(str(source.path), source.delta_table_version), *ways]
     yield from _readable(ways)
 
 
@@ -197,8 +196,8 @@ def _readings(loaded: Any, source: DatasetSource, targets: str | None) -> Iterat
 
 
 def _frames(path: Path) -> Iterator[pd.DataFrame]:
-    if delta.is_delta(path):
-        yield from _readable(delta.ways(path, None))
+    if is_delta(path):
+        yield from _readable(delta_ways(path, None))
     elif path.is_dir() or path.suffix == ".parquet":
         yield pd.read_parquet(path)
     elif path.suffix == ".csv":

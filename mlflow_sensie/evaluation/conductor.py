@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mlflow_sensie.data.examples import CHUNK, row_bytes
-from mlflow_sensie.data.identity import Digests, digests_of
+from mlflow_sensie.data.identity import digests_of
 from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.errors import DataError, ModelError, SensieError
 from mlflow_sensie.evaluation.checkpoint import Checkpoint, folder_of
@@ -54,18 +54,14 @@ class Prepared:
     targets: Targets
     properties: tuple[PropertyData, ...]
     roles: Roles
-    digests: Digests
+    examples_sha256: str
+    data_sha256: str
     first_predictions: Predictions
 
     @property
     def model(self) -> Model:
         """The opened model."""
         return self.inputs.model
-
-    @property
-    def data_sha256(self) -> str:
-        """The digest of the data, properties included."""
-        return self.digests.data
 
     @property
     def recipe(self) -> Recipe:
@@ -89,7 +85,7 @@ def prepare(request: EvaluationRequest) -> Prepared:
     n_by_target = len(roles.slices) - len(plan.roles.slices)
     recipe = recipe.model_copy(update={"slices": recipe.slices or (SliceSpec(target=True),) * n_by_target})
     digests = digests_of(inputs.examples, roles.identity(), {prop.name: prop.column() for prop in properties})
-    return Prepared(replace(inputs, recipe=recipe), scorer, targets, properties, roles, digests, first)
+    return Prepared(replace(inputs, recipe=recipe), scorer, targets, properties, roles, *digests, first)
 
 
 def evaluate(prepared: Prepared) -> Result:
@@ -280,7 +276,7 @@ def _result(
         recipe_yaml=recipe.to_yaml(),
         recipe_sha256=recipe.digest(),
         data_sha256=prepared.data_sha256,
-        examples_sha256=prepared.digests.examples,
+        examples_sha256=prepared.examples_sha256,
         model_name=inputs.model.name,
         model_uuid=inputs.model.model_uuid,
         choices=inputs.choices,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlflow_sensie.data.survey import Survey
-from mlflow_sensie.perturbations.base import BOUND
+from mlflow_sensie.perturbations.base import BOUND, bind_fields
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -55,8 +55,9 @@ class Property:
     unit: str = ""
 
     def bind(self, survey: Survey) -> Self:
-        """A new instance that knows what it needs of the whole data; by default the same one."""
-        return self
+        """A new instance that knows what it needs of the whole data; the same one where that is nothing."""
+        bound: Self = bind_fields(self, survey)
+        return bound
 
     def __call__(self, inputs: Any) -> npt.NDArray[np.float64]:
         """The property of each example, (n,) float64."""

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from mlflow_sensie.data.survey import Survey, ValueRange
+from mlflow_sensie.data.survey import ValueRange
 from mlflow_sensie.errors import DataError
-from mlflow_sensie.perturbations.base import BOUND, Array
+from mlflow_sensie.perturbations.base import Array
 from mlflow_sensie.perturbations.light import luma
 from mlflow_sensie.perturbations.pixels import to_pixels
 from mlflow_sensie.properties import Measure
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,20 +26,16 @@ class ImageProperty(Measure):
 
     kind = "tensor"
 
-    layout: str | None = field(default=None, repr=False, metadata=BOUND)
-    value_range: ValueRange | None = field(default=None, repr=False, metadata=BOUND)
-
-    def bind(self, survey: Survey) -> Self:
-        """A new instance that knows the layout and the value range."""
-        return replace(self, layout=survey.layout, value_range=survey.value_range)
+    layout: str | None = field(default=None, repr=False, metadata={"bound": lambda survey: survey.layout})
+    value_range: ValueRange | None = field(
+        default=None, repr=False, metadata={"bound": lambda survey: survey.value_range}
+    )
 
     def __call__(self, inputs: Array) -> Array:
         """The property of each image, (n,) float64; NaN for an image with a missing pixel."""
         pixels = to_pixels(inputs, self.layout, self.value_range)
         missing = np.isnan(pixels)
-        if not missing.any():
-            return np.asarray(self.function(pixels), dtype=np.float64)
-        measured = np.asarray(self.function(np.where(missing, 0, pixels)), dtype=np.float64)
+        measured = np.asarray(self.function(np.where(missing, 0, pixels) if missing.any() else pixels), dtype=float)
         return np.where(missing.any(axis=(1, 2, 3)), np.nan, measured)
 
 
@@ -110,9 +102,8 @@ def foreground_fraction(pixels: Array) -> Array:
     light = (shares * np.arange(256)).cumsum(axis=1)
     inside = below * (1 - below)
     between = (light[:, -1:] * below - light) ** 2 / np.where(inside > 1e-12, inside, np.inf)
-    best = between.argmax(axis=1)
-    fraction = 1 - below[np.arange(len(shares)), best]
-    return np.where(between.max(axis=1, initial=0) > 0, fraction, 0.0)
+    above = 1 - below[np.arange(len(shares)), between.argmax(axis=1)]
+    return np.where(between.max(axis=1, initial=0) > 0, above, 0.0)
 
 
 def grey_histograms(pixels: Array) -> Array:

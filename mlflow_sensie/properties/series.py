@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,10 +37,8 @@ def length(series: Array) -> Array:
 
 def mean(series: Array) -> Array:
     """The mean over time steps and channels."""
-    flat = series.reshape(len(series), math.prod(series.shape[1:]))
-    present = ~np.isnan(flat)
-    count = present.sum(axis=1)
-    return np.asarray(np.where(present, flat, 0).sum(axis=1) / np.where(count > 0, count, np.nan))
+    count = (~np.isnan(series)).sum(axis=(1, 2))
+    return np.asarray(np.nansum(series, axis=(1, 2)) / np.where(count > 0, count, np.nan))
 
 
 def volatility(series: Array) -> Array:

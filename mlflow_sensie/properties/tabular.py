@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlflow_sensie.data.survey import Covariance, Survey
+from mlflow_sensie.data.survey import Covariance
 from mlflow_sensie.errors import DataError
-from mlflow_sensie.perturbations.base import BOUND, Array
+from mlflow_sensie.perturbations.base import Array
 from mlflow_sensie.perturbations.tabular import is_number, to_floats
 from mlflow_sensie.properties import Property
 
 if TYPE_CHECKING:
     import pandas as pd
-    from typing_extensions import Self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +34,8 @@ class MissingCount(Property):
 
     def __call__(self, inputs: pd.DataFrame) -> Array:
         """The count of each row."""
-        chosen = inputs if self.columns is None else inputs[list(self.columns)]
-        return np.asarray(chosen.isna().to_numpy().sum(axis=1), dtype=np.float64)
+        columns = inputs if self.columns is None else inputs[list(self.columns)]
+        return np.asarray(columns.isna().to_numpy().sum(axis=1), dtype=np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,25 +49,20 @@ class DistanceToCentre(Property):
     kind = "tabular"
 
     unit: str = "SDs"
-    covariance: Covariance | None = field(default=None, repr=False, metadata=BOUND)
-
-    def bind(self, survey: Survey) -> Self:
-        """A new instance that knows the mean and covariance."""
-        return replace(self, covariance=survey.covariance)
+    covariance: Covariance | None = field(
+        default=None, repr=False, metadata={"bound": lambda survey: survey.covariance}
+    )
 
     def __call__(self, inputs: pd.DataFrame) -> Array:
         """The distance of each row."""
-        known = self.covariance
-        if known is None or not known.columns:
+        if self.covariance is None or not self.covariance.columns:
             raise ValueError("DistanceToCentre needs a survey that has a covariance: call bind(survey) first.")
-        lacking = [c for c in known.columns if c not in inputs.columns or not is_number(inputs[c].dtype)]
-        if lacking:
+        columns, matrix = list(self.covariance.columns), np.asarray(self.covariance.matrix, dtype=np.float64)
+        if lacking := [c for c in columns if c not in inputs.columns or not is_number(inputs[c].dtype)]:
             raise DataError(f"DistanceToCentre needs the numeric columns {lacking}, which the inputs lack.")
-        matrix = np.asarray(known.matrix, dtype=np.float64)
-        sd = np.sqrt(np.diag(matrix))
-        sd = np.where(sd > 0, sd, np.inf)
+        variance = np.diag(matrix)
+        sd = np.sqrt(np.where(variance > 0, variance, np.inf))
         # in units of SD first: columns of very different size would spoil the pseudo-inverse
         inverse = np.linalg.pinv(matrix / np.outer(sd, sd), rcond=1e-10, hermitian=True)
-        scaled = (to_floats(inputs[list(known.columns)]) - np.asarray(known.mean)) / sd
-        squared = np.einsum("ij,jk,ik->i", scaled, inverse, scaled)
-        return np.asarray(np.sqrt(np.maximum(squared, 0)))
+        scaled = (to_floats(inputs[columns]) - np.asarray(self.covariance.mean)) / sd
+        return np.asarray(np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", scaled, inverse, scaled), 0)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,24 +45,24 @@ def words(text: str) -> float:
 
 def mean_word_length(text: str) -> float:
     """The mean number of characters per word; NaN without words."""
-    lengths = [len(word) for word in text.split()]
-    return sum(lengths) / len(lengths) if lengths else float("nan")
+    count = len(text.split())
+    return len("".join(text.split())) / count if count else float("nan")
 
 
 def uppercase_fraction(text: str) -> float:
     """The fraction of the letters that are upper case; NaN without letters."""
-    return share(text, str.isupper, str.isalpha)
+    return share(str.isupper, filter(str.isalpha, text))
 
 
 def non_ascii_fraction(text: str) -> float:
     """The fraction of the characters that are not ASCII; NaN for an empty text."""
-    return share(text, lambda character: not character.isascii(), lambda _: True)
+    return share(lambda character: not character.isascii(), text)
 
 
-def share(text: str, counted: Callable[[str], bool], among: Callable[[str], bool]) -> float:
-    """The fraction of the characters ``among`` that are ``counted``; NaN if there are none."""
-    base = [character for character in text if among(character)]
-    return sum(map(counted, base)) / len(base) if base else float("nan")
+def share(counted: Callable[[str], bool], characters: Iterable[str]) -> float:
+    """The fraction of the characters that are ``counted``; NaN if there are none."""
+    flags = list(map(counted, characters))
+    return sum(flags) / len(flags) if flags else float("nan")
 
 
 LENGTH = TextProperty(length, unit="characters")

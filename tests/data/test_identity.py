@@ -19,7 +19,7 @@ DAY = pd.Timestamp("2024-03-01")
 
 
 def digest(X: Any, y: Any = None) -> str:
-    return digests_of(make_examples(Data(X, np.arange(len(X)) % 2 if y is None else y)), {}, {}).data
+    return digests_of(make_examples(Data(X, np.arange(len(X)) % 2 if y is None else y)), {}, {})[1]
 
 
 def sample() -> pd.DataFrame:

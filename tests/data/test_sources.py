@@ -275,11 +275,11 @@ def test_the_same_images_in_every_container_have_one_digest(images: Any, tmp_pat
         "Parquet of flat cells": (read_data(tmp_path / "flat.parquet", "y").inputs, shape),
         "Parquet of bytes": (read_data(tmp_path / "encoded.parquet", "y").inputs, {"takes": "array"}),
     }
-    digests = {name: digests_of(make_examples(Data(X, y), **keys), {}, {}).data for name, (X, keys) in given.items()}
+    digests = {name: digests_of(make_examples(Data(X, y), **keys), {}, {})[1] for name, (X, keys) in given.items()}
     assert set(digests.values()) == {digests["array"]}, digests
     other = images.copy()
     other[-1, -1, -1, -1] ^= 1
-    assert digests_of(make_examples(Data(other, y)), {}, {}).data != digests["array"]
+    assert digests_of(make_examples(Data(other, y)), {}, {})[1] != digests["array"]
 
 
 # --- the options of a command line ---------------------------------------------------------------------------
