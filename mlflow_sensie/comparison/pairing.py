@@ -73,7 +73,8 @@ class Pairing:
             a, b = self.column(name)
             if less:
                 a, b = (scores - own for scores, own in zip((a, b), self.column(less[k]), strict=True))
-            rows[:, k], rows[:, len(columns) + k] = a, b - a
+            rows[:, k] = a
+            np.subtract(b, a, out=rows[:, len(columns) + k])
         return rows
 
     @cached_property
