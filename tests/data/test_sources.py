@@ -10,15 +10,18 @@ import numpy as np
 import pandas as pd
 import PIL.Image
 import pytest
+from click.testing import CliRunner
 
 from mlflow_sensie.data.examples import make_examples
 from mlflow_sensie.data.identity import digests_of
 from mlflow_sensie.data.lazy_rows import LazyRows
 from mlflow_sensie.data.sources import READERS, Data, as_data, read_csv, read_data, shared
+from mlflow_sensie.doors.cli import main
 from mlflow_sensie.doors.loading import load
 from mlflow_sensie.errors import DataError
 
 N = 30
+PAGE = Path(__file__).parents[2] / "docs" / "data.md"
 
 
 @pytest.fixture
@@ -43,6 +46,14 @@ WRITERS: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
     ".csv": lambda frame, path: frame.to_csv(path, index=False),
     ".npz": lambda frame, path: np.savez(path, inputs=frame[["a", "b"]].to_numpy(), y=frame["y"].to_numpy()),
 }
+
+
+def test_every_kind_of_file_is_written_here_and_named_where_users_read_of_it() -> None:
+    assert list(WRITERS) == list(READERS)
+    help_text = CliRunner().invoke(main, ["run", "--help"]).output
+    for suffix in READERS:
+        assert f"`{suffix}`" in PAGE.read_text(encoding="utf-8") and suffix in help_text
+        assert suffix in str(load.__doc__)
 
 
 @pytest.mark.parametrize("suffix", READERS)

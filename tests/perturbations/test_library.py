@@ -13,7 +13,7 @@ from mlflow_sensie.perturbations.cell_replacement import CellReplacement
 from mlflow_sensie.perturbations.compression import Jpeg
 from mlflow_sensie.perturbations.text import EditFunction
 from mlflow_sensie.plugins import load_target
-from mlflow_sensie.testing import distance, sample
+from mlflow_sensie.testing import distance, same, sample
 
 # the mean change of the samples at the first and at the last default magnitude
 CHANGES = {
@@ -58,6 +58,7 @@ CHANGES = {
 }
 BASES = {CellReplacement, EditFunction}  # with magnitudes of their own, for those built on them
 PARAMETERS = {"text.synonyms": {"mapping": {"good": ["fine", "decent"], "the": "this", "rude": "impolite"}}}
+UNLIMITED = {"image.rotate", "image.hue", "tabular.shift"}  # the others make no sense beyond some magnitude
 
 
 def test_every_built_in_has_a_row() -> None:
@@ -74,10 +75,29 @@ def test_every_perturbation_is_a_built_in() -> None:
     assert written == set(BUILT_IN.values())
 
 
+def built_in(name: str) -> Perturbation:
+    target = load_target(BUILT_IN[name])
+    return target if isinstance(target, Perturbation) else target(**PARAMETERS.get(name, {}))
+
+
+def test_every_built_in_says_within_which_limits_it_makes_sense() -> None:
+    assert {name for name in BUILT_IN if built_in(name).limits == Perturbation.limits} == UNLIMITED
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_a_built_in_is_random_if_another_seed_gives_something_else(name: str) -> None:
+    perturbation = built_in(name)
+    if isinstance(perturbation, Jpeg):
+        pytest.importorskip("cv2")
+    batch, survey = sample(perturbation.kind)
+    bound, magnitude = perturbation.bind(survey), perturbation.default_magnitudes[-1]
+    one, other = (bound(batch, magnitude, np.random.default_rng(seed)) for seed in (0, 1))
+    assert perturbation.random is not same(one, other)
+
+
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_it_does_what_it_always_did(name: str) -> None:
-    target = load_target(BUILT_IN[name])
-    perturbation = target if isinstance(target, Perturbation) else target(**PARAMETERS.get(name, {}))
+    perturbation = built_in(name)
     if isinstance(perturbation, Jpeg):
         pytest.importorskip("cv2")
     batch, survey = sample(perturbation.kind)

@@ -166,6 +166,10 @@ def of_every_kind() -> Result:
     return mlflow_sensie.probe(rated, table(), np.arange(len(table())) % 2, {**tests, "log_examples": "full"})
 
 
+def test_the_kinds_of_plot_are_those_of_the_signature() -> None:
+    assert list(plots.KINDS) == list(get_args(PlotKind))
+
+
 @pytest.mark.parametrize("kind", plots.KINDS)
 def test_every_kind_of_plot_can_be_drawn_and_is_documented(kind: Any) -> None:
     assert plots.to_png(of_every_kind().plot(NAMES.get(kind), kind=kind), dpi=30).startswith(b"\x89PNG")
