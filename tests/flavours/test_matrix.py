@@ -22,6 +22,7 @@ from flavours.known import Known
 from flavours.logged import V3, evaluate
 from flavours.row import Made, Row, need
 from mlflow_sensie.errors import SensieError
+from mlflow_sensie.models.flavours import PROBABILITY_FLAVOURS
 from mlflow_sensie.result import Result
 
 ROWS: list[Row] = [*rows_tables.ROWS, *rows_networks.ROWS, *rows_texts.ROWS, *rows_addresses.ROWS]
@@ -58,6 +59,13 @@ def check_page(kind: str, line: str, page: dict[str, list[str]]) -> None:
     page[kind].append(line)
     if V3 and not os.environ.get(WRITE):
         assert line in document.PAGE.read_text(encoding="utf-8").splitlines(), "make models writes the page anew"
+
+
+def test_every_library_with_probabilities_of_its_own_has_rows() -> None:
+    """A library's rows are called by its name: "XGBoost classifier" is one of mlflow.xgboost."""
+    names = [row.model.lower().replace("scikit-learn", "sklearn") for row in ROWS if row.source == "predict_proba"]
+    libraries = {f"mlflow.{name.split()[0]}" for name in names}
+    assert libraries == set(PROBABILITY_FLAVOURS)
 
 
 @pytest.mark.parametrize("row", [row.param() for row in ROWS])

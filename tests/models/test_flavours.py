@@ -101,6 +101,23 @@ def test_classes_that_a_library_keeps() -> None:
     assert flavours.classes_of(object()) is None
 
 
+@pytest.mark.parametrize("loader", flavours.PROBABILITY_FLAVOURS)
+def test_the_raw_model_is_asked_where_pyfunc_does_not_reach_its_probabilities(loader: str) -> None:
+    metadata = SimpleNamespace(
+        flavors={"python_function": {"loader_module": loader}}, run_id=None, artifact_path=None,
+        get_input_schema=lambda: None, get_output_schema=lambda: None,
+    )  # fmt: skip
+    raw = SimpleNamespace(predict_proba=lambda inputs: SCORES, classes_=np.array(NAMES))
+    pyfunc = SimpleNamespace(
+        metadata=metadata, predict=lambda inputs: SCORES.argmax(axis=1),
+        _model_impl=SimpleNamespace(get_raw_model=lambda: raw),
+    )  # fmt: skip
+    opened = open_model(pyfunc)
+    assert opened.source == "predict_proba" and opened.classes == tuple(NAMES)
+    np.testing.assert_array_equal(opened.predict(np.zeros((3, 1))).values, SCORES)
+    assert open_model(pyfunc, plain_predict=True).source == "predict"
+
+
 class _ServedPyFuncModel:
     """MLflow's served model, with and without a client that gives everything."""
 

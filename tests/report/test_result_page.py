@@ -14,7 +14,8 @@ import pytest
 
 import mlflow_sensie
 from mlflow_sensie import Result
-from mlflow_sensie.report import result_page
+from mlflow_sensie.report import comparison_page, result_page
+from mlflow_sensie.report import page as report_page
 from mlflow_sensie.report.page import Fold, FoldedFindings, folded, glued
 from mlflow_sensie.report.result_page import NUMBERS, SECTIONS, make_page, render
 from mlflow_sensie.result import TestResult
@@ -112,6 +113,19 @@ def test_the_page_stands_alone() -> None:
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", text.replace("xlink:href", "href"))
     assert not re.search(r"url\((?!#|['\"]?data:)", text) and "@import" not in text
     assert page.open == [] and len(text) < 3_000_000
+
+
+def test_every_template_is_that_of_a_section_or_of_a_page() -> None:
+    pages = {"page", "piece", "macros", "leaders", "leader_findings"}  # the last two are a leaderboard's sections
+    names = {path.stem for path in (Path(report_page.__file__).parent / "templates").glob("*.html")}
+    assert names == {*SECTIONS, *comparison_page.SECTIONS, *pages}
+
+
+def test_every_table_has_a_heading_for_each_of_its_columns() -> None:
+    for table in re.findall(r"<table.*?</table>", render(probed()), re.S):
+        widths = [sum(int(span or 1) for span in re.findall(r'<t[hd](?=[ >])(?:[^>]*?colspan="(\d+)")?', row))
+                  for row in table.split("</tr>")[:-1]]  # fmt: skip
+        assert len(set(widths)) == 1, table
 
 
 def test_tests_stand_in_the_order_of_the_findings() -> None:

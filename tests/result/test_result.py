@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 from typing import Any
@@ -13,7 +14,9 @@ from pydantic import ValidationError
 
 import mlflow_sensie
 from mlflow_sensie import Result, probe
+from mlflow_sensie.inference import Curve
 from mlflow_sensie.result import MOST_TESTS_WITH_KEYS
+from mlflow_sensie.result.tests import CURVE
 from mlflow_sensie.scores.table import score_column
 
 ALL = {"ok", "n", "prob_sensitive"}
@@ -219,6 +222,10 @@ def test_curve_is_a_row_per_point(result: Result, name: str, points: int) -> Non
     assert curve["lo95"].min() >= 0 and curve["hi95"].max() <= 1 and list(curve.index) == list(range(points))
     kind = CONTRACT[name][0]
     assert (curve["n"] == N).all() if kind == "perturbation" else curve["n"].sum() == N
+
+
+def test_every_statistic_of_a_curve_is_a_column() -> None:
+    assert {field.name for field in dataclasses.fields(Curve)} - {"label", "hatched"} == set(CURVE)
 
 
 def test_what_a_curves_points_are_called(result: Result) -> None:
