@@ -13,6 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import mlflow_sensie
 from mlflow_sensie import probe
 from mlflow_sensie.perturbations.geometry import Rotate
 from mlflow_sensie.plugins import load_target
@@ -112,6 +113,14 @@ NO_NUMBERS = {
 def test_every_key_is_known_as_one_that_changes_numbers_or_not() -> None:
     assert set(Recipe.model_fields) == NUMBERS | NO_NUMBERS
     assert NO_NUMBERS == WITHOUT_EFFECT
+
+
+@pytest.mark.parametrize("key", Recipe.model_fields)
+def test_every_key_is_read_by_someone(key: str) -> None:
+    name = {"interactions": "pairs"}.get(key, key)  # read by a method of the recipe
+    reading = re.compile(rf'recipe(?:\.{name}\b|\["{key}"\]|\.get\("{key}")')
+    sources = Path(mlflow_sensie.__file__).parent.rglob("*.py")
+    assert any(reading.search(path.read_text(encoding="utf-8")) for path in sources)
 
 
 # --- there and back ----------------------------------------------------------------------------------------

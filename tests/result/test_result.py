@@ -224,8 +224,10 @@ def test_curve_is_a_row_per_point(result: Result, name: str, points: int) -> Non
     assert (curve["n"] == N).all() if kind == "perturbation" else curve["n"].sum() == N
 
 
-def test_every_statistic_of_a_curve_is_a_column() -> None:
+def test_every_statistic_of_a_curve_is_a_column_and_is_known_of_every_kind(result: Result) -> None:
     assert {field.name for field in dataclasses.fields(Curve)} - {"label", "hatched"} == set(CURVE)
+    for name in ("number", "words", "class", "two sides"):
+        assert result.tests[name].curve.notna().any().all(), name
 
 
 def test_what_a_curves_points_are_called(result: Result) -> None:
