@@ -58,11 +58,13 @@ Folder = Annotated[
 SCORE_NAMES = (
     "probability", "correct", "neg_log_loss", "neg_brier_score", "neg_absolute_error", "neg_squared_error",
 )  # fmt: skip
+TopK = Annotated[int, Field(ge=1, description="1 where the correct class is among the k most probable ones, else 0")]
+Threshold = Annotated[float, Field(gt=0, lt=1, description="1 where the decision at this probability is right, else 0")]
 # Scores with a parameter: the letter that messages have for it, and what it is read by.
 SCORE_PARAMETERS: Mapping[str, tuple[str, TypeAdapter[Any]]] = MappingProxyType(
     {
-        "top_k": ("k", TypeAdapter(dict[str, Annotated[int, Field(ge=1)]])),
-        "threshold": ("t", TypeAdapter(dict[str, Annotated[float, Field(gt=0, lt=1)]])),
+        "top_k": ("k", TypeAdapter(dict[str, TopK])),
+        "threshold": ("t", TypeAdapter(dict[str, Threshold])),
     }
 )
 
@@ -103,7 +105,8 @@ def _parse_drop(value: Any) -> float | Mapping[str, float]:
 
 AllowedDrop = Annotated[
     float | Mapping[str, float],
-    PlainValidator(_parse_drop), any_of(ABOVE_0, object_schema({"absolute": ABOVE_0})),
+    PlainValidator(_parse_drop),
+    any_of(ABOVE_0, object_schema({"absolute": {**ABOVE_0, "description": "a drop in the score's own unit"}})),
 ]  # fmt: skip
 
 
