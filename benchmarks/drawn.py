@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import betaincinv, ndtr
@@ -172,11 +172,9 @@ def _tests(drawn: Drawn) -> tuple[dict[str, Array], list[TestResult]]:
         columns["expected"] = expected[:, 0]
     if scores.shape[1] > 1:
         columns |= {f"score/sweep/{j}": scores[:, j + 1] for j in range(scores.shape[1] - 1)}
-        follow = None
         if expected is not None:
             columns |= {f"expected/sweep/{j}": expected[:, j + 1] for j in range(scores.shape[1] - 1)}
-            follow = partial(list, [expected])
-        fit = perturbation_test(scores, MagnitudeGrid.of(drawn.magnitudes, 0.0), PROBABILITY, expected=follow)
+        fit = perturbation_test(scores, MagnitudeGrid.of(drawn.magnitudes, 0.0), PROBABILITY, expected=expected)
         tests.append(TestResult(name="sweep", slug="sweep", kind="perturbation", fit=fit))
     if drawn.p is not None:
         p, announced, columns["property/p"] = drawn.p, None if expected is None else expected[:, 0], drawn.p
