@@ -18,7 +18,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from study import Row, Table, apart, decisions, designs, early, paired, properties, shapes, spreads, sweeps
+from study import Row, Table, apart, decisions, designs, early, paired, properties, shapes, splits, spreads, sweeps
 
 TABLES: list[Table] = [
     *properties.TABLES,
@@ -32,6 +32,7 @@ TABLES: list[Table] = [
     *paired.TABLES,
     *apart.TABLES,
     *shapes.TABLES,
+    *splits.TABLES,
 ]
 
 
