@@ -1,7 +1,6 @@
 """The kinds of score, each one object, in one table: a score that stands in it is whole.
 
-The recipe's names (``recipe.values``) are tested to be those of the table; words, figures and the sweep read it. The
-no-skill score of a kind, a function of the targets, has its place here too: a required field, once something reads it.
+The recipe's names (``recipe.values``) are tested to be those of the table; words, figures and the sweep read it.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlflow_sensie.inference import ScoreScale
+from mlflow_sensie.scores import no_skill
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
@@ -31,7 +31,8 @@ class ScoreKind:
     called as the kind; ``positive``, the number of the positive class; ``target_sd``, the SD of the targets.
     ``decision`` (probabilities, the same settings) → (n,) says which class the model decides for, where that is not
     the most probable. ``expected`` maps probabilities to the score (n,) that they announce, where they do.
-    ``binary``: scores are 0 or 1.
+    ``binary``: scores are 0 or 1. ``no_skill`` maps targets (n,), weights (n,) or ``None``, and whatever settings there
+    are to the mean score of the best constant prediction, beside which a score must be read; ``None``: unknown.
     """
 
     name: str
@@ -39,6 +40,7 @@ class ScoreKind:
     scale: ScoreScale
     needs: Needs
     function: Callable[..., Floats]
+    no_skill: Callable[[NDArray[Any], Floats | None, Mapping[str, Any]], float | None]
     settings: tuple[str, ...] = ()
     decision: Callable[..., Integers] | None = None
     expected: Callable[[Floats], Floats] | None = None
@@ -177,19 +179,22 @@ def neg_squared_error(numbers: Floats, targets: Floats, *, target_sd: float) -> 
 KINDS: Mapping[str, ScoreKind] = MappingProxyType({
     kind.name: kind for kind in (
         ScoreKind("probability", "probability of the correct class", ScoreScale(0.0, 1.0, "probability"),
-                  "probabilities", of_target, expected=sum_of_squares),
-        ScoreKind("correct", "accuracy", ScoreScale(0.0, 1.0, "accuracy"), "labels", correctness, binary=True),
-        ScoreKind("top_k", "top-k accuracy", ScoreScale(0.0, 1.0, "top-k accuracy"),
-                  "probabilities", within_top, ("top_k",), binary=True),
+                  "probabilities", of_target, no_skill.largest_share, expected=sum_of_squares),
+        ScoreKind("correct", "accuracy", ScoreScale(0.0, 1.0, "accuracy"), "labels", correctness,
+                  no_skill.largest_share, binary=True),
+        ScoreKind("top_k", "top-k accuracy", ScoreScale(0.0, 1.0, "top-k accuracy"), "probabilities", within_top,
+                  no_skill.largest_shares, ("top_k",), binary=True),
         ScoreKind("threshold", "accuracy at the threshold", ScoreScale(0.0, 1.0, "accuracy at the threshold"),
-                  "probabilities", correctness_at, ("threshold", "positive"), decision_at, binary=True),
-        ScoreKind("neg_log_loss", "−log loss (nats)", ScoreScale(None, 0.0, "nats"), "probabilities", neg_log_loss),
-        ScoreKind("neg_brier_score", "−Brier score", ScoreScale(-2.0, 0.0, "Brier score"),
-                  "probabilities", neg_brier_score),
+                  "probabilities", correctness_at, no_skill.shares_at_threshold, ("threshold", "positive"),
+                  decision_at, binary=True),
+        ScoreKind("neg_log_loss", "−log loss (nats)", ScoreScale(None, 0.0, "nats"), "probabilities", neg_log_loss,
+                  no_skill.neg_entropy),
+        ScoreKind("neg_brier_score", "−Brier score", ScoreScale(-2.0, 0.0, "Brier score"), "probabilities",
+                  neg_brier_score, no_skill.neg_gini),
         ScoreKind("neg_absolute_error", "−absolute error (target SDs)", ScoreScale(None, 0.0, "target SD"),
-                  "numbers", neg_absolute_error, ("target_sd",)),
+                  "numbers", neg_absolute_error, no_skill.absolute_error_of_median, ("target_sd",)),
         ScoreKind("neg_squared_error", "−squared error (target variances)", ScoreScale(None, 0.0, "target variance"),
-                  "numbers", neg_squared_error, ("target_sd",)),
+                  "numbers", neg_squared_error, no_skill.squared_error_of_mean, ("target_sd",)),
     )
 })  # fmt: skip
 CUSTOM = "custom"
@@ -201,7 +206,8 @@ def custom_kind(function: Callable[..., Floats], lower: float | None = None, upp
     >>> custom_kind(lambda predictions, targets: predictions - targets).name
     'custom'
     """
-    return ScoreKind(CUSTOM, "score", ScoreScale(lower, upper, "score"), "predictions", function)
+    scale = ScoreScale(lower, upper, "score")
+    return ScoreKind(CUSTOM, "score", scale, "predictions", function, lambda targets, weights, settings: None)
 
 
 def kind_of(score: Any) -> tuple[ScoreKind | None, Mapping[str, Any]]:

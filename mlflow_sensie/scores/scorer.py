@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ class Scorer:
     (n, K) class probabilities where the model gives them; ``source`` says where the predictions come from;
     ``warnings`` what the user should know of them. ``answers`` names the model's answer to each example: the
     label of a class, a number of a regressor, "" where only a custom score knows; ``None`` for a missing one.
+    ``settings`` are what the kind needs to know besides, among it ``classes``, the number of a classifier's classes.
     """
 
     kind: ScoreKind
@@ -44,6 +45,7 @@ class Scorer:
     source: str = "predict"
     warnings: tuple[str, ...] = ()
     answers: Callable[[Predictions], list[Any]] = lambda predictions: [""] * len(predictions.values)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def scale(self) -> ScoreScale:
@@ -60,6 +62,13 @@ class Scorer:
         if self.probabilities is None or self.kind.expected is None:
             return None
         return self.kind.expected(self.probabilities(predictions))
+
+    def no_skill_score(self, targets: NDArray[Any], weights: Floats | None = None) -> float | None:
+        """Return the mean score of the best constant prediction for encoded ``targets`` (n,), weighted by (n,) weights.
+
+        In the score's unit; ``None`` where the kind of score does not tell, as a user's function.
+        """
+        return self.kind.no_skill(targets, weights, self.settings)
 
     def __call__(self, predictions: Predictions, targets: NDArray[Any]) -> Floats:
         """Return the scores (n,) of ``predictions`` (n rows) for encoded ``targets`` (n,)."""
@@ -160,13 +169,15 @@ def _regression(first: Predictions, targets: NDArray[Any], kind: ScoreKind) -> t
             f"name it, predictions: {names[0]}, and give its targets"
         )
 
+    settings = {"target_sd": target_sd}
+
     def score(predictions: Predictions, truth: NDArray[Any]) -> Floats:
-        return kind.score(np.asarray(predictions.values, dtype=np.float64), truth, {"target_sd": target_sd})
+        return kind.score(np.asarray(predictions.values, dtype=np.float64), truth, settings)
 
     def answers(predictions: Predictions) -> list[Any]:
         return [None if pd.isna(value) else float(value) for value in predictions.values]
 
-    return Scorer(kind, score, answers=answers), Targets(values)
+    return Scorer(kind, score, answers=answers, settings=settings), Targets(values)
 
 
 def _classification(
@@ -175,7 +186,7 @@ def _classification(
 ) -> tuple[Scorer, Targets]:  # fmt: skip
     classes = class_order(model, first, targets, recipe)
     encoded = encode(targets, classes)
-    settings = {**parameters, "positive": positive_class(classes, recipe)}
+    settings = {**parameters, "positive": positive_class(classes, recipe), "classes": len(classes)}
 
     def probabilities(predictions: Predictions) -> Floats:
         return _probabilities(predictions.values, output, len(classes))
@@ -189,7 +200,7 @@ def _classification(
         return [None if np.isnan(row).any() else classes[k] for row, k in zip(p, decisions, strict=True)]
 
     probabilities(first)  # a bad output is refused before the sweep
-    return Scorer(kind, score, probabilities, answers=answers), Targets(encoded, classes)
+    return Scorer(kind, score, probabilities, answers=answers, settings=settings), Targets(encoded, classes)
 
 
 def _output_kind(model: Model, first: Predictions, recipe: Recipe) -> str:

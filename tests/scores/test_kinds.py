@@ -87,7 +87,7 @@ def test_words_name_a_kind_by_its_label(name: str) -> None:
     assert words.score_name(name, KINDS[name].scale.unit) == KINDS[name].label
 
 
-@pytest.mark.parametrize("lacking", ["name", "label", "scale", "needs", "function"])
+@pytest.mark.parametrize("lacking", ["name", "label", "scale", "needs", "function", "no_skill"])
 def test_a_kind_that_lacks_something_cannot_be_made(lacking: str) -> None:
     whole = KINDS["neg_brier_score"]
     parts = {field.name: getattr(whole, field.name) for field in dataclasses.fields(whole)}
