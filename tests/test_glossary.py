@@ -12,8 +12,8 @@ from mlflow_sensie.result.keys import HEADLINES
 PAGE = Path(__file__).parents[1] / "docs" / "glossary.md"
 WORDS = [
     "example", "score", "clean score", "property", "perturbation", "magnitude", "neutral", "distance", "curve", "slope",
-    "effect", "mean drop", "holds until", "spread", "unexpected", "decision", "slice", "cluster", "survey",
-    "score table", "gate", "verdict",
+    "effect", "mean drop", "holds until", "spread", "within effect", "unexpected", "decision", "slice", "cluster",
+    "survey", "score table", "gate", "verdict",
 ]  # fmt: skip
 
 

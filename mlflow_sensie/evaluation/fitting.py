@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from mlflow_sensie.inference import (
 from mlflow_sensie.inference.extra_fits import NO_EXTRA
 from mlflow_sensie.inference.grid import Side
 from mlflow_sensie.inference.holds_until import AllowedDrop, Floor
+from mlflow_sensie.inference.within import split_effect
 from mlflow_sensie.recipe.model import PerturbationSpec, Recipe
 from mlflow_sensie.result import FirstFailure, Kind, TestResult
 from mlflow_sensie.scores.scorer import Scorer
@@ -115,6 +117,7 @@ def _infer_property(prop: PropertyData, recipe: Recipe, scorer: Scorer, table: S
             recipe.family,
             expected=table.column(EXPECTED) if EXPECTED in table.columns and prop.levels is None else None,
             extra=ExtraFits(recipe.inference.fit_range, recipe.inference.polynomial),
+            classes=table.column(TARGET) if recipe.adjust == "target" and scorer.kind.task == "classifier" else None,
         )
     except ValueError as error:  # e.g. one level is left where missing scores are dropped
         text = f"test {prop.name!r}: {error}"
@@ -133,12 +136,16 @@ def fit_property(
     *,
     expected: NDArray[np.float64] | None = None,
     extra: ExtraFits = NO_EXTRA,
+    classes: NDArray[Any] | None = None,
 ) -> PropertyFit | CategoryFit:
-    """Run the property or category test on values or level numbers (n,) and scores (n,)."""
+    """Run the property or category test on values or level numbers (n,) and scores (n,).
+
+    The effect of a property is split by the mix of ``classes`` (n,), class numbers, where they are known.
+    """
     if prop.levels is not None:
         return category_test(values, scores, scale, levels=prop.levels, rope=rope, design=design, family=family)
     assert prop.span is not None
-    return property_test(
+    fit = property_test(
         values,
         scores,
         scale,
@@ -152,6 +159,10 @@ def fit_property(
         family=family,
         extra=extra,
     )
+    if classes is None:
+        return fit
+    p = values if prop.ranks is None else prop.ranks.share(values)
+    return replace(fit, split=split_effect(p, scores, classes, scale, span=fit.span, design=design, family=family))
 
 
 def _infer_perturbation(

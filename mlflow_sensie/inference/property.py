@@ -40,6 +40,7 @@ from mlflow_sensie.inference.regression import Regression, narrower, unguarded
 from mlflow_sensie.inference.slope import Sandwich, guarded_sandwich, with_pseudo_scores, with_rank_noise
 from mlflow_sensie.inference.spread import Spread, spread_of
 from mlflow_sensie.inference.weights import AS_THEY_ARE, BoolArray, FloatArray, GroupedMoments, IntArray, SamplingDesign
+from mlflow_sensie.inference.within import EffectSplit
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class PropertyFit:
     engines need; where one of them made `posterior`, `robust` is what engine `robust` says of the effect.
     `fit_range` holds at most one line through part of the range, `polynomials` at most one. With
     `ranks`, `span`, `slope` and `line` are those of the rank, as a share of the examples; the curve's `p` stays
-    in the property's unit.
+    in the property's unit. `split` parts the effect by the mix of classes, where there are some.
     """
 
     n: int
@@ -83,6 +84,7 @@ class PropertyFit:
     family: int = 1
     fit_range: tuple[RangeFit, ...] = ()
     polynomials: tuple[Polynomial, ...] = ()
+    split: EffectSplit | None = None
 
     @property
     def chance(self) -> float:

@@ -191,6 +191,7 @@ class Recipe(Spec):
     cluster: str | None = None
     interactions: bool | tuple[tuple[str, str], ...] = False
     calibration: bool = False
+    adjust: Literal["target", "none"] = "target"
     inference: InferenceSpec = InferenceSpec()
     allowed_drop: AllowedDrop = 0.1
     max_examples: int | None = Field(default=None, ge=2)

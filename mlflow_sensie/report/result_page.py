@@ -26,6 +26,7 @@ NUMBERS = {
     "slope": "slope of the mean score, per unit",
     "max_drop": "largest drop of the mean score",
     "holds_until": "holds until, as a distance from the neutral",
+    "within_effect": "within effect: what remains of the effect at the same mix of classes",
     "unexpected": "unexpected: what the model's own confidence does not announce",
     "spread": "spread: SD between levels or bins, noise removed",
     "range": "range: best less worst level, drawn towards each other",

@@ -68,6 +68,10 @@ def _spread(fit: Any) -> Interval | None:
     return known if isinstance(known, Interval) else None
 
 
+def _within(fit: Any) -> Interval | None:
+    return None if fit.split is None else fit.split.within
+
+
 def _side(name: str, read: Callable[[Any], float], fit: Any) -> float | None:
     """A number of one of two sides of the neutral; a sweep to one side has none."""
     if len(fit.sides) != 2:
@@ -129,6 +133,10 @@ KEYS: tuple[MetricKey, ...] = (
             partial(_side, side, attrgetter("holds.value")),
         )
         for side in ("below", "above")
+    ),
+    *_estimate(
+        "within_effect", PROPERTY, SCORE, "what remains of the effect at the same mix of classes", *E95, of=_within,
+        essential=PROPERTY,
     ),
     *_estimate("unexpected", SLOPED, SCORE, "part of the effect that the model's confidence does not announce", *E95),
     *_estimate("spread", PROPERTY, SCORE, "SD between the bins, noise removed", *E95, of=_spread),

@@ -55,7 +55,7 @@ def sentence(result: Result, test: TestResult) -> str:
     if isinstance(fit, PerturbationFit):
         return f"{_drop(test, fit)}, and {_holds(result, test, fit)}{_announced(fit)}."
     if isinstance(fit, PropertyFit):
-        return f"{_change(test, fit)}{_claim(fit)}."
+        return f"{_change(test, fit)}{_at_same_mix(fit)}{_claim(fit)}."
     return _levels(fit)
 
 
@@ -121,6 +121,15 @@ def _change(test: TestResult, fit: PropertyFit) -> str:
         return f"{bend}, while from end to end it changes by {words.bracketed(fit.effect)} {over}"
     verb = "rises" if fit.effect.value >= 0 else "falls"
     return _as_decided(fit, f"the score {verb} by {words.bracketed(_size(fit.effect))} {over}")
+
+
+def _at_same_mix(fit: PropertyFit) -> str:
+    """How much of a change is left where the classes are equally frequent; of a trend that is there."""
+    if fit.split is None or fit.decision == "negligible" or not excludes_zero(fit.effect):
+        return ""
+    within, mix = (words.bracketed(part) for part in (fit.split.within, fit.split.mix))
+    because = f", and by {mix} because the mix changes with it" if excludes_zero(fit.split.mix) else ""
+    return f"; at the same mix of classes it changes by {within}{because}"
 
 
 def _claim(fit: PropertyFit) -> str:

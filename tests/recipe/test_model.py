@@ -102,8 +102,8 @@ def test_recipe_is_frozen_and_loading_one_gives_itself() -> None:
 NUMBERS = {
     "kind", "input_shape", "layout", "value_range", "preprocess", "score", "output", "pos_label", "label_list",
     "predictions", "properties", "property_table", "perturbations", "class_test", "slices", "weights", "cluster",
-    "interactions", "calibration", "inference", "allowed_drop", "max_examples", "precision", "time_budget", "seed",
-    "missing",
+    "interactions", "calibration", "adjust", "inference", "allowed_drop", "max_examples", "precision", "time_budget",
+    "seed", "missing",
 }  # fmt: skip
 NO_NUMBERS = {
     "recipe", "batch_size", "on_error", "log_examples", "scores", "checkpoint", "prefix", "gate", "baseline",

@@ -29,7 +29,8 @@ PERTURBATION = ALL | EFFECT | SLOPE | {
 }  # fmt: skip
 TWO_SIDED = PERTURBATION | {"below_effect", "above_effect", "holds_until_below", "holds_until_above"}
 PROPERTY = ALL | EFFECT | SLOPE | SPREAD | {"departure"}
-OF_PROBABILITIES = PROPERTY | {"unexpected", "unexpected_lo95", "unexpected_hi95"}
+OF_CLASSES = PROPERTY | {"within_effect", "within_effect_lo95", "within_effect_hi95"}
+OF_PROBABILITIES = OF_CLASSES | {"unexpected", "unexpected_lo95", "unexpected_hi95"}
 CATEGORY = ALL | SPREAD | {"range"}
 # DESIGN.md, "What lands on the run: names are a contract".
 CONTRACT = {
@@ -115,7 +116,19 @@ def test_metrics_carry_the_slugs_and_the_overview(result: Result) -> None:
 
 def test_scores_that_are_no_probabilities_have_nothing_unexpected() -> None:
     found = probe(model, *data(), {"properties": ["number"], "score": "correct"})
-    assert set(found.tests["number"].metrics) == PROPERTY
+    assert set(found.tests["number"].metrics) == OF_CLASSES
+
+
+def test_effects_are_split_by_the_mix_of_classes_where_that_is_wanted_and_there_are_some() -> None:
+    X, y = data()
+    found = probe(model, X, y, {"properties": ["number"], "adjust": "none"})
+    assert found.tests["number"].fit.split is None
+    of_a_number = probe(lambda X: X["number"], X, X["number"] + 1, {"properties": ["number"]}, task="regressor")
+    assert set(of_a_number.tests["number"].metrics) == PROPERTY
+    one_class = probe(model, X, np.full(N, "yes"), {"properties": ["number"], "label_list": ["no", "yes"]})
+    assert one_class.tests["number"].fit.split is None
+    split = probe(model, X, y, {"properties": ["number"]}).tests["number"].fit.split
+    assert split.within.value + split.mix.value == pytest.approx(found.tests["number"].fit.effect.value)
 
 
 def test_the_overview_is_the_worst_of_each_kind() -> None:
