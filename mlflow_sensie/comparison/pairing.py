@@ -15,6 +15,7 @@ from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.inference import SamplingDesign, ScoreScale
 from mlflow_sensie.inference.weights import FloatArray
 from mlflow_sensie.result import Result, TestResult
+from mlflow_sensie.scores.kinds import KINDS
 from mlflow_sensie.scores.table import CLEAN, CLUSTER, EXPECTED, ID, WEIGHT, ScoreTable
 
 TELLING = 10
@@ -146,12 +147,17 @@ def _joined(ours: NDArray[Any], theirs: NDArray[Any]) -> Order:
 
 
 def refuse_other_scores(a: Result, b: Result) -> None:
-    """Raise ComparisonError where the two are scored differently."""
+    """Raise ComparisonError where the two are scored differently, or in a unit that is another on other data."""
     ours, theirs = a.score, b.score
     if (ours.kind, ours.lower, ours.upper) != (theirs.kind, theirs.lower, theirs.upper):
         raise ComparisonError(
             f"{a.model_name!r} is scored by {ours.kind!r}, {b.model_name!r} by {theirs.kind!r}; such scores are not "
             "compared: let the recipe's 'score' name one that both models can have"
+        )
+    if ours.kind in KINDS and KINDS[ours.kind].in_target_unit and not same_examples(a, b):
+        raise ComparisonError(
+            f"A and B were evaluated on different data, and {ours.kind} ({ours.unit}) hangs on how much the targets "
+            "vary: evaluate both on the same data, or by neg_relative_error or neg_log_error, which have no unit"
         )
 
 

@@ -39,6 +39,7 @@ class Examples:
     ``source``: array (n, ...) or frame with n rows, as the model takes them, or where such rows are read from.
     ``targets``: (n,) labels or values. ``metadata``: frame with n rows of columns that are no model inputs.
     ``ids``: (n,) identifies an example between runs, the row's position unless the data says otherwise.
+    ``target``: what the targets are called, "" where nobody says.
     """
 
     source: Inputs | LazyRows
@@ -46,6 +47,7 @@ class Examples:
     metadata: pd.DataFrame
     input_format: InputFormat
     ids: NDArray[Any]
+    target: str = ""
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -187,7 +189,9 @@ def make_examples(
     head = _head(source) if isinstance(source, LazyRows) else source
     known = _column_names(head, (columns if arrays else None) or names, features)
     input_format = find_input_format(head, kind, input_shape, layout, known)
-    examples = Examples(source, targets, metadata.reset_index(drop=True), input_format, _clean_ids(data.ids, n))
+    examples = Examples(
+        source, targets, metadata.reset_index(drop=True), input_format, _clean_ids(data.ids, n), data.target
+    )
     return examples.with_metadata(pd.DataFrame(index=range(n)) if data.properties is None else data.properties)
 
 

@@ -33,6 +33,7 @@ class Data:
     """Inputs, targets and what belongs to them: n rows each.
 
     ``inputs``: array, nested list, frame, or rows stored elsewhere. ``targets``: (n,) or one-hot (n, K).
+    ``target``: what the targets are called, "" where nobody says.
     ``properties``: frame of columns that are no model input. ``ids``: (n,) identify the examples.
     ``predictions``: what was predicted where no model is asked, (n,) or (n, K). ``files``: where all of it lies, if
     it was read from files.
@@ -45,6 +46,7 @@ class Data:
     predictions: Any = None
     name: str = "data"
     files: tuple[Path, ...] = ()
+    target: str = ""
 
 
 def as_table(inputs: Any) -> Any:
@@ -78,7 +80,7 @@ def as_data(X: Any, y: Any = None, metadata: pd.DataFrame | None = None) -> Data
     if not isinstance(data, Data) and hasattr(X, "to_evaluation_dataset"):
         data = _of_dataset(X)
     if not isinstance(data, Data):
-        return Data(as_table(X), y, metadata)
+        return Data(as_table(X), y, metadata, target=name_of(y))
     if y is not None:
         raise DataError("targets came twice: in the dataset, and as y")
     frames = [frame.reset_index(drop=True) for frame in (data.properties, metadata) if frame is not None]
@@ -91,7 +93,14 @@ def _of_dataset(dataset: Any) -> Data:
     if isinstance(features, np.ndarray):
         return Data(features, targets, name=name)
     table = dataset.to_evaluation_dataset()
-    return Data(table.features_data, table.labels_data, predictions=table.predictions_data, name=name)
+    called = str(table.targets_name or "")
+    return Data(table.features_data, table.labels_data, predictions=table.predictions_data, name=name, target=called)
+
+
+def name_of(targets: Any) -> str:
+    """Return what a series of targets is called; "" where it is not, or by a number."""
+    name = getattr(targets, "name", None)
+    return name if isinstance(name, str) else ""
 
 
 # --- files and folders -----------------------------------------------------------------------------------------
@@ -168,7 +177,7 @@ def read_csv(path: str | Path) -> pd.DataFrame:
 def _of_csv(path: Path, targets: str | None) -> Data:
     frame = read_csv(path)
     answers = frame[choose_column(targets, list(frame.columns), path.name)].to_numpy()
-    return Data(frame.drop(columns=targets), answers)
+    return Data(frame.drop(columns=targets), answers, target=targets or "")
 
 
 def _are_dates(present: pd.Series[Any]) -> bool:
@@ -186,7 +195,7 @@ def _of_parquet(paths: Sequence[Path], targets: str | None, owner: Any = None) -
     column = rows.column(wanted)
     assert column is not None
     rest = [name for name in rows.names if name != wanted]
-    return Data(ParquetRows(paths, rest, owner=owner), shared(column))
+    return Data(ParquetRows(paths, rest, owner=owner), shared(column), target=wanted)
 
 
 def shared(column: pd.Series[Any]) -> NDArray[Any]:

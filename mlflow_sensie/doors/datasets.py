@@ -32,6 +32,7 @@ from mlflow_sensie.data.sources import (
     image_folder,
     is_delta,
     latest_delta_version,
+    name_of,
     read_data,
 )
 from mlflow_sensie.errors import DataError
@@ -210,7 +211,8 @@ def from_tensors(
         return from_source(images, name=name, digest=digest, targets=targets)
     inputs = as_source(as_table(images))
     beside = None if properties is None else pd.DataFrame(properties).reset_index(drop=True)
-    data = Data(inputs, targets, beside, None if ids is None else np.asarray(ids), name=name or "tensors")
+    known = None if ids is None else np.asarray(ids)
+    data = Data(inputs, targets, beside, known, name=name or "tensors", target=name_of(targets))
     _check(data)
     return SensieDataset(data, resolve(source), digest=digest)
 

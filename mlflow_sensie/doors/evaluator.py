@@ -96,7 +96,8 @@ def _run(model: Any, model_type: str | None, dataset: Any, config: dict[str, Any
     else:
         columns = tuple(map(str, dataset.feature_names))
         recorded = dataset.predictions_data if model is None and dataset.has_predictions else None
-        data = Data(dataset.features_data, dataset.labels_data, predictions=recorded)
+        called = str(dataset.targets_name or "")
+        data = Data(dataset.features_data, dataset.labels_data, predictions=recorded, target=called)
     return evaluate_and_judge(*prepare_both(EvaluationRequest(model, data, recipe, model_type, columns)))
 
 

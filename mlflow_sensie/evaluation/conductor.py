@@ -36,9 +36,10 @@ from mlflow_sensie.recipe.reading import capped_log_examples
 from mlflow_sensie.result import Interaction, Result, ScoreInfo, SliceColumn, TestResult
 from mlflow_sensie.scores.kinds import KINDS
 from mlflow_sensie.scores.scorer import Scorer, Targets, resolve_scorer
-from mlflow_sensie.scores.table import ScoreTable, property_column
+from mlflow_sensie.scores.table import WEIGHT, ScoreTable, property_column
 
 SCORE_BYTES = 8
+ROPE, ROPE_OF_ERROR = 0.02, 0.05  # of a probability; of the best constant's error, elsewhere
 MOST_ESTIMATED = 1024  # examples that are tried out for an estimate
 
 
@@ -76,12 +77,14 @@ def prepare(request: EvaluationRequest) -> Prepared:
     inputs = resolve(replace(request, recipe=recipe))
     recipe, plan = inputs.recipe, inputs.plan
     first = _first_predictions(inputs)
-    scorer, targets = resolve_scorer(inputs.model, first, inputs.examples.targets, recipe)
+    examples = inputs.examples
+    scorer, targets = resolve_scorer(inputs.model, first, examples.targets, recipe, examples.target)
     if plan.predicted and scorer.probabilities is None:
         name = plan.predicted[0].name
         raise ModelError(f"property {name!r} needs class probabilities, which the model does not give")
     properties = (*plan.properties, *([_class_levels(scorer, targets)] if recipe.class_test else []))
     roles = _with_target_slices(plan.roles, recipe, scorer, targets)
+    recipe = _with_rope(recipe, scorer, targets, roles)
     n_by_target = len(roles.slices) - len(plan.roles.slices)
     recipe = recipe.model_copy(update={"slices": recipe.slices or (SliceSpec(target=True),) * n_by_target})
     digests = digests_of(inputs.examples, roles.identity(), {prop.name: prop.column() for prop in properties})
@@ -202,6 +205,22 @@ def _with_first_failures(
 def _with_target_slices(roles: Roles, recipe: Recipe, scorer: Scorer, targets: Targets) -> Roles:
     classes = scorer.kind.task != "regressor" and (targets.classes is not None or targets.values.dtype.kind != "f")
     return replace(roles, slices=(*roles.slices, *target_slices(recipe, _labels(targets), classes=classes)))
+
+
+def _with_rope(recipe: Recipe, scorer: Scorer, targets: Targets, roles: Roles) -> Recipe:
+    """Write out how small an effect does not matter: .02 of a probability, else .05 of the best constant's error.
+
+    Where that is unknown, it is .02 of the score's range, or without bounds .02 in its unit.
+    """
+    if recipe.inference.rope is not None:
+        return recipe
+    scale = scorer.scale
+    width = ROPE if scale.lower is None or scale.upper is None else ROPE * (scale.upper - scale.lower)
+    if not scale.fractional and scale.upper is not None:
+        best = scorer.no_skill_score(targets.values, roles.columns().get(WEIGHT))
+        width = ROPE_OF_ERROR * (scale.upper - best) if best is not None and best < scale.upper else width
+    inference = recipe.inference.model_copy(update={"rope": width})
+    return recipe.model_copy(update={"inference": inference})
 
 
 def _labels(targets: Targets) -> pd.Series[Any]:

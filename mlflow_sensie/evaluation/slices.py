@@ -94,7 +94,7 @@ def _interaction(
     kind: Kind = "property" if prop.levels is None else "category"
     about: dict[str, Any] = {"property": prop.name, "perturbation": test.name, "side": fit.worse, "kind": kind}
     try:
-        fitted = fit_property(prop, values, own, _range(contrast, scale), recipe.inference.rope, design_of(rows))
+        fitted = fit_property(prop, values, own, _range(contrast, scale), recipe.rope, design_of(rows))
     except ValueError as error:  # too few examples have both
         return Interaction(**about, unit=prop.unit, error=str(error))
     return Interaction(**about, unit=prop.unit, fit=fitted)

@@ -21,7 +21,7 @@ BESIDE = 5
 
 @dataclass(frozen=True)
 class ScoreScale:
-    """Bounds (None: unbounded) and unit of a score, as (0, 1, "probability") or (None, 0, "target SD")."""
+    """Bounds (None: unbounded) and unit of a score, as (0, 1, "probability") or (None, 0, "target unit")."""
 
     lower: float | None
     upper: float | None

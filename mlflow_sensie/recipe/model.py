@@ -142,7 +142,7 @@ class InferenceSpec(Spec):
     """How sums become posteriors."""
 
     engine: Literal["robust", "exact", "pymc"] = "robust"
-    rope: float = Field(default=0.02, ge=0)
+    rope: float | None = Field(default=None, ge=0)
     fit_range: FitRange | None = None
     polynomial: int | None = Field(default=None, ge=2, le=8)
     family: bool = False
@@ -280,6 +280,12 @@ class Recipe(Spec):
     def family(self) -> int:
         """How many tests have intervals that are to hold together: all, or each by itself."""
         return self.n_tests if self.inference.family else 1
+
+    @property
+    def rope(self) -> float:
+        """How small an effect does not matter, in the score's unit; the evaluation writes it out where nobody said."""
+        assert self.inference.rope is not None
+        return self.inference.rope
 
     def digest(self) -> str:
         """SHA-256 (hex) over everything in the resolved recipe that changes numbers."""

@@ -57,14 +57,17 @@ Folder = Annotated[
 
 SCORE_NAMES = (
     "probability", "correct", "neg_log_loss", "neg_brier_score", "neg_absolute_error", "neg_squared_error",
+    "neg_relative_error", "neg_log_error",
 )  # fmt: skip
 TopK = Annotated[int, Field(ge=1, description="1 where the correct class is among the k most probable ones, else 0")]
 Threshold = Annotated[float, Field(gt=0, lt=1, description="1 where the decision at this probability is right, else 0")]
+Quantile = Annotated[float, Field(gt=0, lt=1, description="minus the pinball loss of this quantile")]
 # Scores with a parameter: the letter that messages have for it, and what it is read by.
 SCORE_PARAMETERS: Mapping[str, tuple[str, TypeAdapter[Any]]] = MappingProxyType(
     {
         "top_k": ("k", TypeAdapter(dict[str, TopK])),
         "threshold": ("t", TypeAdapter(dict[str, Threshold])),
+        "quantile": ("q", TypeAdapter(dict[str, Quantile])),
     }
 )
 

@@ -5,8 +5,9 @@ The recipe's names (``recipe.values``) are tested to be those of the table; word
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -14,10 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlflow_sensie.inference import ScoreScale
+from mlflow_sensie.recipe.values import SCORE_PARAMETERS
 from mlflow_sensie.scores import no_skill
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
+LEAST = 1e-6  # of a probability, or of a prediction beside its target, where a logarithm is taken
+LOG_LEAST = math.log(LEAST)
+TARGET_UNIT = "target unit"
+NAMELESS = ("", "target", "targets", "y", "label")  # names of targets that say nothing of their unit
 Needs = Literal["probabilities", "labels", "numbers", "predictions"]
 
 
@@ -28,11 +34,12 @@ class ScoreKind:
     ``needs`` says what ``function`` (predictions, targets (n,)) → (n,) takes: class ``probabilities`` (n, K), class
     numbers, ``labels`` (n,), both with class numbers as targets; a regressor's ``numbers`` (n,); or whatever the
     model returns, ``predictions``. ``settings`` are the keywords that it takes besides: a parameter of the recipe,
-    called as the kind; ``positive``, the number of the positive class; ``target_sd``, the SD of the targets.
+    called as the kind; ``positive``, the number of the positive class. ``label`` may hold ``{unit}``.
     ``decision`` (probabilities, the same settings) → (n,) says which class the model decides for, where that is not
     the most probable. ``expected`` maps probabilities to the score (n,) that they announce, where they do.
     ``binary``: scores are 0 or 1. ``no_skill`` maps targets (n,), weights (n,) or ``None``, and whatever settings there
     are to the mean score of the best constant prediction, beside which a score must be read; ``None``: unknown.
+    ``unfit`` says in words, and as a mask, which targets (n,) have no such score.
     """
 
     name: str
@@ -45,6 +52,18 @@ class ScoreKind:
     decision: Callable[..., Integers] | None = None
     expected: Callable[[Floats], Floats] | None = None
     binary: bool = False
+    unfit: tuple[str, Callable[[Floats], NDArray[np.bool_]]] | None = None
+
+    @property
+    def in_target_unit(self) -> bool:
+        """Whether the score is in the unit of the targets, so that its size hangs on how much they vary."""
+        return "{unit}" in self.label
+
+    def named_after(self, name: str) -> ScoreKind:
+        """Return the kind with the target's name as the unit, where it has one that says something."""
+        if not self.in_target_unit or name in NAMELESS:
+            return self
+        return replace(self, scale=replace(self.scale, unit=self.scale.unit.replace(TARGET_UNIT, name)))
 
     @property
     def task(self) -> str | None:
@@ -138,12 +157,12 @@ def correctness_at(probabilities: Floats, targets: Integers, *, threshold: float
 
 
 def neg_log_loss(probabilities: Floats, targets: Integers) -> Floats:
-    """Return log p (nats) of the correct class, p at least 2.2e-16, so that a certain mistake costs a finite loss.
+    """Return log p (nats) of the correct class, p at least 1e-6, so that a certain mistake costs a finite loss.
 
     >>> neg_log_loss(np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([0, 1])).round(2)
-    array([ -0.69, -36.04])
+    array([ -0.69, -13.82])
     """
-    return np.asarray(np.log(np.maximum(of_target(probabilities, targets), np.finfo(np.float64).eps)))
+    return np.asarray(np.maximum(np.log(np.maximum(of_target(probabilities, targets), LEAST)), LOG_LEAST))
 
 
 def neg_brier_score(probabilities: Floats, targets: Integers) -> Floats:
@@ -157,22 +176,53 @@ def neg_brier_score(probabilities: Floats, targets: Integers) -> Floats:
     return np.asarray(-np.square(probabilities - one_hot).sum(axis=1))
 
 
-def neg_absolute_error(numbers: Floats, targets: Floats, *, target_sd: float) -> Floats:
-    """Return minus the absolute error in SDs of the targets.
+def neg_absolute_error(numbers: Floats, targets: Floats) -> Floats:
+    """Return minus the absolute error, in the target's unit.
 
-    >>> neg_absolute_error(np.array([1.0, 5.0]), np.array([2.0, 1.0]), target_sd=2.0)
-    array([-0.5, -2. ])
+    >>> neg_absolute_error(np.array([1.0, 5.0]), np.array([2.0, 1.0]))
+    array([-1., -4.])
     """
-    return np.asarray(-np.abs(numbers - targets) / target_sd)
+    return -np.abs(numbers - targets)
 
 
-def neg_squared_error(numbers: Floats, targets: Floats, *, target_sd: float) -> Floats:
-    """Return minus the squared error in variances of the targets.
+def neg_squared_error(numbers: Floats, targets: Floats) -> Floats:
+    """Return minus the squared error, in the target's unit squared.
 
-    >>> neg_squared_error(np.array([1.0, 5.0]), np.array([2.0, 1.0]), target_sd=2.0)
-    array([-0.25, -4.  ])
+    >>> neg_squared_error(np.array([1.0, 5.0]), np.array([2.0, 1.0]))
+    array([ -1., -16.])
     """
-    return np.asarray(-np.square((numbers - targets) / target_sd))
+    return -np.square(numbers - targets)
+
+
+def neg_relative_error(numbers: Floats, targets: Floats) -> Floats:
+    """Return minus the absolute error as a fraction of the target, which is not 0.
+
+    >>> neg_relative_error(np.array([1.0, 5.0]), np.array([2.0, -4.0]))
+    array([-0.5 , -2.25])
+    """
+    return -np.abs((numbers - targets) / targets)
+
+
+def neg_log_error(numbers: Floats, targets: Floats) -> Floats:
+    """Return −|log(prediction/target)| for targets above 0: twice too much costs as much as half of it.
+
+    It is at least log 1e-6: a prediction of 0 or below counts as a millionth of its target, the farthest off there is.
+
+    >>> neg_log_error(np.array([1.0, 4.0, -1.0]), np.array([2.0, 2.0, 2.0])).round(2)
+    array([ -0.69,  -0.69, -13.82])
+    """
+    ratios = np.where(numbers > 0, numbers, targets * LEAST) / targets
+    return np.maximum(-np.abs(np.log(ratios)), LOG_LEAST)
+
+
+def neg_pinball_loss(numbers: Floats, targets: Floats, *, quantile: float) -> Floats:
+    """Return minus the pinball loss of a predicted quantile (Koenker & Bassett 1978), in the target's unit.
+
+    >>> neg_pinball_loss(np.array([1.0, 5.0]), np.array([2.0, 1.0]), quantile=0.9).round(2)
+    array([-0.9, -0.4])
+    """
+    errors = targets - numbers
+    return -np.maximum(quantile * errors, (quantile - 1) * errors)
 
 
 # By what they need, the first is the default where the recipe names none.
@@ -187,14 +237,20 @@ KINDS: Mapping[str, ScoreKind] = MappingProxyType({
         ScoreKind("threshold", "accuracy at the threshold", ScoreScale(0.0, 1.0, "accuracy at the threshold"),
                   "probabilities", correctness_at, no_skill.shares_at_threshold, ("threshold", "positive"),
                   decision_at, binary=True),
-        ScoreKind("neg_log_loss", "−log loss (nats)", ScoreScale(None, 0.0, "nats"), "probabilities", neg_log_loss,
+        ScoreKind("neg_log_loss", "−log loss (nats)", ScoreScale(LOG_LEAST, 0.0, "nats"), "probabilities", neg_log_loss,
                   no_skill.neg_entropy),
         ScoreKind("neg_brier_score", "−Brier score", ScoreScale(-2.0, 0.0, "Brier score"), "probabilities",
                   neg_brier_score, no_skill.neg_gini),
-        ScoreKind("neg_absolute_error", "−absolute error (target SDs)", ScoreScale(None, 0.0, "target SD"),
-                  "numbers", neg_absolute_error, no_skill.absolute_error_of_median, ("target_sd",)),
-        ScoreKind("neg_squared_error", "−squared error (target variances)", ScoreScale(None, 0.0, "target variance"),
-                  "numbers", neg_squared_error, no_skill.squared_error_of_mean, ("target_sd",)),
+        ScoreKind("neg_absolute_error", "−absolute error ({unit})", ScoreScale(None, 0.0, TARGET_UNIT), "numbers",
+                  neg_absolute_error, no_skill.absolute_error_of_median),
+        ScoreKind("neg_squared_error", "−squared error ({unit})", ScoreScale(None, 0.0, f"{TARGET_UNIT}²"), "numbers",
+                  neg_squared_error, no_skill.squared_error_of_mean),
+        ScoreKind("neg_relative_error", "−relative error", ScoreScale(None, 0.0, "relative error"), "numbers",
+                  neg_relative_error, no_skill.relative_error, unfit=("0", lambda targets: targets == 0)),
+        ScoreKind("neg_log_error", "−error of the logarithm", ScoreScale(LOG_LEAST, 0.0, "log ratio"), "numbers",
+                  neg_log_error, no_skill.log_error_of_median, unfit=("0 or below", lambda targets: targets <= 0)),
+        ScoreKind("quantile", "−pinball loss ({unit})", ScoreScale(None, 0.0, TARGET_UNIT), "numbers",
+                  neg_pinball_loss, no_skill.pinball_loss, ("quantile",)),
     )
 })  # fmt: skip
 CUSTOM = "custom"
@@ -234,6 +290,8 @@ def kinds_of(needs: Needs) -> str:
     """Return the names of all kinds that need just that, as a message lists them.
 
     >>> kinds_of("numbers")
-    'neg_absolute_error or neg_squared_error'
+    'neg_absolute_error, neg_squared_error, neg_relative_error, neg_log_error or {quantile: q}'
     """
-    return " or ".join(kind.name for kind in KINDS.values() if kind.needs == needs)
+    forms = {name: f"{{{name}: {letter}}}" for name, (letter, _) in SCORE_PARAMETERS.items()}
+    *others, last = [forms.get(kind.name, kind.name) for kind in KINDS.values() if kind.needs == needs]
+    return " or ".join([", ".join(others), last] if others else [last])

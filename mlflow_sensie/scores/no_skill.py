@@ -92,20 +92,47 @@ def quantile(values: Floats, weights: Weights, q: float) -> float:
 
 
 def absolute_error_of_median(targets: NDArray[Any], weights: Weights, settings: Settings) -> float:
-    """Return minus the mean absolute error of the targets' median, in SDs of the targets.
+    """Return minus the mean absolute error of the targets' median.
 
-    >>> absolute_error_of_median(np.array([1.0, 2.0, 6.0]), None, {"target_sd": 1.0})
+    >>> absolute_error_of_median(np.array([1.0, 2.0, 6.0]), None, {})
     -1.6666666666666667
     """
-    errors = np.abs(targets - quantile(targets, weights, 0.5))
-    return -float(np.average(errors, weights=weights)) / float(settings["target_sd"])
+    return -float(np.average(np.abs(targets - quantile(targets, weights, 0.5)), weights=weights))
 
 
 def squared_error_of_mean(targets: NDArray[Any], weights: Weights, settings: Settings) -> float:
-    """Return minus the mean squared error of the targets' mean, in variances of the targets.
+    """Return minus the mean squared error of the targets' mean.
 
-    >>> squared_error_of_mean(np.array([1.0, 2.0, 3.0]), None, {"target_sd": 1.0})
+    >>> squared_error_of_mean(np.array([1.0, 2.0, 3.0]), None, {})
     -0.6666666666666666
     """
-    errors = np.square(targets - np.average(targets, weights=weights))
-    return -float(np.average(errors, weights=weights)) / float(settings["target_sd"]) ** 2
+    return -float(np.average(np.square(targets - np.average(targets, weights=weights)), weights=weights))
+
+
+def relative_error(targets: NDArray[Any], weights: Weights, settings: Settings) -> float:
+    """Return minus the mean relative error of the best constant, the targets' median weighted by 1/|target|.
+
+    >>> relative_error(np.array([1.0, 2.0, 4.0]), None, {})
+    -0.4166666666666667
+    """
+    per_unit = (1.0 if weights is None else weights) / np.abs(targets)
+    return -float(np.average(np.abs(quantile(targets, per_unit, 0.5) / targets - 1), weights=weights))
+
+
+def log_error_of_median(targets: NDArray[Any], weights: Weights, settings: Settings) -> float:
+    """Return minus the mean error of the logarithm, of the targets' median.
+
+    >>> round(log_error_of_median(np.array([1.0, 2.0, 4.0]), None, {}), 4)
+    -0.4621
+    """
+    return absolute_error_of_median(np.log(targets), weights, settings)
+
+
+def pinball_loss(targets: NDArray[Any], weights: Weights, settings: Settings) -> float:
+    """Return minus the mean pinball loss of the targets' own quantile.
+
+    >>> pinball_loss(np.array([1.0, 2.0, 6.0]), None, {"quantile": 0.5})
+    -0.8333333333333334
+    """
+    errors = targets - quantile(targets, weights, q := settings["quantile"])
+    return -float(np.average(np.maximum(q * errors, (q - 1) * errors), weights=weights))

@@ -86,10 +86,13 @@ class Targets:
     classes: tuple[Any, ...] | None = None
 
 
-def resolve_scorer(model: Model, first: Predictions, targets: NDArray[Any], recipe: Recipe) -> tuple[Scorer, Targets]:
+def resolve_scorer(
+    model: Model, first: Predictions, targets: NDArray[Any], recipe: Recipe, target_name: str = ""
+) -> tuple[Scorer, Targets]:
     """Decide, from the first clean predictions, how this model is scored; the ladder of DESIGN.md, "Scores".
 
-    ``first``: predictions of some clean examples. ``targets``: (n,) labels or values of all examples.
+    ``first``: predictions of some clean examples. ``targets``: (n,) labels or values of all examples,
+    ``target_name`` what they are called, which is a regressor's unit.
 
     Raises:
         ModelError: the output is of a kind that no score can be made of; the message says what to change.
@@ -102,18 +105,20 @@ def resolve_scorer(model: Model, first: Predictions, targets: NDArray[Any], reci
     >>> scorer.kind.name, scorer(first, targets.values), scorer.answers(first)
     ('probability', array([0.9, 0.6]), ['cat', 'dog'])
     """
-    scorer, encoded = _resolve(model, first, targets, recipe)
+    scorer, encoded = _resolve(model, first, targets, recipe, target_name)
     return replace(scorer, source=model.source, warnings=(*model.warnings, *scorer.warnings)), encoded
 
 
-def _resolve(model: Model, first: Predictions, targets: NDArray[Any], recipe: Recipe) -> tuple[Scorer, Targets]:
+def _resolve(
+    model: Model, first: Predictions, targets: NDArray[Any], recipe: Recipe, target_name: str
+) -> tuple[Scorer, Targets]:
     if callable(recipe.score) or names_code(recipe.score):
         return _custom(recipe.score), Targets(targets)
     if recipe.output == "score":
         return _recorded(first.values), Targets(targets)
     kind, parameters = kind_of(recipe.score)
     if (model.task or _guess_task(first, targets, kind, recipe)) == "regressor":
-        return _regression(first, targets, kind or default_kind("numbers"))
+        return _regression(first, targets, kind or default_kind("numbers"), parameters, target_name)
     if kind is not None and kind.task == "regressor":
         raise DataError(f"score: {kind.name} is for regressors; this is a classifier")
     output = _output_kind(model, first, recipe)
@@ -152,16 +157,23 @@ def _guess_task(first: Predictions, targets: NDArray[Any], kind: ScoreKind | Non
     return "classifier" if whole and not (continuous and len(np.unique(targets)) > 20) else "regressor"
 
 
-def _regression(first: Predictions, targets: NDArray[Any], kind: ScoreKind) -> tuple[Scorer, Targets]:
+def _regression(
+    first: Predictions, targets: NDArray[Any], kind: ScoreKind, parameters: Mapping[str, Any], target_name: str
+) -> tuple[Scorer, Targets]:
     if kind.needs != "numbers":
         raise DataError(f"score: {kind.name} is for classifiers; for a regressor use {kinds_of('numbers')}")
     try:
         values = np.asarray(targets, dtype=np.float64)
     except (TypeError, ValueError):
         raise DataError(f"the targets of a regressor must be numbers; {targets[0]!r} came") from None
-    target_sd = float(values.std())
-    if not np.isfinite(target_sd) or target_sd == 0:
-        raise DataError(f"the targets of a regressor must be finite and vary; their SD is {target_sd}")
+    sd = float(values.std())
+    if not np.isfinite(sd) or sd == 0:
+        raise DataError(f"the targets of a regressor must be finite and vary; their SD is {sd}")
+    if kind.unfit is not None and (unfit := kind.unfit[1](values)).any():
+        raise DataError(
+            f"score: {kind.name} is undefined where the target is {kind.unfit[0]}, as {int(unfit.sum())} of "
+            f"{len(values)} are; use {default_kind('numbers').name}, or leave those examples out"
+        )
     if first.values.ndim == 2:
         names = list(first.columns or range(first.values.shape[1]))
         raise ModelError(
@@ -169,15 +181,13 @@ def _regression(first: Predictions, targets: NDArray[Any], kind: ScoreKind) -> t
             f"name it, predictions: {names[0]}, and give its targets"
         )
 
-    settings = {"target_sd": target_sd}
-
     def score(predictions: Predictions, truth: NDArray[Any]) -> Floats:
-        return kind.score(np.asarray(predictions.values, dtype=np.float64), truth, settings)
+        return kind.score(np.asarray(predictions.values, dtype=np.float64), truth, parameters)
 
     def answers(predictions: Predictions) -> list[Any]:
         return [None if pd.isna(value) else float(value) for value in predictions.values]
 
-    return Scorer(kind, score, answers=answers, settings=settings), Targets(values)
+    return Scorer(kind.named_after(target_name), score, answers=answers, settings=parameters), Targets(values)
 
 
 def _classification(

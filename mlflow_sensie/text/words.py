@@ -101,7 +101,7 @@ def score_label(score: ScoreInfo) -> str:
 def score_name(kind: str, unit: str) -> str:
     """Name a score of this kind, with its unit."""
     if kind in KINDS:
-        return KINDS[kind].label
+        return KINDS[kind].label.format(unit=plain(unit))
     bare = "accuracy" in unit or unit in ("", "score")
     return plain(unit if bare else f"score ({unit})") or "score"
 

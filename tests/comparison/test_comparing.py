@@ -188,6 +188,21 @@ def test_a_regressors_unbounded_score_is_compared() -> None:
     assert Comparison.from_json(found.to_json()) == found
 
 
+def test_an_error_in_the_targets_unit_is_that_of_its_data() -> None:
+    """On targets that vary more, any model errs more: such results are compared without a unit, or not at all."""
+    inputs, _ = data(200)
+    targets = pd.Series(np.exp(inputs["a"]), name="price")
+    model = lambda x: np.exp(x["a"]) * 1.1
+    for score in ("neg_absolute_error", "neg_squared_error", {"quantile": 0.5}):
+        one, two = (probe(model, inputs[:n], targets[:n], {"properties": ["b"], "score": score}) for n in (150, 200))
+        with pytest.raises(ComparisonError, match=r"different data, and \w+ \(price²?\) hangs on .* neg_log_error"):
+            compare(one, two)
+        assert compare(one, one).identical
+    for score in ("neg_relative_error", "neg_log_error"):
+        one, two = (probe(model, inputs[:n], targets[:n], {"properties": ["b"], "score": score}) for n in (150, 200))
+        assert not compare(one, two).paired
+
+
 # --- the same model, or nearly -----------------------------------------------------------------------------
 
 

@@ -17,7 +17,7 @@ from mlflow_sensie.inference import ScoreScale
 from mlflow_sensie.scores.table import ScoreTable
 
 PROBABILITY = ScoreScale(0.0, 1.0, "probability")
-LOSS = ScoreScale(None, 0.0, "target SD")
+LOSS = ScoreScale(None, 0.0, "target unit")
 
 
 def table(ids: Sequence[Any], clean: Sequence[float], sizes: Sequence[int] = (), **more: Any) -> ScoreTable:

@@ -17,7 +17,7 @@ logged, evaluated, and gave the metrics of the same model written as a plain fun
 
 - **asked**: what is called, `predict_proba` of the model itself, `predict` of MLflow's pyfunc model, or the function.
 - **score**: `probability` of the correct class, `correct` (0 or 1) where there are only labels, `neg_absolute_error`
-  in target SDs for a regressor.
+  in the target's unit for a regressor.
 - **say**: what the recipe must say beside the tests.
 
 {rows}

@@ -100,7 +100,7 @@ def test_a_regressor_of_several_outputs_by_name() -> None:
     truth = NUMBERS[:, 1] + 0.5
     with pytest.raises(ModelError, match=r"2 columns \('rain', 'wind'\); one is needed: .* predictions: rain, and giv"):
         clean(weather, truth, "regressor")
-    np.testing.assert_allclose(clean(weather, truth, "regressor", predictions="wind"), -0.5 / truth.std())
+    np.testing.assert_allclose(clean(weather, truth, "regressor", predictions="wind"), -0.5)
 
 
 def test_a_picked_column_that_is_named_like_a_class_is_its_probability() -> None:

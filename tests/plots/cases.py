@@ -34,9 +34,9 @@ from mlflow_sensie.result import Result, ScoreInfo, TestResult
 from mlflow_sensie.text import words
 
 PROBABILITY = ScoreScale(0.0, 1.0, "probability")
-ERROR = ScoreScale(None, 0.0, "target SD")
+ERROR = ScoreScale(None, 0.0, "target unit")
 INFO = ScoreInfo(kind="probability", lower=0.0, upper=1.0, unit="probability", source="predict_proba")
-ERROR_INFO = ScoreInfo(kind="neg_absolute_error", lower=None, upper=0.0, unit="target SD", source="predict")
+ERROR_INFO = ScoreInfo(kind="neg_absolute_error", lower=None, upper=0.0, unit="target unit", source="predict")
 CLEAN = Interval(0.947, 0.945, 0.949, 0.94, 0.954)
 FAILURE = "ValueError: magnitude 3.0, chunk 7 of 'mine' returned (256, 28, 27)\n  File \"my.py\"\n" + "x" * 400
 HOSTILE = [

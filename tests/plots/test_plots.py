@@ -52,7 +52,7 @@ def test_nothing_is_cut_off_and_no_texts_overlap(name: str) -> None:
         ("seconds", "property seconds (s), + 1600000000", "probability of the correct class"),
         ("ranks", "property ranks, by rank", "probability of the correct class"),
         ("ranked dates", "property ranked dates (date), by rank", "probability of the correct class"),
-        ("regression", "feature.noise (feature SDs)", "−absolute error (target SDs)"),
+        ("regression", "feature.noise (feature SDs)", "−absolute error (target unit)"),
         ("digits", "class, the lowest mean first", "probability of the correct class"),
     ],
 )

@@ -216,7 +216,7 @@ def _costs(model: Any, **recipe: Any) -> Results:
 
 
 def absolute_error() -> Results:
-    """A regressor and its absolute error, in SDs of the targets."""
+    """A regressor and its absolute error."""
     return _costs(data.predicted_cost)
 
 

@@ -25,7 +25,7 @@ from mlflow_sensie.text import words
 # Probabilities of three examples and two classes, the right class of each, and what each kind gives, by hand.
 P = [[0.75, 0.25], [0.625, 0.375], [0.125, 0.875]]
 CORRECT = [0, 1, 1]
-NUMBERS, TARGETS = [1.0, 5.0, 2.0, 8.0], [2.0, 2.0, 6.0, 6.0]  # of a regressor; the targets' SD is 2
+NUMBERS, TARGETS = [1.0, 5.0, 2.0, 8.0], [2.0, 2.0, 6.0, 6.0]  # of a regressor
 BY_HAND: dict[str, tuple[Any, list[float]]] = {
     "probability": ("probability", [0.75, 0.375, 0.875]),
     "correct": ("correct", [1, 0, 1]),
@@ -33,10 +33,13 @@ BY_HAND: dict[str, tuple[Any, list[float]]] = {
     "threshold": ({"threshold": 0.3}, [1, 1, 1]),
     "neg_log_loss": ("neg_log_loss", [math.log(0.75), math.log(0.375), math.log(0.875)]),
     "neg_brier_score": ("neg_brier_score", [-2 * 0.25**2, -2 * 0.625**2, -2 * 0.125**2]),
-    "neg_absolute_error": ("neg_absolute_error", [-0.5, -1.5, -2, -1]),
-    "neg_squared_error": ("neg_squared_error", [-0.25, -2.25, -4, -1]),
+    "neg_absolute_error": ("neg_absolute_error", [-1, -3, -4, -2]),
+    "neg_squared_error": ("neg_squared_error", [-1, -9, -16, -4]),
+    "neg_relative_error": ("neg_relative_error", [-1 / 2, -3 / 2, -4 / 6, -2 / 6]),
+    "neg_log_error": ("neg_log_error", [-math.log(2), -math.log(2.5), -math.log(3), -math.log(8 / 6)]),
+    "quantile": ({"quantile": 0.75}, [-0.75, -0.25 * 3, -0.75 * 4, -0.25 * 2]),
 }
-SETTINGS = {"positive", "target_sd"}  # besides the parameters of a recipe
+SETTINGS = {"positive"}  # besides the parameters of a recipe
 
 
 def scored(name: str) -> Any:
@@ -84,7 +87,8 @@ def test_a_kind_is_computed_as_by_hand(name: str) -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_words_name_a_kind_by_its_label(name: str) -> None:
-    assert words.score_name(name, KINDS[name].scale.unit) == KINDS[name].label
+    unit = KINDS[name].scale.unit
+    assert words.score_name(name, unit) == KINDS[name].label.replace("{unit}", unit)
 
 
 @pytest.mark.parametrize("lacking", ["name", "label", "scale", "needs", "function", "no_skill"])
@@ -128,6 +132,7 @@ def test_the_page_has_the_table_of_the_scores() -> None:
     rows = []
     for name, kind in KINDS.items():
         ends = ["" if end is None else f"{end:g}".replace("-", "−") for end in (kind.scale.lower, kind.scale.upper)]
-        rows.append(f"| `{name}` | {kind.label} | {' | '.join(ends)} | {kind.scale.unit} | {kind.needs} |")
+        unit = kind.scale.unit
+        rows.append(f"| `{name}` | {kind.label.format(unit=unit)} | {' | '.join(ends)} | {unit} | {kind.needs} |")
     wanted = "\n".join(rows)
     assert wanted in page, f"docs/scores.md: put in\n{wanted}"

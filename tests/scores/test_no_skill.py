@@ -19,7 +19,7 @@ RNG = np.random.default_rng(14)
 CLASSES = RNG.choice(4, 60, p=[0.1, 0.4, 0.3, 0.2])
 VALUES = RNG.lognormal(1, 1, 60).round(1) + 0.1
 WEIGHTS = RNG.uniform(0.1, 3, 60)
-SETTINGS = {"top_k": 2, "threshold": 0.3, "positive": 1, "classes": 4, "target_sd": 2.0}
+SETTINGS = {"top_k": 2, "threshold": 0.3, "positive": 1, "classes": 4, "quantile": 0.3}
 
 
 def constants(name: str, targets: NDArray[Any], weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
@@ -76,5 +76,4 @@ def test_of_a_users_function_it_is_unknown() -> None:
 def test_the_median_of_an_evaluation_scores_its_no_skill_score() -> None:
     X = pd.DataFrame({"x": VALUES})
     result = probe(lambda inputs: np.full(len(inputs), np.sort(VALUES)[29]), X, VALUES, {"properties": ["x"]})
-    settings = {"target_sd": VALUES.std()}
-    assert result.clean.value == pytest.approx(KINDS["neg_absolute_error"].no_skill(VALUES, None, settings))
+    assert result.clean.value == pytest.approx(KINDS["neg_absolute_error"].no_skill(VALUES, None, {}))
