@@ -174,7 +174,8 @@ def _tests(drawn: Drawn) -> tuple[dict[str, Array], list[TestResult]]:
         columns |= {f"score/sweep/{j}": scores[:, j + 1] for j in range(scores.shape[1] - 1)}
         if expected is not None:
             columns |= {f"expected/sweep/{j}": expected[:, j + 1] for j in range(scores.shape[1] - 1)}
-        fit = perturbation_test(scores, MagnitudeGrid.of(drawn.magnitudes, 0.0), PROBABILITY, expected=expected)
+        excess = None if expected is None else scores - expected
+        fit = perturbation_test(scores, MagnitudeGrid.of(drawn.magnitudes, 0.0), PROBABILITY, excess=excess)
         tests.append(TestResult(name="sweep", slug="sweep", kind="perturbation", fit=fit))
     if drawn.p is not None:
         p, announced, columns["property/p"] = drawn.p, None if expected is None else expected[:, 0], drawn.p

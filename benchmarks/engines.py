@@ -76,9 +76,9 @@ def by_exact(fits: Fits) -> list[Any]:
 
 def by_pymc(fits: Fits) -> list[Any]:
     """One model of all tests, 4 chains of 1,000 draws after as many to tune."""
-    from mlflow_sensie.inference.pymc_engine import Sampler, sample
+    from mlflow_sensie.inference.pymc_engine import sample
 
-    return replaced(fits, sample({name: fit.regressions[0] for name, fit in fits.items()}, Priors(), Sampler()).effects)
+    return replaced(fits, sample({name: fit.regressions[0] for name, fit in fits.items()}, Priors())[0])
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, float]:

@@ -254,7 +254,7 @@ def study_calibration(scenario: Scenario, sets: int) -> list[Row]:
     found = []
     for k in range(sets):
         scores, expected = scenario.draw(_rng(scenario, k), scenario.n)
-        fit = perturbation_test(scores, MagnitudeGrid.of(U[1:].tolist(), 0.0), scenario.scale, expected=expected)
+        fit = perturbation_test(scores, MagnitudeGrid.of(U[1:].tolist(), 0.0), scenario.scale, excess=scores - expected)
         one = fit.unexpected
         assert one is not None and fit.calibration is not None
         hold = [one.lo50 <= truth <= one.hi50, one.lo95 <= truth <= one.hi95]

@@ -15,7 +15,15 @@ from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.inference import Curve, OrderStatistics, SamplingDesign
 from mlflow_sensie.inference.contrast import enough
 from mlflow_sensie.inference.spread import misfit, noise
-from mlflow_sensie.inference.weights import BoolArray, FloatArray, GroupedMoments, IntArray, Powers, unit_sums
+from mlflow_sensie.inference.weights import (
+    BoolArray,
+    FloatArray,
+    GroupedMoments,
+    IntArray,
+    informative_units,
+    power_sums,
+    unit_sums,
+)
 from mlflow_sensie.scores.table import CLEAN
 
 Grouped = tuple[IntArray, FloatArray, SamplingDesign]
@@ -154,7 +162,7 @@ def _informative(group: IntArray, values: FloatArray, step: GroupedMoments, desi
     present = step.n > 0
     pull = np.where(present, (step.mean - step.mean[present].mean()) / np.maximum(step.n, 1), 0.0)
     influences = design.weight(len(values)) * pull[group] * (values - step.mean[group])
-    return float(Powers.of([unit_sums(influences[:, None], design)], 1).informative()[0])
+    return float(informative_units(power_sums([unit_sums(influences[:, None], design)], 1))[0])
 
 
 def _variance(groups: GroupedMoments, width: float) -> FloatArray:

@@ -29,7 +29,7 @@ from mlflow_sensie.evaluation.slices import infer_interactions, infer_slices
 from mlflow_sensie.evaluation.stopping import Stopping, strata_of, stratified_order
 from mlflow_sensie.evaluation.sweep import Sweep
 from mlflow_sensie.inference.multiplicity import several
-from mlflow_sensie.inference.pymc_engine import Sampled
+from mlflow_sensie.inference.pymc_engine import Sampling
 from mlflow_sensie.models.model import Model, Predictions
 from mlflow_sensie.recipe.model import Recipe, SliceSpec
 from mlflow_sensie.recipe.reading import capped_log_examples
@@ -111,7 +111,7 @@ def evaluate(prepared: Prepared) -> Result:
         infer_interactions(recipe, plan, properties, tests, table, scorer),
     )  # fmt: skip
     if sampled is not None:
-        result = _with_draws(result, sampled)
+        result = _with_draws(result, *sampled)
     if recipe.log_examples == "full":
         result._galleries = make_galleries(sweep, plan.survey, table, [name for name in tests if tests[name].ok])
     return result
@@ -309,9 +309,9 @@ def _result(
     return result
 
 
-def _with_draws(result: Result, sampled: Sampled) -> Result:
+def _with_draws(result: Result, sampling: Sampling, data: Any) -> Result:
     """Add how engine ``pymc`` sampled, what is to be warned of, and the draws themselves."""
-    texts = (*result.warnings, *sampled.sampling.warnings)
-    result = result.model_copy(update={"sampling": sampled.sampling, "warnings": texts})
-    result._inference_data = sampled.data
+    texts = (*result.warnings, *sampling.warnings)
+    result = result.model_copy(update={"sampling": sampling, "warnings": texts})
+    result._inference_data = data
     return result

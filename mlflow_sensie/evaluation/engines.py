@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mlflow_sensie.errors import MissingDependencyError, RecipeError
 from mlflow_sensie.evaluation.fitting import FLAGS
 from mlflow_sensie.inference import AnyPosterior, Prior, Priors, Regression, exact
-from mlflow_sensie.inference.pymc_engine import Sampled, Sampler, sample
+from mlflow_sensie.inference.pymc_engine import Sampling, sample
 from mlflow_sensie.recipe.engine import PRIORS, PriorSpec
 from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.result import TestResult
@@ -49,10 +50,11 @@ def _import_pymc() -> None:
         ) from error
 
 
-def apply_engine(recipe: Recipe, tests: Tests) -> tuple[Tests, Sampled | None]:
+def apply_engine(recipe: Recipe, tests: Tests) -> tuple[Tests, tuple[Sampling, Any] | None]:
     """Put the posteriors of the recipe's engine in place of those of `robust`, in all tests with an effect.
 
-    Gives the tests, and with `pymc` what was sampled. Sampling that fails fails these tests, not the others.
+    Gives the tests, and with `pymc` how it sampled and its InferenceData. Sampling that fails fails these tests, not
+    the others.
     """
     spec, sums = recipe.inference, regressions_of(tests)
     if spec.engine == "robust" or not sums:
@@ -62,10 +64,10 @@ def apply_engine(recipe: Recipe, tests: Tests) -> tuple[Tests, Sampled | None]:
         return _replaced(tests, exact(list(sums.values()), priors)), None
     settings = {name: getattr(spec, name) for name in ("draws", "tune", "chains", "target_accept")}
     try:
-        sampled = sample(sums, priors, Sampler(**settings, seed=recipe.seed))
+        effects, sampling, data = sample(sums, priors, **settings, seed=recipe.seed)
     except Exception as error:
         return _failed(tests, f"engine 'pymc' failed: {type(error).__name__}: {error}"), None
-    return _replaced(tests, sampled.effects), sampled
+    return _replaced(tests, effects), (sampling, data)
 
 
 def regressions_of(tests: Mapping[str, TestResult]) -> dict[str, Regression]:

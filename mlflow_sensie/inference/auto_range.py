@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.special import ndtr
 
@@ -11,36 +9,27 @@ from mlflow_sensie.inference.weights import BoolArray, FloatArray, IntArray
 
 START, STOP = 0.1, 0.9
 DRAWS, SEED = 2000, 0
-
-
-@dataclass(frozen=True)
-class Region:
-    """Points `first` to `last` of a curve, and the levels at which intervals hold 50 % and 95 % in spite of choice."""
-
-    first: int
-    last: int
-    level50: float
-    level95: float
+Levels = tuple[float, float]
 
 
 def region_of(
     x: FloatArray, mean: FloatArray, covariance: FloatArray, weights: FloatArray | None = None, *, from_start: bool
-) -> Region | None:
-    """Find the points between 10 % and 90 % of the drop of a curve; None where it never falls.
+) -> tuple[IntArray, Levels] | None:
+    """Find the points (m,) between 10 % and 90 % of a curve's drop, and the levels that the choice costs.
 
     `mean` (J,) is the curve at ascending `x` (J,) and `covariance` (J, J) that of its means. With `from_start`
     the drop is that from the first point to the lowest; without, the largest fall in the direction of the line
     through the curve with these `weights`. Where fewer than two points lie inside, the points that enclose
-    10 % and 90 % are taken. The levels come from a parametric bootstrap of the choice: curves drawn about the one
-    seen, shrunk towards its mean by as much as noise alone explains, choose for themselves; the error of a line's
-    slope over the window it was chosen for is held by that share of intervals.
+    10 % and 90 % are taken; None where the curve never falls. At the levels intervals hold 50 % and 95 % in spite of
+    the choice. They come from a parametric bootstrap of it: curves drawn about the one seen, shrunk towards its mean
+    by as much as noise alone explains, choose for themselves; the error of a line's slope over the window it was
+    chosen for is held by that share of intervals.
     """
     w = np.ones(len(x)) if weights is None else weights
     first, last, falls = _windows(mean[None], x, w, from_start)
     if not falls[0]:
         return None
-    levels = _levels(x, mean, covariance, w, from_start)
-    return Region(int(first[0]), int(last[0]), *levels)
+    return np.arange(first[0], last[0] + 1), _levels(x, mean, covariance, w, from_start)
 
 
 def _windows(
@@ -71,9 +60,7 @@ def _falls(curves: FloatArray, from_start: bool) -> tuple[IntArray, IntArray, Bo
     return np.where(few, first - 1, first), np.where(few, beyond, last), total > 0
 
 
-def _levels(
-    x: FloatArray, mean: FloatArray, covariance: FloatArray, w: FloatArray, from_start: bool
-) -> tuple[float, float]:
+def _levels(x: FloatArray, mean: FloatArray, covariance: FloatArray, w: FloatArray, from_start: bool) -> Levels:
     values, vectors = np.linalg.eigh(covariance)
     noise = np.random.default_rng(SEED).standard_normal((DRAWS, len(x)))
     errors = noise @ (vectors * np.sqrt(np.maximum(values, 0))).T

@@ -13,9 +13,9 @@ from mlflow_sensie.inference.weights import (
     AS_THEY_ARE,
     FloatArray,
     Moments,
-    Powers,
     SamplingDesign,
     Units,
+    informative_units,
     row_blocks,
 )
 
@@ -47,19 +47,17 @@ def contrast_estimates(
     *,
     pseudo: int = 2,
     strict: bool = False,
-    powers: Powers | None = None,
 ) -> list[GuardedEstimate]:
     """Estimate contrasts (k, q) of the mean scores of units (m, k), each guarded where few units carry it.
 
     b_i being a unit's own contrast, the posterior is t_{n-1}(mean b, var b / n), exact under a normal random-slopes
     model. Where fewer than min(20, n/10) units carry the variance, or there is none, two pseudo-examples with the
     largest possible change between the score's bounds (``reach``), up and down, are added, or another even number;
-    ``strict`` adds them where fewer than min(20, n/6) do. ``powers`` are ``units.powers(contrasts)``, where known.
+    ``strict`` adds them where fewer than min(20, n/6) do.
     """
-    moments = units.moments
-    influences = units.powers(contrasts) if powers is None else powers
+    moments, powers = units.moments, units.powers(contrasts)
     largest = (reach[1] - reach[0]) * np.abs(contrasts).sum(0) / 2
-    columns = (moments.mean @ contrasts, largest, influences.second, influences.third, influences.informative())
+    columns = (moments.mean @ contrasts, largest, powers[1], powers[2], informative_units(powers))
     estimates = []
     for b, most, total, cubes, informative in zip(*(column.tolist() for column in columns), strict=True):
         plain = _posterior(b, total, cubes, moments.n)
@@ -83,51 +81,43 @@ def mean_test(scores: FloatArray, scale: ScoreScale, design: SamplingDesign = AS
     (0.75, [0.671, 0.829])
     """
     scored = np.isfinite(scores)
-    y = np.asarray(scores, np.float64) if scored.all() else np.asarray(scores[scored], np.float64)
+    rows = slice(None) if scored.all() else scored  # a slice copies nothing
+    y = np.asarray(scores[rows], np.float64)
     low, high = scale.range_of(y)
+    # Pseudo-examples lie as far above 0 as below it, so the estimate is that of the distance from the middle.
     middle = low + (high - low) / 2
-    units = Units.of(y[:, None], design if scored.all() else design.take(scored))
+    units = Units.of(y[:, None] - middle, design.take(rows))
     if not units.n > 1:
         raise ValueError(f"only {units.n:.0f} examples (or clusters) have a score; at least two are needed")
-    # Pseudo-examples lie as far above 0 as below it, so the estimate is that of the distance from the middle.
-    moments = replace(units.moments, mean=units.moments.mean - middle)
-    powers = units.powers(np.eye(1))
-    (centred,) = contrast_estimates(replace(units, moments=moments), np.eye(1), (low, high), powers=powers)
+    (centred,) = contrast_estimates(units, np.eye(1), (low, high))
     posterior, plain = (replace(one, loc=one.loc + middle) for one in (centred.posterior, centred.plain))
     return replace(centred, posterior=posterior, plain=plain)
 
 
-@dataclass(frozen=True, eq=False)
-class SweepSample:
-    """The rows (n, 1 + J) of a sweep in which every score is finite, as units, and how many rows are not."""
+def sweep_units(
+    scores: FloatArray, grid: MagnitudeGrid, design: SamplingDesign = AS_THEY_ARE
+) -> tuple[FloatArray, Units]:
+    """Give the rows of scores (n, 1 + J) that have no missing score, and the same as units.
 
-    rows: FloatArray
-    dropped: int
-    units: Units
-
-    @classmethod
-    def of(cls, scores: FloatArray, grid: MagnitudeGrid, design: SamplingDesign) -> SweepSample:
-        """Leave out incomplete rows; raise ValueError for another width and fewer than two examples or clusters."""
-        rows = np.asarray(scores, np.float64)
-        if rows.ndim != 2 or rows.shape[1] != grid.width:
-            raise ValueError(
-                f"scores need {grid.width} columns, clean and {grid.width - 1} magnitudes, not {rows.shape}"
-            )
-        complete = np.ones(len(rows), np.bool_)
-        for block in row_blocks(len(rows)):
-            complete[block] = np.isfinite(rows[block]).all(axis=1)
-        if not complete.all():
-            rows, design = rows[complete], design.take(complete)
-        dropped = int((~complete).sum())
-        if len(rows) < 2:
-            raise ValueError(
-                "a perturbation test needs at least two examples with finite scores at every magnitude, "
-                f"not {len(rows)} ({dropped} dropped)"
-            )
-        units = Units.of(rows, design)
-        if not units.n > 1:
-            raise ValueError(f"all {len(rows)} examples are one cluster; at least two clusters are needed")
-        return cls(rows, dropped, units)
+    Raises ValueError for another number of columns, and for fewer than two examples or clusters.
+    """
+    rows = np.asarray(scores, np.float64)
+    if rows.ndim != 2 or rows.shape[1] != grid.width:
+        raise ValueError(f"scores need {grid.width} columns, clean and {grid.width - 1} magnitudes, not {rows.shape}")
+    complete = np.ones(len(rows), np.bool_)
+    for block in row_blocks(len(rows)):
+        complete[block] = np.isfinite(rows[block]).all(axis=1)
+    if not complete.all():
+        rows, design = rows[complete], design.take(complete)
+    if len(rows) < 2:
+        raise ValueError(
+            "a perturbation test needs at least two examples with finite scores at every magnitude, "
+            f"not {len(rows)} ({len(complete) - len(rows)} dropped)"
+        )
+    units = Units.of(rows, design)
+    if not units.n > 1:
+        raise ValueError(f"all {len(rows)} examples are one cluster; at least two clusters are needed")
+    return rows, units
 
 
 @dataclass(frozen=True)
@@ -159,33 +149,30 @@ class Calibration:
 
 def calibration_of(
     grid: MagnitudeGrid,
-    scores: FloatArray,
-    expected: FloatArray,
+    excess: FloatArray,
     moments: Moments,
     reach: tuple[float, float],
     design: SamplingDesign = AS_THEY_ARE,
     family: int = 1,
 ) -> Calibration:
-    """Estimate the effect of score - expected from the examples' own excess.
+    """Estimate the effect of score - expected from the examples' own `excess` (n, 1 + J), the clean one first.
 
-    `scores` and `expected` are (n, 1 + J), the clean ones first; `moments` are those of the scores and
-    `reach` is their range.
+    `moments` are those of the scores and `reach` is their range.
     """
-    units = SweepSample.of(np.subtract(scores, expected), grid, design).units
+    units = sweep_units(excess, grid, design)[1]
     width = reach[1] - reach[0]
     contrasts = np.column_stack([side.slope_contrast() for side in grid.sides])
     slopes = contrast_estimates(units, contrasts, (-width, width))
     effects = [slope.posterior.scaled(side.length) for slope, side in zip(slopes, grid.sides, strict=True)]
     k = int(np.argmin([effect.loc for effect in effects]))
     unexpected = effects[k].summary(len(effects) * family)
-    parts = zip(grid.sides, effects, slopes, strict=True)
     return Calibration(
         unexpected=unexpected,
         slope=unexpected.scaled(1 / grid.sides[k].length),
         worse=grid.sides[k].name,
         sides=tuple(
             SideExcess(side.name, effect.summary(family), effect, slope.few_informative)
-            for side, effect, slope in parts
+            for side, effect, slope in zip(grid.sides, effects, slopes, strict=True)
         ),
         expected=tuple((moments.mean - units.moments.mean).tolist()),
     )

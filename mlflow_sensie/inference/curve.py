@@ -87,7 +87,7 @@ def curve_of(
     half = stdtrit(df, 0.975) * np.sqrt(units.variance() / np.maximum(units.n, 1))
     low = np.where(units.n > 1, scale.clip(units.mean - half), np.nan if scale.lower is None else scale.lower)
     high = np.where(units.n > 1, scale.clip(units.mean + half), np.nan if scale.upper is None else scale.upper)
-    minority = n - np.maximum(examples.at_lower, examples.at_upper)
+    minority = n - examples.at_bound
     hatched = (units.n < FEW_EXAMPLES) | (minority < FEW_MINORITY) | (examples.m2 <= 0)
     return Curve(
         p=tuple(None if x is None else float(x) for x in p),

@@ -11,7 +11,7 @@ from numpy.polynomial import legendre
 from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
-from mlflow_sensie.inference.auto_range import Region, region_of
+from mlflow_sensie.inference.auto_range import Levels, region_of
 from mlflow_sensie.inference.binning import Ranks
 from mlflow_sensie.inference.contrast import GuardedEstimate
 from mlflow_sensie.inference.curve import Line
@@ -22,6 +22,7 @@ from mlflow_sensie.inference.weights import (
     BoolArray,
     FloatArray,
     GroupedMoments,
+    IntArray,
     Moments,
     SamplingDesign,
     row_blocks,
@@ -79,24 +80,24 @@ class RangeFit:
 
     @classmethod
     def of(
-        cls, effect: Posterior, length: float, line: Line, points: int, few: bool, region: Region | None
+        cls, effect: Posterior, length: float, line: Line, points: int, few: bool, levels: Levels | None
     ) -> RangeFit:
-        """Report a posterior of the effect over a line's range; of a chosen `region` with its wider intervals."""
+        """Report a posterior of the effect over a line's range; of a chosen range at these `levels`."""
         interval = effect.summary()
-        if region is not None:
-            interval = Interval(effect.loc, *effect.interval(region.level50), *effect.interval(region.level95))
+        if levels is not None:
+            interval = Interval(effect.loc, *effect.interval(levels[0]), *effect.interval(levels[1]))
         return cls(
             side=line.side,
             start=line.start,
             stop=line.stop,
             points=points,
-            auto=region is not None,
+            auto=levels is not None,
             slope=interval.scaled(1 / length),
             effect=interval,
             posterior=effect,
             few_informative=few,
             line=line,
-            note=GIVEN if region is None else CHOSEN,
+            note=GIVEN if levels is None else CHOSEN,
         )
 
 
@@ -132,42 +133,38 @@ class Polynomial(DistanceAxis):
 # --- of a sweep --------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class FitWindow:
-    """Part of a side of a sweep, as a side of its own, and the region if it was chosen."""
+def fit_windows(grid: MagnitudeGrid, moments: Moments, fit_range: FitRange) -> list[tuple[Side, Levels | None]]:
+    """Cut the sides of a sweep down to a range of p, or to where they fall; fewer than two points are none.
 
-    side: Side
-    region: Region | None
-
-    def fit(self, grid: MagnitudeGrid, slope: GuardedEstimate, moments: Moments) -> RangeFit:
-        """Fit a line, given the estimate of its slope."""
-        effect = slope.posterior.scaled(self.side.length)
-        line = side_line(grid, self.side, slope.posterior, moments)
-        return RangeFit.of(effect, self.side.length, line, len(self.side.columns), slope.few_informative, self.region)
-
-
-def fit_windows(grid: MagnitudeGrid, moments: Moments, fit_range: FitRange) -> list[FitWindow]:
-    """Cut the sides of a sweep down to a range of p, or to where they fall; fewer than two points are none."""
+    Gives the parts as sides of their own, with the levels of their intervals where the range was chosen.
+    """
+    windows: list[tuple[Side, Levels | None]] = []
     if fit_range is None:
-        return []
-    windows = []
+        return windows
     for side in grid.sides:
+        region: tuple[IntArray, Levels | None] | None
         if fit_range == "auto":
-            columns = list(side.columns)
-            covariance = moments.covariance()[np.ix_(columns, columns)] / moments.n
-            region = region_of(side.distances, moments.mean[columns], covariance, from_start=True)
-            inside = np.arange(0) if region is None else np.arange(region.first, region.last + 1)
+            mean, covariance = side.moments(moments)
+            region = region_of(side.distances, mean, covariance / moments.n, from_start=True)
         else:
-            region, inside = None, side.within(*fit_range)
-        if len(inside) >= 2:
-            windows.append(FitWindow(side.part(inside), region))
+            region = side.within(*fit_range), None
+        if region is not None and len(region[0]) >= 2:
+            windows.append((side.part(region[0]), region[1]))
     return windows
+
+
+def range_of_side(
+    grid: MagnitudeGrid, side: Side, levels: Levels | None, slope: GuardedEstimate, moments: Moments
+) -> RangeFit:
+    """Fit a line to part of a side, given the estimate of its slope."""
+    line = side_line(grid, side, slope.posterior, moments)
+    effect = slope.posterior.scaled(side.length)
+    return RangeFit.of(effect, side.length, line, len(side.columns), slope.few_informative, levels)
 
 
 def side_line(grid: MagnitudeGrid, side: Side, slope: Posterior, moments: Moments) -> Line:
     """Give the line through the points of a side, with a slope of this posterior."""
-    columns = list(side.columns)
-    mean, covariance = moments.mean[columns], moments.covariance()[np.ix_(columns, columns)] / moments.n
+    mean, covariance = side.moments(moments)
     u = side.distances - side.distances.mean()
     average, rise = np.full(len(u), 1 / len(u)), u / (u @ u)
     return Line(
@@ -179,9 +176,9 @@ def side_line(grid: MagnitudeGrid, side: Side, slope: Posterior, moments: Moment
         centre=float(side.distances.mean()),
         level=float(mean.mean()),
         slope=slope.loc,
-        level_var=float(average @ covariance @ average),
+        level_var=float(average @ covariance @ average) / moments.n,
         slope_var=slope.scale**2,
-        covariance=float(average @ covariance @ rise),
+        covariance=float(average @ covariance @ rise) / moments.n,
         df=slope.df,
     )
 
@@ -201,14 +198,14 @@ def polynomials_of(
 def _polynomial_of_side(
     grid: MagnitudeGrid, side: Side, moments: Moments, guard: tuple[float, float] | None, order: int
 ) -> Polynomial:
-    columns, u = list(side.columns), side.distances
+    u = side.distances
     if guard is not None:
         away = np.zeros(side.width)
-        away[columns] = (guard[1] - guard[0]) / 2 * np.sign(u - u.mean())
+        away[list(side.columns)] = (guard[1] - guard[0]) / 2 * np.sign(u - u.mean())
         moments = moments.joined(moments.mean + np.stack([away, -away]))
     domain = (float(u[0]), float(u[-1]))
     solution = np.asarray(np.linalg.pinv(_basis(u, domain, order)))
-    covariance = moments.covariance()[np.ix_(columns, columns)] / moments.n
+    mean, covariance = side.moments(moments)
     return Polynomial(
         side=side.name,
         order=order,
@@ -217,54 +214,41 @@ def _polynomial_of_side(
         neutral=grid.neutral,
         log_distance=grid.log_distance,
         domain=domain,
-        coefficients=tuple((solution @ moments.mean[columns]).tolist()),
-        covariance=_tuples(solution @ covariance @ solution.T),
+        coefficients=tuple((solution @ mean).tolist()),
+        covariance=_tuples(solution @ covariance @ solution.T / moments.n),
         df=float(moments.n - 1),
     )
 
 
 # --- of a property -----------------------------------------------------------------------------------------
 
-
-@dataclass(frozen=True)
-class PropertyWindow:
-    """Part of a property's range, `limits` in z: what lies between them, or the bins of a chosen `region`."""
-
-    limits: tuple[float, float]
-    region: Region | None = None
-    bins: tuple[int, int] = (0, 0)
-    cuts: FloatArray | None = None
-
-    def inside(self, z: FloatArray) -> BoolArray:
-        """Tell which examples belong to the part."""
-        if self.cuts is None:
-            slack = 1e-12 * (1 + abs(self.limits[0]) + abs(self.limits[1]))
-            return np.asarray((z >= self.limits[0] - slack) & (z <= self.limits[1] + slack))
-        bins = np.searchsorted(self.cuts, z, side="right")
-        return np.asarray((bins >= self.bins[0]) & (bins <= self.bins[1]))
+# Its ends in z, which examples (n,) it has, and the levels of intervals where it was chosen.
+PropertyWindow = tuple[tuple[float, float], BoolArray, Levels | None]
 
 
-def window_given(fit_range: tuple[float, float], span: tuple[float, float]) -> PropertyWindow | None:
-    """Cut a range of the property down to its span, z being shares of it from its middle; None where none is left."""
+def window_given(fit_range: tuple[float, float], span: tuple[float, float], z: FloatArray) -> PropertyWindow | None:
+    """Cut a range of the property down to its span, z (n,) being shares of it from its middle; None if none is left."""
     middle, width = (span[0] + span[1]) / 2, span[1] - span[0]
     low, high = (min(max((p - middle) / width, -0.5), 0.5) for p in fit_range)
-    return PropertyWindow((low, high)) if high > low else None
+    slack = 1e-12 * (1 + abs(low) + abs(high))
+    return ((low, high), (z >= low - slack) & (z <= high + slack), None) if high > low else None
 
 
 def window_chosen(
-    z: FloatArray, groups: GroupedMoments, variance: FloatArray, cuts: FloatArray
+    z: FloatArray, groups: GroupedMoments, variance: FloatArray, cuts: FloatArray, bin_z: FloatArray
 ) -> PropertyWindow | None:
     """Choose the bins in which the curve falls: of K bins mean z, scores, variances of their means, and K - 1 cuts."""
     some = np.flatnonzero(groups.n > 0)
     if len(some) < 2:
         return None
     curve = groups.select(some)
-    region = region_of(z[some], curve.mean, np.diag(variance[some]), curve.n, from_start=False)
+    region = region_of(bin_z[some], curve.mean, np.diag(variance[some]), curve.n, from_start=False)
     if region is None:
         return None
-    first, last = int(some[region.first]), int(some[region.last])
+    first, last = some[region[0][[0, -1]]]
     edges = np.concatenate([[-0.5], np.clip(cuts, -0.5, 0.5), [0.5]])
-    return PropertyWindow((float(edges[first]), float(edges[last + 1])), region, (first, last), cuts)
+    bins = np.searchsorted(cuts, z, side="right")
+    return (float(edges[first]), float(edges[last + 1])), (bins >= first) & (bins <= last), region[1]
 
 
 def range_of_property(
@@ -281,17 +265,16 @@ def range_of_property(
     z (n,) are shares of `span` from its middle, y (n,) the scores. With `ranks`, the line is on them and allows for
     their noise; the range's ends are in the property's unit.
     """
-    low, high = window.limits
-    inside = window.inside(z)
+    (low, high), inside, levels = window
     z, y, design = (z[inside] - (low + high) / 2) / (high - low), y[inside], design.take(inside)
     if len(z) < 2 or not np.ptp(z) > 0:
         return None
     fit, few = guarded_sandwich(z, y, design, reach)[1:]
     if ranks is not None:
         fit = with_rank_noise(fit, z, y, design, (span[1] - span[0]) * (high - low), ranks.n, part=True)
-    start, stop = (span[0] + (span[1] - span[0]) * (edge + 0.5) for edge in window.limits)
+    start, stop = (span[0] + (span[1] - span[0]) * (edge + 0.5) for edge in (low, high))
     line = property_line(fit, (start, stop))
-    extra = RangeFit.of(fit.posterior, line.stop - line.start, line, len(z), few, window.region)
+    extra = RangeFit.of(fit.posterior, line.stop - line.start, line, len(z), few, levels)
     if ranks is None:
         return extra
     return replace(extra, start=float(ranks.value(start)), stop=float(ranks.value(stop)))

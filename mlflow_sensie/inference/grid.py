@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mlflow_sensie.inference.weights import FloatArray, IntArray
+from mlflow_sensie.inference.weights import FloatArray, IntArray, Moments
 
 
 class DistanceAxis:
@@ -62,6 +62,11 @@ class Side:
         """Give some of the points, by their indices, as a side."""
         columns = tuple(self.columns[k] for k in points)
         return replace(self, columns=columns, magnitudes=self.magnitudes[points], distances=self.distances[points])
+
+    def moments(self, moments: Moments) -> tuple[FloatArray, FloatArray]:
+        """Give mean (K,) and covariance (K, K) of the scores at the side's points, from those of all columns."""
+        columns = list(self.columns)
+        return moments.mean[columns], moments.covariance()[np.ix_(columns, columns)]
 
     def slope_contrast(self) -> FloatArray:
         """Give c (width,) so that c @ scores is the least-squares slope over distance."""

@@ -13,9 +13,9 @@ from mlflow_sensie.inference.contrast import (
     ENOUGH,
     Calibration,
     GuardedEstimate,
-    SweepSample,
     calibration_of,
     contrast_estimates,
+    sweep_units,
 )
 from mlflow_sensie.inference.curve import (
     Curve,
@@ -42,6 +42,7 @@ from mlflow_sensie.inference.extra_fits import (
     RangeFit,
     fit_windows,
     polynomials_of,
+    range_of_side,
     side_line,
 )
 from mlflow_sensie.inference.grid import MagnitudeGrid, Side
@@ -196,7 +197,7 @@ def perturbation_test(
     design: SamplingDesign = AS_THEY_ARE,
     family: int = 1,
     extra: ExtraFits = NO_EXTRA,
-    expected: FloatArray | None = None,
+    excess: FloatArray | None = None,
 ) -> PerturbationFit:
     """Estimate slope, effect, drops and holds-until of a sweep from the examples' own scores.
 
@@ -205,9 +206,9 @@ def perturbation_test(
     clean score for scores in [0, 1], else in the score's unit; ("absolute", x) is always in the unit. Examples with a
     score that is not finite are dropped and counted: where scores are missing because they would be low, nothing can
     repair that. The intervals of ``family`` tests hold together; ``extra`` says what to fit beside the lines.
-    ``expected`` (n, 1 + J) are the model's own expected scores. A contrast of the curve has the posterior
-    t_{n-1}(mean b, var b / n) of the examples' own contrasts b, exact under a normal random-slopes model. Raises
-    ValueError for another number of columns and for fewer than two examples.
+    ``excess`` (n, 1 + J) is each score less what the model itself expects of it. A contrast of the curve has the
+    posterior t_{n-1}(mean b, var b / n) of the examples' own contrasts b, exact under a normal random-slopes model.
+    Raises ValueError for another number of columns and for fewer than two examples.
 
     >>> grid = MagnitudeGrid.of([1, 2, 3], neutral=0)
     >>> steps = 0.1 * np.arange(4) * np.linspace(0.5, 1.5, 100)[:, None]
@@ -215,33 +216,45 @@ def perturbation_test(
     >>> round(fit.slope.value, 3), round(fit.holds_until, 2), fit.decision
     (-0.1, 0.84, 'sensitive')
     """
-    sample = SweepSample.of(scores, grid, design)
-    units, moments, reach = sample.units, sample.units.moments, scale.range_of(sample.rows)
-    floor = Floor.of(allowed_drop, scale.fractional)
+    rows, units = sweep_units(scores, grid, design)
+    moments, reach, floor = units.moments, scale.range_of(rows), Floor.of(allowed_drop, scale.fractional)
     windows, own = fit_windows(grid, moments, extra.fit_range), grid.contrasts()
-    estimates = contrast_estimates(
-        units, np.column_stack([own, *(window.side.slope_contrast() for window in windows)]), reach
-    )
-    failed = _first_failed(sample.rows, grid, floor)
+    contrasts = np.column_stack([own, *(side.slope_contrast() for side, _ in windows)])
+    estimates = contrast_estimates(units, contrasts, reach)
+    failed = _first_failed(rows, grid, floor)
     fits = tuple(
         _fit_side(grid, side, slope, moments, holds_until(side, moments, floor, reach, family), counts, reach, family)
         for side, slope, counts in zip(grid.sides, estimates, failed, strict=False)
     )
     sides, drops = len(fits), own.shape[1]
-    fit = _summary(grid, sample, fits, estimates[sides], estimates[sides + 1 : drops], scale, rope, family)
+    dropped = len(scores) - len(rows)
+    flags = {
+        "few_informative": any(one.few_informative for one in estimates[: sides + 1]),
+        "few_for_holds_until": any(fit.holds.few_informative for fit in fits),
+        "dropped": dropped > 0,
+        "few_examples": units.n < 60,
+    }
     pairs = zip(windows, estimates[drops:], strict=True)
-    ranges = tuple(window.fit(grid, slope, moments) for window, slope in pairs)
+    ranges = tuple(range_of_side(grid, *window, slope, moments) for window, slope in pairs)
     curved: list[Polynomial] = []
     if extra.polynomial is not None:
         curved = polynomials_of(grid, moments, reach, {f.side: f.few_informative for f in fits}, extra.polynomial)
-    return replace(
-        fit,
+    return PerturbationFit(
+        **_of_drops(fits, estimates[sides].posterior, estimates[sides + 1 : drops], grid, rope, family),
+        n=len(rows),
+        n_dropped=dropped,
+        magnitudes=grid.magnitudes,
+        neutral=grid.neutral,
+        log_distance=grid.log_distance,
+        rope=rope,
+        clean=mean_posterior(moments).summary(),
+        departure=pooled_departure([(fit.departure, len(fit.holds.distances)) for fit in fits]),
+        curve=_curve(rows, moments, grid, scale),
+        flags=(*(name for name, raised in flags.items() if raised), *extra.lacking(len(ranges), len(curved), sides)),
+        family=family,
         fit_range=ranges,
         polynomials=tuple(curved),
-        calibration=None
-        if expected is None
-        else calibration_of(grid, scores, expected, moments, reach, design, family),
-        flags=(*fit.flags, *extra.lacking(len(ranges), len(curved), sides)),
+        calibration=None if excess is None else calibration_of(grid, excess, moments, reach, design, family),
     )
 
 
@@ -267,8 +280,7 @@ def _fit_side(
     reach: tuple[float, float],
     family: int,
 ) -> SideFit:
-    columns = list(side.columns)
-    mean, covariance = moments.mean[columns], moments.covariance()[np.ix_(columns, columns)]
+    mean, covariance = side.moments(moments)
     plain = slope.plain.scaled(side.length)
     return SideFit(
         **_of_effect(slope.posterior.scaled(side.length), side.length, family),
@@ -290,49 +302,43 @@ def _of_effect(effect: AnyPosterior, length: float, family: int) -> dict[str, An
     return {"slope": summary.scaled(1 / length), "effect": summary, "posterior": effect}
 
 
-def _summary(
-    grid: MagnitudeGrid,
-    sample: SweepSample,
+def _of_drops(
     fits: tuple[SideFit, ...],
-    mean_drop: GuardedEstimate,
+    mean_drop: Posterior,
     drops: Sequence[GuardedEstimate],
-    scale: ScoreScale,
+    grid: MagnitudeGrid,
     rope: float,
     family: int,
-) -> PerturbationFit:
-    sides, moments = _of_sides(fits, rope, family), sample.units.moments
+) -> dict[str, Any]:
+    """Give what follows from the sides, the mean drop and each magnitude's drop."""
+    sides = _of_sides(fits, rope, family)
     first = min((fit.holds for fit in fits), key=lambda holds: (holds.value, holds.censored))
     largest = int(np.argmax([drop.posterior.loc for drop in drops]))
-    return PerturbationFit(
-        **{**sides, "decision": together(sides["decision"], _of_drop(mean_drop.posterior, rope, family))},
-        n=len(sample.rows),
-        n_dropped=sample.dropped,
-        magnitudes=grid.magnitudes,
-        neutral=grid.neutral,
-        log_distance=grid.log_distance,
-        rope=rope,
-        clean=mean_posterior(moments).summary(),
-        mean_drop=mean_drop.posterior.summary(family),
-        mean_drop_posterior=mean_drop.posterior,
-        max_drop=drops[largest].posterior.loc,
-        # The bound of the magnitude that is truly worst holds by itself: the largest bound needs no
-        # correction.
-        max_drop_hi95=max(drop.posterior.interval(1 - 0.05 / family)[1] for drop in drops),
-        max_drop_at=grid.magnitudes[largest],
-        holds_until=first.value,
-        holds_until_lo95=min(fit.holds.lo95 for fit in fits),
-        censored=first.censored,
-        departure=pooled_departure([(fit.departure, len(fit.holds.distances)) for fit in fits]),
-        curve=_curve(sample, grid, scale),
-        flags=_flags(sample, fits, mean_drop),
-        family=family,
-    )
+    # A sweep may break a model at its first step and change no more: then only the mean drop tells.
+    broken = decide(mean_drop.prob_abs_at_least(rope), chance=not excludes_zero(mean_drop.summary(BESIDE * family)))
+    return {
+        **sides,
+        "decision": together(sides["decision"], broken),
+        "mean_drop": mean_drop.summary(family),
+        "mean_drop_posterior": mean_drop,
+        "max_drop": drops[largest].posterior.loc,
+        # The bound of the magnitude that is truly worst holds by itself: the largest bound needs no correction.
+        "max_drop_hi95": max(drop.posterior.interval(1 - 0.05 / family)[1] for drop in drops),
+        "max_drop_at": grid.magnitudes[largest],
+        "holds_until": first.value,
+        "holds_until_lo95": min(fit.holds.lo95 for fit in fits),
+        "censored": first.censored,
+    }
 
 
 def _of_sides(fits: tuple[SideFit, ...], rope: float, family: int) -> dict[str, Any]:
     """Give what follows from the posteriors of the sides' effects."""
     count, worse = len(fits) * family, min(fits, key=lambda fit: fit.posterior.loc)
     effect = worse.posterior.summary(count)
+    intervals = [fit.posterior.summary(count) for fit in fits]
+    sensitive = [fit.posterior.prob_abs_at_least(rope) for fit in fits]
+    # Whichever side changes counts as a change: the worse one may stand still while the other improves.
+    words = [decide(p, chance=not excludes_zero(one)) for p, one in zip(sensitive, intervals, strict=True)]
     return {
         "sides": fits,
         "worse": worse.side,
@@ -340,55 +346,24 @@ def _of_sides(fits: tuple[SideFit, ...], rope: float, family: int) -> dict[str, 
         "effect": effect,
         "plain_effect": worse.plain.summary(count),
         "effect_bound95": max(fit.posterior.bound(1 - 0.05 / count) for fit in fits),
-        "prob_sensitive": max(fit.posterior.prob_abs_at_least(rope) for fit in fits),
-        "decision": _decision(fits, rope, count),
-        "significance": _significance(fits, rope, count),
+        "prob_sensitive": max(sensitive),
+        "decision": "sensitive" if "sensitive" in words else words[int(np.argmax(sensitive))],
+        "significance": max((significance(one, rope) for one in intervals), key=("low", "medium", "high").index),
     }
 
 
-def _decision(fits: Sequence[SideFit], rope: float, comparisons: int) -> Decision:
-    """Whichever side changes counts as a change: the worse one may stand still while the other improves."""
-    sensitive = [fit.posterior.prob_abs_at_least(rope) for fit in fits]
-    real = [excludes_zero(fit.posterior.summary(comparisons)) for fit in fits]
-    words = [decide(p, chance=not excludes) for p, excludes in zip(sensitive, real, strict=True)]
-    return "sensitive" if "sensitive" in words else words[int(np.argmax(sensitive))]
+def mean_posterior(moments: Moments) -> Posterior:
+    """Give the posterior of the mean clean score of n equal units."""
+    variance = float(moments.covariance()[0, 0]) / moments.n
+    return Posterior(float(moments.mean[0]), float(np.sqrt(max(variance, 0.0))), moments.n - 1)
 
 
-def _of_drop(drop: Posterior, rope: float, family: int) -> Decision:
-    """A sweep may break a model at its first step and change no more: then only the mean drop tells."""
-    return decide(drop.prob_abs_at_least(rope), chance=not excludes_zero(drop.summary(BESIDE * family)))
-
-
-def _significance(fits: Sequence[SideFit], rope: float, comparisons: int) -> Significance:
-    """The strongest word of any side, as with the decision."""
-    words = [significance(fit.posterior.summary(comparisons), rope) for fit in fits]
-    return max(words, key=("low", "medium", "high").index)
-
-
-def mean_posterior(moments: Moments, column: int = 0) -> Posterior:
-    """Give the posterior of one mean of n equal units."""
-    variance = float(moments.covariance()[column, column]) / moments.n
-    return Posterior(float(moments.mean[column]), float(np.sqrt(max(variance, 0.0))), moments.n - 1)
-
-
-def _curve(sample: SweepSample, grid: MagnitudeGrid, scale: ScoreScale) -> Curve:
-    known = grid.neutral is not None
-    p = np.array([*([grid.neutral] if known else []), *grid.magnitudes])
+def _curve(rows: FloatArray, moments: Moments, grid: MagnitudeGrid, scale: ScoreScale) -> Curve:
+    clean = [] if grid.neutral is None else [grid.neutral]
+    p = np.array([*clean, *grid.magnitudes])
     order = np.argsort(p)
-    chosen = order if known else order + 1
-    moments, none = sample.units.moments, np.zeros(len(p))
-    units = GroupedMoments(
-        np.full(len(p), float(moments.n)), moments.mean[chosen], np.diag(moments.scatter)[chosen], none, none
-    )
-    examples = GroupedMoments.of_columns(sample.rows, scale.lower, scale.upper).select(chosen)
+    columns = order + 1 - len(clean)
+    n, none = np.full(len(p), float(moments.n)), np.zeros(len(p))
+    units = GroupedMoments(n, moments.mean[columns], np.diag(moments.scatter)[columns], none)
+    examples = GroupedMoments.of_columns(rows, scale.lower, scale.upper).select(columns)
     return curve_of(units, p[order].tolist(), [f"{x:g}" for x in p[order]], scale, examples)
-
-
-def _flags(sample: SweepSample, fits: Sequence[SideFit], mean_drop: GuardedEstimate) -> tuple[str, ...]:
-    flags = {
-        "few_informative": mean_drop.few_informative or any(fit.few_informative for fit in fits),
-        "few_for_holds_until": any(fit.holds.few_informative for fit in fits),
-        "dropped": sample.dropped > 0,
-        "few_examples": sample.units.n < 60,
-    }
-    return tuple(name for name, raised in flags.items() if raised)

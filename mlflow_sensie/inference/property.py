@@ -333,7 +333,7 @@ def _extra_fits(
         window = _window_chosen(sample, reach) if binned else None
     elif extra.fit_range is not None:
         low, high = extra.fit_range if ranks is None else ranks.share(extra.fit_range)
-        window = window_given((float(low), float(high)), span)
+        window = window_given((float(low), float(high)), span, sample.line(sample.y)[0])
     ranged = None if window is None else range_of_property(window, *sample.line(sample.y), span, reach, ranks)
     curved = None
     if extra.polynomial is not None:
@@ -356,7 +356,8 @@ def _window_chosen(sample: _Sample, reach: tuple[float, float]) -> PropertyWindo
     own = np.where(groups.n > 1, groups.variance(), groups.pooled_variance())
     # A bin without failures is not known for sure: half a failure is what it may have had.
     least = 0.5 / (n + 1) * (1 - 0.5 / (n + 1)) * (reach[1] - reach[0]) ** 2
-    return window_chosen(sample.bin_z.mean, groups, np.maximum(own, least) / n, sample.inner)
+    z = sample.line(sample.y)[0]
+    return window_chosen(z, groups, np.maximum(own, least) / n, sample.inner, sample.bin_z.mean)
 
 
 def _flags(sample: _Sample, units: float, few: bool, missing: bool) -> tuple[str, ...]:

@@ -20,17 +20,6 @@ MOST_R_HAT, LEAST_ESS_PER_CHAIN = 1.01, 100
 
 
 @dataclass(frozen=True)
-class Sampler:
-    """How NUTS runs: draws and tuning steps per chain, the acceptance rate it tunes for, and the seed."""
-
-    draws: int = 1000
-    tune: int = 1000
-    chains: int = 4
-    target_accept: float = 0.9
-    seed: int = 0
-
-
-@dataclass(frozen=True)
 class Convergence:
     """Diagnostics of one regression: the largest R-hat and the smallest effective sample sizes of its parameters."""
 
@@ -74,39 +63,41 @@ class Sampling:
         return tuple(warnings)
 
 
-@dataclass(frozen=True)
-class Sampled:
-    """Posteriors of the effects, how the sampling went, and ArviZ's InferenceData (a DataTree from ArviZ 1 on)."""
+def sample(
+    regressions: Mapping[str, Regression],
+    priors: Priors,
+    *,
+    draws: int = 1000,
+    tune: int = 1000,
+    chains: int = 4,
+    target_accept: float = 0.9,
+    seed: int = 0,
+) -> tuple[list[Draws], Sampling, Any]:
+    """Sample the posteriors of regressions, by name, in one model, by NUTS.
 
-    effects: tuple[Draws, ...]
-    sampling: Sampling
-    data: Any
-
-
-def sample(regressions: Mapping[str, Regression], priors: Priors, sampler: Sampler) -> Sampled:
-    """Sample the posteriors of regressions, by name, in one model.
-
-    The likelihood needs no more than the sums, so the cost does not grow with the examples, and little with
-    the regressions.
+    ``draws`` and tuning steps are those of each chain, ``target_accept`` is the acceptance rate that NUTS tunes for.
+    Gives the effects, how the sampling went, and ArviZ's InferenceData (a DataTree from ArviZ 1 on). The likelihood
+    needs no more than the sums, so the cost does not grow with the examples, and little with the regressions.
     """
     import pymc as pm
 
     with _model(regressions, priors), _quiet():
         data = pm.sample(
-            draws=sampler.draws,
-            tune=sampler.tune,
-            chains=sampler.chains,
+            draws=draws,
+            tune=tune,
+            chains=chains,
             cores=1,  # worker processes need an importable main module, and longer to start than to sample
-            target_accept=sampler.target_accept,
-            random_seed=sampler.seed,
+            target_accept=target_accept,
+            random_seed=seed,
             nuts_sampler="pymc",
             var_names=[name for name in PARAMETERS if name != "intercept" or _lines(regressions)],
             progressbar=False,
             compute_convergence_checks=False,
         )
-    draws = posterior_of(data)["effect"]
-    effects = tuple(Draws.of(draws.sel(test=name).to_numpy().ravel()) for name in regressions)
-    return Sampled(effects, _sampling(data, regressions, sampler), data)
+    effects = posterior_of(data)["effect"]
+    posteriors = [Draws.of(effects.sel(test=name).to_numpy().ravel()) for name in regressions]
+    divergences = int(data["sample_stats"]["diverging"].sum())
+    return posteriors, Sampling(draws, chains, divergences, _convergence(data, regressions)), data
 
 
 def posterior_of(data: Any) -> Any:
@@ -182,7 +173,7 @@ def _column(items: Sequence[Any], name: str) -> FloatArray:
     return np.array([getattr(item, name) for item in items], np.float64)
 
 
-def _sampling(data: Any, regressions: Mapping[str, Regression], sampler: Sampler) -> Sampling:
+def _convergence(data: Any, regressions: Mapping[str, Regression]) -> tuple[Convergence, ...]:
     import arviz as az
 
     draws, lines = posterior_of(data), _lines(regressions)
@@ -192,14 +183,12 @@ def _sampling(data: Any, regressions: Mapping[str, Regression], sampler: Sampler
         intercept = [float(measures["intercept"].sel(line=name))] if name in lines else []
         return [float(measures["effect"].sel(test=name)), float(measures["noise"].sel(test=name)), *intercept]
 
-    tests = (
+    return tuple(
         Convergence(
             name, *(pick(all_of(measures, name)) for pick, measures in zip((max, min, min), measured, strict=True))
         )
         for name in regressions
     )
-    divergences = int(data["sample_stats"]["diverging"].sum())
-    return Sampling(sampler.draws, sampler.chains, divergences, tuple(tests))
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from mlflow_sensie.inference.posterior import Posterior
 from mlflow_sensie.inference.weights import (
     AS_THEY_ARE,
     FloatArray,
-    Powers,
     SamplingDesign,
+    power_sums,
     row_blocks,
     unit_sums,
     weighted_mean,
@@ -87,12 +87,12 @@ def sandwich(z: FloatArray, y: FloatArray, design: SamplingDesign = AS_THEY_ARE)
     rest = y - slope * z
     noise, weight2 = float(w @ (rest * rest)) / weight * n / max(n - 2, 1), float(w @ w)
     parts = _unit_parts(z, rest, w, design, weight, information)
-    powers = Powers.of(map(_influences, parts), len(_Influence._fields))
-    second, third, fourth = (_Influence(*sums.tolist()) for sums in (powers.second, powers.third, powers.fourth))
+    sums = power_sums(map(_influences, parts), len(_Influence._fields)).tolist()
+    units, second, third, fourth = (_Influence(*powers) for powers in sums)
     informative = second.effect**2 / fourth.effect if fourth.effect > 0 else 0.0
     hc2, level_var = second.effect_grown / information**2, second.level_grown / weight**2
     covariance = (second.both - second.effect_grown - second.level_grown) / (2 * weight * information)
-    df = max(2.0, min(powers.m - 2.0, _degrees_of_freedom(second, fourth, noise, weight2)))
+    df = max(2.0, min(units.w - 2.0, _degrees_of_freedom(second, fourth, noise, weight2)))
     classical = noise * second.root_a2 / information**2
     if (df < 100 or informative < 20) and classical > hc2:
         hc2, level_var, covariance = classical, noise * weight2 / weight**2, 0.0

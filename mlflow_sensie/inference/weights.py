@@ -55,28 +55,16 @@ def row_blocks(n: int) -> Iterator[slice]:
     return (slice(start, min(start + ROWS, n)) for start in range(0, n, ROWS))
 
 
-def unit_sums(rows: FloatArray, design: SamplingDesign) -> FloatArray:
-    """Sum rows (n, q) within each unit, (m, q): the rows themselves, or one per cluster in the order of their codes."""
+def unit_sums(rows: FloatArray, design: SamplingDesign, weights: FloatArray | None = None) -> FloatArray:
+    """Sum rows (n, q) within each unit, (m, q): the rows themselves, or one per cluster in the order of their codes.
+
+    Rows of clusters are first multiplied by ``weights`` (n,).
+    """
     if design.clusters is None:
         return rows
-    clusters, index = np.unique(design.clusters, return_inverse=True)
-    sums = np.empty((len(clusters), rows.shape[1]))
-    for j in range(rows.shape[1]):
-        sums[:, j] = np.bincount(index, rows[:, j], len(clusters))
-    return sums
-
-
-def unit_means(rows: FloatArray, design: SamplingDesign) -> tuple[FloatArray, FloatArray]:
-    """Give the independent units (m, q) of rows (n, q), and their weights (m,): rows, or clusters' weighted means."""
-    w = design.weight(len(rows))
-    if design.clusters is None:
-        return rows, w
-    clusters, index = np.unique(design.clusters, return_inverse=True)
-    weights = _sums(index, w, len(clusters))
-    means = np.empty((len(clusters), rows.shape[1]))
-    for j in range(rows.shape[1]):
-        means[:, j] = np.bincount(index, w * rows[:, j], len(clusters))
-    return means / weights[:, None], weights
+    index = np.unique(design.clusters, return_inverse=True)[1]
+    columns = (column if weights is None else weights * column for column in rows.T)
+    return np.stack([np.bincount(index, column) for column in columns], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,9 +113,12 @@ class Units:
         """Take rows (n, k), finite, by their design; no row gives n = 0."""
         if design.alike:
             return cls(rows, None, Moments.of(rows))
-        units, w = unit_means(rows, design)
-        if not len(units):
-            return cls(units, None, Moments.of(units))
+        if not len(rows):
+            return cls(rows, None, Moments.of(rows))
+        units, w = rows, design.weight(len(rows))
+        if design.clusters is not None:
+            w, sums = unit_sums(w[:, None], design)[:, 0], unit_sums(rows, design, w)
+            units = sums / w[:, None]
         mean = weighted_mean(units, w)
         one, two, three, four = (float((w**power).sum()) for power in (1, 2, 3, 4))
         n, factor = map(float, _effective(one, two, three, four))
@@ -140,57 +131,46 @@ class Units:
         """Give the number of equal units that these are worth."""
         return self.moments.n
 
-    def influences(self, contrasts: FloatArray) -> Iterator[FloatArray]:
-        """Yield the units' influences (rows, q) on contrasts (k, q) of the mean, block by block."""
-        for block in row_blocks(len(self.rows)):
-            influences = (self.rows[block] - self.moments.mean) @ contrasts
-            yield influences if self.weights is None else self.weights[block, None] * influences
+    def powers(self, contrasts: FloatArray) -> FloatArray:
+        """Sum powers of the units' influences on contrasts (k, q) of the mean: see ``power_sums``."""
 
-    def powers(self, contrasts: FloatArray) -> Powers:
-        """Sum the powers of the units' influences on contrasts (k, q)."""
-        return Powers.of(self.influences(contrasts), contrasts.shape[1])
+        def influences(block: slice) -> FloatArray:
+            own = np.asarray((self.rows[block] - self.moments.mean) @ contrasts)
+            return own if self.weights is None else self.weights[block, None] * own
+
+        return power_sums(map(influences, row_blocks(len(self.rows))), contrasts.shape[1])
 
 
-@dataclass(frozen=True, eq=False)
-class Powers:
-    """Sums of the second, third and fourth powers of the m units' influences on q estimates; each sum is (q,)."""
+def power_sums(blocks: Iterable[FloatArray], columns: int) -> FloatArray:
+    """Give (4, q): how many units, and Σd², Σd³, Σd⁴ of their influences d on q estimates, in blocks (rows, q)."""
+    sums = np.zeros((4, columns))
+    for d in blocks:
+        squared = d * d
+        sums += np.full(columns, len(d)), squared.sum(0), (squared * d).sum(0), (squared * squared).sum(0)
+    return sums
 
-    m: int
-    second: FloatArray
-    third: FloatArray
-    fourth: FloatArray
 
-    @classmethod
-    def of(cls, blocks: Iterable[FloatArray], columns: int) -> Powers:
-        """Sum blocks (rows, q) of influences, which should be central already."""
-        m, sums = 0, np.zeros((3, columns))
-        for d in blocks:
-            squared = d * d
-            m += len(d)
-            sums += squared.sum(0), (squared * d).sum(0), (squared * squared).sum(0)
-        return cls(m, *sums)
+def informative_units(sums: FloatArray) -> FloatArray:
+    """Count the units that carry each estimate, (Σd²)² / Σd⁴, of ``power_sums``.
 
-    def informative(self) -> FloatArray:
-        """Count the units that carry each estimate, (Σd²)² / Σd⁴.
-
-        It is m for influences of equal size, 1 for a single large one, 0 for none.
-        """
-        return np.where(self.fourth > 0, self.second * self.second / np.where(self.fourth > 0, self.fourth, 1.0), 0.0)
+    It is m for influences of equal size, 1 for a single large one, 0 for none.
+    """
+    _, second, _, fourth = sums
+    return np.where(fourth > 0, second * second / np.where(fourth > 0, fourth, 1.0), 0.0)
 
 
 @dataclass(frozen=True, eq=False)
 class GroupedMoments:
     """Count, mean and central sum of squares of one quantity in each of K groups, each (K,).
 
-    ``at_lower`` and ``at_upper`` count the values at the quantity's bounds: a group whose values nearly all sit
-    at a bound says little about its spread.
+    ``at_bound`` counts the values at that of the quantity's bounds where most are: a group whose values nearly all
+    sit there says little about its spread.
     """
 
     n: FloatArray
     mean: FloatArray
     m2: FloatArray
-    at_lower: FloatArray
-    at_upper: FloatArray
+    at_bound: FloatArray
 
     @classmethod
     def of(
@@ -221,7 +201,7 @@ class GroupedMoments:
         shift = total(centred) / present
         centred = centred - shift[index]
         at = [np.zeros(groups) if bound is None else total(y == bound) for bound in (lower, upper)]
-        return cls(n, mean + shift, total(centred * centred), at[0], at[1])
+        return cls(n, mean + shift, total(centred * centred), np.maximum(*at))
 
     @classmethod
     def of_columns(cls, table: FloatArray, lower: float | None = None, upper: float | None = None) -> GroupedMoments:
@@ -234,7 +214,7 @@ class GroupedMoments:
             m2 += (centred * centred).sum(0)
             for counts, bound in zip(at, (lower, upper), strict=True):
                 counts += 0 if bound is None else (table[block] == bound).sum(0)
-        return cls(np.full(k, float(n)), mean, m2, at[0], at[1])
+        return cls(np.full(k, float(n)), mean, m2, at.max(0))
 
     @classmethod
     def effective(cls, group: IntArray, values: FloatArray, groups: int, design: SamplingDesign) -> GroupedMoments:
@@ -245,15 +225,15 @@ class GroupedMoments:
         w = design.weight(len(values))
         if design.clusters is not None:
             pairs, index = np.unique(design.clusters * groups + group, return_inverse=True)
-            weights = _sums(index, w, len(pairs))
-            group, values, w = pairs % groups, _sums(index, w * values, len(pairs)) / weights, weights
+            weights = np.asarray(np.bincount(index, w), np.float64)
+            group, values, w = pairs % groups, np.bincount(index, w * values) / weights, weights
         by_weight = cls.of(group, values, groups, weights=w)
         by_square = cls.of(group, values, groups, weights=w * w)
         third, fourth = (np.bincount(group, w**power, groups) for power in (3, 4))
         n, factor = _effective(by_weight.n, by_square.n, third, fourth)
         meat = by_square.m2 + by_square.n * (by_square.mean - by_weight.mean) ** 2
         scale = factor * n * (n - 1) / np.where(by_weight.n > 0, by_weight.n, 1.0) ** 2
-        return cls(n, by_weight.mean, meat * scale, np.zeros(groups), np.zeros(groups))
+        return cls(n, by_weight.mean, meat * scale, np.zeros(groups))
 
     def variance(self) -> FloatArray:
         """Give each group's sample variance (K,); 0 where it has fewer than two values."""
@@ -279,10 +259,6 @@ def weighted_mean(rows: FloatArray, weights: FloatArray | None) -> FloatArray:
             shift += centred.sum(0) if weights is None else weights[block] @ centred
         mean = mean + shift / max(total, 1e-300)
     return mean
-
-
-def _sums(index: IntArray, values: FloatArray, groups: int) -> FloatArray:
-    return np.bincount(index, values, groups).astype(np.float64)
 
 
 def _scatter(rows: FloatArray, mean: FloatArray, weights: FloatArray | None) -> FloatArray:

@@ -234,7 +234,7 @@ def test_the_forest_plot_leaves_pyplot_as_it_was(evaluated: Evaluated) -> None:
 
 
 def test_sampling_that_fails_fails_its_tests_alone(monkeypatch: pytest.MonkeyPatch, robust: Result) -> None:
-    def broken(*args: Any) -> Any:
+    def broken(*args: Any, **settings: Any) -> Any:
         raise RuntimeError("no compiler")
 
     monkeypatch.setattr(engines, "sample", broken)
@@ -251,7 +251,7 @@ def test_bad_sampling_is_warned_of(monkeypatch: pytest.MonkeyPatch, robust: Resu
     sums = regressions_of(robust.tests)
     draws = tuple(Draws.of(np.linspace(-1, 1, 50)) for _ in sums)
     sampling = Sampling(1000, 4, 7, tuple(Convergence(name, 1.3, 50, 50) for name in sums))
-    monkeypatch.setattr(engines, "sample", lambda *args: engines.Sampled(draws, sampling, None))
+    monkeypatch.setattr(engines, "sample", lambda *args, **settings: (draws, sampling, None))
     monkeypatch.setattr(engines, "_import_pymc", lambda: None)
     texts = " ".join(found("pymc").warnings)
     assert "diverged in 7 of 4000 draws" in texts and "R-hat above 1.01) for a, by rank, noise, shift (below)" in texts

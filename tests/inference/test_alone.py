@@ -36,7 +36,7 @@ sweep = clean[:, None] * (1 - np.arange(5) * rng.random((200, 1)) / 8)
 edges, unique = bin_edges(p)
 extra, grid = ExtraFits("auto", 2), MagnitudeGrid.of([-1, 1, 2, 3], 0)
 fits = [
-    perturbation_test(sweep, grid, scale, design=design, extra=extra, expected=sweep),
+    perturbation_test(sweep, grid, scale, design=design, extra=extra, excess=0 * sweep),
     property_test(p, clean, scale, edges=edges, unique=unique, span=property_span(p), ranks=Ranks.of(p), extra=extra),
     category_test(level, clean, scale, levels=["a", "b", "c"], design=design),
 ]

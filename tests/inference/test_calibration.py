@@ -28,7 +28,7 @@ def fit(
 ) -> PerturbationFit:
     """Run the test of a sweep from 0."""
     grid = MagnitudeGrid.of(magnitudes or U[1:].tolist(), 0)
-    return perturbation_test(scores, grid, PROBABILITY, expected=expected, **more)  # type: ignore[arg-type]
+    return perturbation_test(scores, grid, PROBABILITY, excess=scores - expected, **more)  # type: ignore[arg-type]
 
 
 def test_it_is_the_effect_of_the_examples_own_excess(rng: np.random.Generator) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.testing import assert_allclose
 
-from mlflow_sensie.inference.weights import GroupedMoments, Moments, Powers, weighted_mean
+from mlflow_sensie.inference.weights import GroupedMoments, Moments, informative_units, power_sums, weighted_mean
 
 
 def test_moments_are_those_of_numpy(rng: np.random.Generator) -> None:
@@ -53,8 +53,7 @@ def test_groups_are_those_of_numpy(rng: np.random.Generator) -> None:
     for k in range(3):
         assert_allclose(moments.mean[k], y[group == k].mean())
         assert_allclose(moments.variance()[k], y[group == k].var(ddof=1))
-        assert moments.at_lower[k] == (y[group == k] == 0).sum()
-        assert moments.at_upper[k] == (y[group == k] == 1).sum()
+        assert moments.at_bound[k] == max((y[group == k] == bound).sum() for bound in (0, 1))
     assert moments.n[3] == 0 and moments.mean[3] == 0 and moments.variance()[3] == 0
     within = sum(((y[group == k] - y[group == k].mean()) ** 2).sum() for k in range(3))
     assert_allclose(moments.pooled_variance(), within / 37)
@@ -64,10 +63,10 @@ def test_columns_are_groups_of_the_same_size(rng: np.random.Generator) -> None:
     rows = rng.integers(0, 3, (30, 4)).astype(float)
     columns = GroupedMoments.of_columns(rows, 0, 2)
     groups = GroupedMoments.of(np.tile(np.arange(4), 30), rows.ravel(), 4, 0, 2)
-    for name in ("n", "mean", "m2", "at_lower", "at_upper"):
+    for name in ("n", "mean", "m2", "at_bound"):
         assert_allclose(getattr(columns, name), getattr(groups, name), atol=1e-12)
 
 
 def test_informative_counts_the_examples_that_carry_a_sum() -> None:
     d = np.column_stack([np.ones(100), np.eye(100)[0], np.zeros(100)])
-    assert_allclose(Powers.of([d[:40], d[40:]], 3).informative(), [100, 1, 0])
+    assert_allclose(informative_units(power_sums([d[:40], d[40:]], 3)), [100, 1, 0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from scipy import stats
 
 from mlflow_sensie.inference import (
+    Draws,
     MagnitudeGrid,
     Prior,
     Priors,
@@ -22,11 +23,11 @@ from mlflow_sensie.inference import (
     property_span,
     property_test,
 )
-from mlflow_sensie.inference.pymc_engine import Convergence, Sampled, Sampler, Sampling, posterior_of, sample
+from mlflow_sensie.inference.pymc_engine import Convergence, Sampling, posterior_of, sample
 
 PROBABILITY = ScoreScale(0, 1, "probability")
 POINTS = ScoreScale(None, None, "points")
-QUICK = Sampler(draws=500, tune=500, chains=2)
+QUICK: dict[str, Any] = {"draws": 500, "tune": 500, "chains": 2}
 
 
 def of_property(rng: np.random.Generator, n: int, scale: ScoreScale = PROBABILITY) -> Regression:
@@ -52,11 +53,9 @@ def together(rng: np.random.Generator) -> dict[str, Regression]:
     return found
 
 
-def check(sampled: Sampled, regressions: Mapping[str, Regression], priors: Priors) -> None:
+def check(effects: Sequence[Draws], sampling: Sampling, regressions: Mapping[str, Regression], priors: Priors) -> None:
     """Compare quantiles with those of `exact`, as probabilities, within four Monte Carlo standard errors."""
-    for found, expected, went in zip(
-        sampled.effects, exact(list(regressions.values()), priors), sampled.sampling.tests, strict=True
-    ):
+    for found, expected, went in zip(effects, exact(list(regressions.values()), priors), sampling.tests, strict=True):
         for q in (0.025, 0.25, 0.5, 0.75, 0.975):
             error = np.sqrt(q * (1 - q) / min(went.ess_bulk, went.ess_tail))
             assert expected.prob_below(found.quantile(q)) == pytest.approx(q, abs=4 * error), (went, q)
@@ -71,19 +70,19 @@ OTHERS = Priors(Prior("normal", 0.3, 0.5), Prior("normal", 0.2, 0.1), Prior("hal
 def test_ten_tests_at_once_agree_with_exact(priors: Priors, rng: np.random.Generator) -> None:
     pytest.importorskip("pymc")
     regressions = together(rng)
-    sampled = sample(regressions, priors, Sampler(seed=1))
-    check(sampled, regressions, priors)
-    assert sampled.sampling.warnings == ()
-    assert [each.name for each in sampled.sampling.tests] == list(regressions)
+    effects, sampling, _ = sample(regressions, priors, seed=1)
+    check(effects, sampling, regressions, priors)
+    assert sampling.warnings == ()
+    assert [each.name for each in sampling.tests] == list(regressions)
 
 
 @pytest.mark.parametrize("which", ["property", "sweep"])
 def test_one_test_agrees_with_exact(which: str, rng: np.random.Generator) -> None:
     pytest.importorskip("pymc")
     regression = of_property(rng, 40) if which == "property" else of_sweep(rng, 40)[1]
-    sampled = sample({"one": regression}, Priors(), QUICK)
-    check(sampled, {"one": regression}, Priors())
-    draws = posterior_of(sampled.data)
+    effects, sampling, data = sample({"one": regression}, Priors(), **QUICK)
+    check(effects, sampling, {"one": regression}, Priors())
+    draws = posterior_of(data)
     assert draws["effect"].shape == (2, 500, 1) and ("intercept" in draws) is (which == "property")
     per_unit = draws["slope"] * regression.length
     np.testing.assert_allclose(per_unit, draws["effect"])
@@ -103,9 +102,9 @@ def test_priors_that_are_not_normal(family: str, rng: np.random.Generator) -> No
     joint = log + stats.halfcauchy.logpdf(sigma, scale=3) + np.log(sigma) - 8 * np.log(sigma)
     joint = joint - (regression.rest + 8 * (beta - regression.effect) ** 2) / (2 * sigma**2)
     cdf = np.cumsum(np.exp(joint - joint.max()).sum(1))
-    sampled = sample({"one": regression}, Priors(slope=prior), Sampler(seed=2))
+    (effect,), _, _ = sample({"one": regression}, Priors(slope=prior), seed=2)
     for q in (0.025, 0.25, 0.5, 0.75, 0.975):
-        place = np.interp(sampled.effects[0].quantile(q), beta.ravel(), cdf / cdf[-1])
+        place = np.interp(effect.quantile(q), beta.ravel(), cdf / cdf[-1])
         assert place == pytest.approx(q, abs=4 * np.sqrt(q * (1 - q) / 2000))
 
 
@@ -113,8 +112,8 @@ def test_priors_that_are_not_normal(family: str, rng: np.random.Generator) -> No
 def test_a_seed_gives_the_same_draws_again(rng: np.random.Generator) -> None:
     pytest.importorskip("pymc")
     regression = {"one": of_sweep(rng, 30)[0]}
-    one, same, other = (sample(regression, Priors(), replace(QUICK, seed=seed)) for seed in (3, 3, 4))
-    assert one.effects == same.effects != other.effects
+    one, same, other = (sample(regression, Priors(), **QUICK, seed=seed)[0] for seed in (3, 3, 4))
+    assert one == same != other
 
 
 # ------------------------------------------------------------ what is said of it

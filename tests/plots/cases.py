@@ -117,7 +117,7 @@ def followed() -> PerturbationFit:
     fall, rng = np.array([[0, 0.1, 0.25, 0.5]]), np.random.default_rng(0)
     scores = np.clip(0.9 - fall * rng.uniform(0.5, 1.5, (300, 1)), 0, 1)
     expected = np.clip(0.9 - 0.3 * fall + 0.02 * rng.normal(size=(300, 1)), 0, 1)
-    return perturbation_test(scores, MagnitudeGrid.of([1.0, 2.0, 4.0], 0.0), PROBABILITY, expected=expected)
+    return perturbation_test(scores, MagnitudeGrid.of([1.0, 2.0, 4.0], 0.0), PROBABILITY, excess=scores - expected)
 
 
 def regression() -> PerturbationFit:
