@@ -41,12 +41,7 @@ def enough(informative: float, n: float, *, strict: bool = False) -> bool:
 
 
 def contrast_estimates(
-    units: Units,
-    contrasts: FloatArray,
-    reach: tuple[float, float],
-    *,
-    pseudo: int = 2,
-    strict: bool = False,
+    units: Units, contrasts: FloatArray, reach: tuple[float, float], *, pseudo: int = 2, strict: bool = False
 ) -> list[GuardedEstimate]:
     """Estimate contrasts (k, q) of the mean scores of units (m, k), each guarded where few units carry it.
 

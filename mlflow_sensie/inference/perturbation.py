@@ -35,6 +35,7 @@ from mlflow_sensie.inference.decision import (
     significance,
     together,
 )
+from mlflow_sensie.inference.exact_engine import Regression, narrower, unguarded
 from mlflow_sensie.inference.extra_fits import (
     NO_EXTRA,
     ExtraFits,
@@ -49,7 +50,6 @@ from mlflow_sensie.inference.grid import MagnitudeGrid, Side
 from mlflow_sensie.inference.holds_until import AllowedDrop, Floor, HoldsUntil, holds_until
 from mlflow_sensie.inference.multiplicity import chance_of_sensitive
 from mlflow_sensie.inference.posterior import AnyPosterior, Interval, Posterior
-from mlflow_sensie.inference.regression import Regression, narrower, unguarded
 from mlflow_sensie.inference.weights import (
     AS_THEY_ARE,
     FloatArray,

@@ -50,8 +50,12 @@ class Distribution(ABC):
         """Give P(value <= x)."""
 
     @abstractmethod
+    def scaled(self, factor: float) -> Distribution:
+        """Give the distribution of factor × value."""
+
     def prob_above(self, x: float) -> float:
         """Give P(value >= x), as exact in its tail as `prob_below`."""
+        return self.scaled(-1).prob_below(-x)
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Give the central interval that holds the level (0 to 1, exclusive)."""
@@ -99,19 +103,12 @@ class Posterior(Distribution):
     skew: float = 0.0
 
     def quantile(self, probability: float) -> float:
-        """Give the value below which the probability (0 to 1, exclusive) lies."""
         return self.loc if self.scale == 0 else self.loc + self.scale * _t_quantile(probability, self.df)
 
     def prob_below(self, x: float) -> float:
-        """Give P(value <= x)."""
         return float(self.loc <= x) if self.scale == 0 else _t_below((x - self.loc) / self.scale, self.df)
 
-    def prob_above(self, x: float) -> float:
-        """Give P(value >= x), as exact in its tail as `prob_below`."""
-        return Posterior(-self.loc, self.scale, self.df).prob_below(-x)
-
     def scaled(self, factor: float) -> Posterior:
-        """Give the posterior of factor × value."""
         skew = math.copysign(self.skew, self.skew * factor)
         return replace(self, loc=self.loc * factor, scale=self.scale * abs(factor), skew=skew)
 
@@ -136,21 +133,15 @@ class SkewedT(Distribution):
         return cls(posterior.loc, posterior.scale, posterior.df, posterior.skew)
 
     def quantile(self, probability: float) -> float:
-        """Give the value below which the probability (0 to 1, exclusive) lies."""
         if self.scale == 0:
             return self.loc
         return float(self.corrected(np.array(self.loc + self.scale * _t_quantile(probability, self.df))))
 
     def prob_below(self, x: float) -> float:
-        """Give P(value <= x)."""
         if self.scale == 0:
             return float(self.loc <= x)
         t, third = (self.loc - x) / self.scale, self.skew / 3
         return _t_below(-(t + third * t**2 + third**2 * t**3 / 3 + third / 2), self.df)
-
-    def prob_above(self, x: float) -> float:
-        """Give P(value >= x), as exact in its tail as `prob_below`."""
-        return self.scaled(-1).prob_below(-x)
 
     def corrected(self, draws: FloatArray) -> FloatArray:
         """Turn draws of the t without its skewness into draws with it, in the same order."""
@@ -163,7 +154,6 @@ class SkewedT(Distribution):
         return np.asarray(self.loc - self.scale * 3 * shifted / (root * root + root + 1))
 
     def scaled(self, factor: float) -> SkewedT:
-        """Give the posterior of factor × value."""
         return SkewedT(self.loc * factor, self.scale * abs(factor), self.df, self.skew * float(np.sign(factor)))
 
 
@@ -189,12 +179,12 @@ class Mixture(Distribution):
         return replace(mixture, loc=mixture.quantile(0.5))
 
     def quantile(self, probability: float) -> float:
-        """Give the value below which the probability lies, by Newton's method."""
         if probability not in self._quantiles:
             self._quantiles[probability] = self._root(probability)
         return self._quantiles[probability]
 
     def _root(self, probability: float) -> float:
+        """Find a quantile by Newton's method, kept between bounds."""
         weights, means, sds = self._arrays
         own = means + sds * ndtri(probability)
         low, high = float(own.min()), float(own.max())  # the components' own quantiles have it between them
@@ -210,17 +200,14 @@ class Mixture(Distribution):
         return x
 
     def prob_below(self, x: float) -> float:
-        """Give P(value <= x)."""
         weights, means, sds = self._arrays
         return float(weights @ ndtr((x - means) / sds))
 
     def prob_above(self, x: float) -> float:
-        """Give P(value >= x), as exact in its tail as `prob_below`."""
         weights, means, sds = self._arrays
         return float(weights @ ndtr((means - x) / sds))
 
     def scaled(self, factor: float) -> Mixture:
-        """Give the posterior of factor × value."""
         weights, means, sds = self._arrays
         return Mixture.of(weights, means * factor, sds * abs(factor))
 
@@ -265,19 +252,15 @@ class Draws(Distribution):
         return cls(float(np.interp(0.5, cdf, values)), scale, _plain(PROBABILITIES), _plain(quantiles))
 
     def quantile(self, probability: float) -> float:
-        """Give the value below which the probability lies."""
         return float(np.interp(probability, self.probabilities, self.quantiles))
 
     def prob_below(self, x: float) -> float:
-        """Give the share of draws <= x."""
         return float(np.interp(x, self.quantiles, self.probabilities))
 
     def prob_above(self, x: float) -> float:
-        """Give the share of draws >= x."""
         return 1 - self.prob_below(x)
 
     def scaled(self, factor: float) -> Draws:
-        """Give the posterior of factor × value."""
         probabilities, quantiles = np.array(self.probabilities), np.array(self.quantiles) * factor
         if factor < 0:
             probabilities, quantiles = 1 - probabilities[::-1], quantiles[::-1]
@@ -302,19 +285,12 @@ class OrderStatistics(Distribution):
         return cls(_plain(np.round(values, 6 - math.ceil(math.log10(largest)) if largest > 0 else 0)))
 
     def quantile(self, probability: float) -> float:
-        """Give the value below which the probability (0 to 1) lies."""
         return float(np.quantile(self.values, probability))
 
     def prob_below(self, x: float) -> float:
-        """Give the share of draws <= x."""
         return float(np.mean(np.asarray(self.values) <= x))
 
-    def prob_above(self, x: float) -> float:
-        """Give the share of draws >= x."""
-        return float(np.mean(np.asarray(self.values) >= x))
-
     def scaled(self, factor: float) -> OrderStatistics:
-        """Give the draws of factor × value."""
         return OrderStatistics(_plain(np.sort(np.asarray(self.values) * factor)))
 
 

@@ -22,6 +22,7 @@ from mlflow_sensie.inference.decision import (
     excludes_zero,
     significance,
 )
+from mlflow_sensie.inference.exact_engine import Regression, narrower, unguarded
 from mlflow_sensie.inference.extra_fits import (
     NO_EXTRA,
     ExtraFits,
@@ -36,7 +37,6 @@ from mlflow_sensie.inference.extra_fits import (
 )
 from mlflow_sensie.inference.multiplicity import chance_of_sensitive
 from mlflow_sensie.inference.posterior import AnyPosterior, Interval, Posterior
-from mlflow_sensie.inference.regression import Regression, narrower, unguarded
 from mlflow_sensie.inference.slope import Sandwich, guarded_sandwich, with_pseudo_scores, with_rank_noise
 from mlflow_sensie.inference.spread import Spread, spread_of
 from mlflow_sensie.inference.weights import AS_THEY_ARE, BoolArray, FloatArray, GroupedMoments, IntArray, SamplingDesign
@@ -143,13 +143,7 @@ class _Sample:
         z[~np.isfinite(z)] = np.nan
         inner = np.empty(0) if cuts is None else (cuts - middle) / width
         return cls(
-            z,
-            y[rows],
-            None if excess is None else excess[rows],
-            design.take(rows),
-            int((~scored).sum()),
-            span,
-            inner,
+            z, y[rows], None if excess is None else excess[rows], design.take(rows), int((~scored).sum()), span, inner
         )
 
     @cached_property
@@ -361,10 +355,5 @@ def _window_chosen(sample: _Sample, reach: tuple[float, float]) -> PropertyWindo
 
 
 def _flags(sample: _Sample, units: float, few: bool, missing: bool) -> tuple[str, ...]:
-    flags = {
-        "few_informative": few,
-        "dropped": sample.dropped > 0,
-        "missing": missing,
-        "few_examples": units < 60,
-    }
+    flags = {"few_informative": few, "dropped": sample.dropped > 0, "missing": missing, "few_examples": units < 60}
     return tuple(name for name, raised in flags.items() if raised)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from mlflow_sensie.inference.exact_engine import Prior, Priors, Regression
 from mlflow_sensie.inference.posterior import Draws
-from mlflow_sensie.inference.regression import Prior, Priors, Regression
 from mlflow_sensie.inference.weights import FloatArray
 
 PARAMETERS = ("effect", "slope", "noise", "intercept")

@@ -59,8 +59,8 @@ def spread_of(
     tau, mass = _posterior(means, variances)
     centre, sd = _shrunk(means, variances, tau, mass)
     centre, half = low + width * centre, Z95 * width * sd
-    cdf = np.cumsum(mass)
-    quantile = [float(np.interp(q, cdf, tau)) * width for q in _probabilities(family)]
+    cdf, quarter, tail = np.cumsum(mass), 0.25 / family, 0.025 / family
+    quantile = [float(np.interp(q, cdf, tau)) * width for q in (0.5, quarter, 1 - quarter, tail, 1 - tail)]
     return Spread(
         spread=Interval(*quantile),
         prob_sensitive=float(1 - np.interp(rope / width, tau, cdf, left=0.0, right=1.0)),
@@ -71,10 +71,6 @@ def spread_of(
         hi95=_placed(scale.clip(centre + half), present),
         posterior=Draws.on_grid(width * tau, mass),
     )
-
-
-def _probabilities(family: int) -> list[float]:
-    return [0.5, 0.25 / family, 1 - 0.25 / family, 0.025 / family, 1 - 0.025 / family]
 
 
 def pooled(estimates: Sequence[Interval], reach: float | None) -> list[Interval]:

@@ -33,8 +33,7 @@ class SamplingDesign:
     def take(self, rows: NDArray[Any] | slice) -> SamplingDesign:
         """Give the design of the rows that a mask (n,), positions or a slice name."""
         return SamplingDesign(
-            None if self.weights is None else self.weights[rows],
-            None if self.clusters is None else self.clusters[rows],
+            None if self.weights is None else self.weights[rows], None if self.clusters is None else self.clusters[rows]
         )
 
     def weight(self, n: int) -> FloatArray:
