@@ -18,7 +18,21 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from study import Row, Table, apart, decisions, designs, early, paired, properties, shapes, splits, spreads, sweeps
+from study import (
+    Row,
+    Table,
+    apart,
+    decisions,
+    designs,
+    early,
+    metrics,
+    paired,
+    properties,
+    shapes,
+    splits,
+    spreads,
+    sweeps,
+)
 
 TABLES: list[Table] = [
     *properties.TABLES,
@@ -33,6 +47,7 @@ TABLES: list[Table] = [
     *apart.TABLES,
     *shapes.TABLES,
     *splits.TABLES,
+    *metrics.TABLES,
 ]
 
 

@@ -82,16 +82,24 @@ class HoldsUntil:
         return (1 - t) * g[k] + t * g[k + 1], np.maximum(variance, 0)
 
 
-def holds_until(side: Side, moments: Moments, floor: Floor, reach: tuple[float, float], family: int = 1) -> HoldsUntil:
+def holds_until(
+    side: Side,
+    moments: Moments,
+    floor: Floor,
+    reach: tuple[float, float],
+    family: int = 1,
+    *,
+    always: bool = False,
+) -> HoldsUntil:
     """Find the first crossing of one side.
 
     `moments` are those of rows (clean score, one per magnitude); `reach` is the score's range. Where N × allowed
-    drop (as a share of the range) is below 100, two pseudo-curves are added, one that never drops and one
+    drop (as a share of the range) is below 100, or `always`, two pseudo-curves are added, one that never drops and one
     that drops to the bound at once: so few examples may not hold the failures that would matter. Below 20
     that is flagged as well. The bound is at 1 - .05/family.
     """
     allowed = moments.n * (floor.drop / (reach[1] - reach[0]) if floor.below else floor.drop)
-    if allowed < PSEUDO_BELOW:
+    if always or allowed < PSEUDO_BELOW:
         never = np.full(len(moments.mean), reach[1])
         at_once = np.concatenate([[reach[1]], np.full(len(never) - 1, reach[0])])
         moments = moments.joined(np.stack([never, at_once]))
