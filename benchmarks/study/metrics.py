@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import softmax
@@ -184,19 +184,12 @@ def _truths(population: Population) -> dict[str, list[float]]:
     data = population.draw(np.random.default_rng(12345), SIZE_OF_TRUTH)
     truths = {}
     for metric in population.metrics:
-        y, columns, weights, _ = data
-        one, both = _samples(replace_bootstrap(metric), population, (y, columns, None, None))
+        y, columns, _, _ = data
+        one, both = _samples(replace(metric, draws=None), population, (y, columns, None, None))
         drop = one.sign * GRID.contrasts()[:, 1]
         a, b = both.values[:4], both.values[4:]
         truths[metric.name] = [float(a[0]), float(a @ drop), float(b[0] - a[0]), float((b - a) @ drop)]
     return truths
-
-
-def replace_bootstrap(metric: Metric) -> Metric:
-    """The metric without what makes its intervals, for values alone."""
-    from dataclasses import replace
-
-    return replace(metric, method="mean")
 
 
 COLUMNS = ("clean", "mean drop", "difference, clean", "difference, mean drop", "mean width", "flagged")

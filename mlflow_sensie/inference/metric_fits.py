@@ -43,9 +43,9 @@ class MetricSample:
     """A metric at W columns of predictions of the same examples.
 
     ``values`` (W,) of the metric of ``n`` examples; ``rows`` (m, W) of value + influence, with their ``design``: those
-    of the examples, and of pseudo-examples where the ``method`` has some. ``classes`` (m,) are the target's class numbers, ``None`` for
-    regressors. ``lower`` and ``upper`` bound the metric, ``no_skill`` is what the best constant gets; with ``sign`` -1
-    smaller is better. ``draws`` (B, W) are those of a bootstrap.
+    of the examples, and of pseudo-examples where the ``method`` has some. ``classes`` (m,) are the target's class
+    numbers, ``None`` for regressors. ``lower`` and ``upper`` bound the metric, ``no_skill`` is what the best constant
+    gets; with ``sign`` -1 smaller is better. ``draws`` (B, W) are those of a bootstrap.
     """
 
     name: str
@@ -202,7 +202,7 @@ def metric_groups(name: str, samples: Sequence[tuple[str, int, MetricSample | No
 
 @dataclass(frozen=True)
 class MetricDifference:
-    """How much a metric of B exceeds that of A on the same examples, or its mean drop does; ``posterior`` is guarded."""
+    """How much a metric of B exceeds that of A on the same examples, or its mean drop does."""
 
     name: str
     a: float
@@ -217,7 +217,7 @@ def metric_difference(sample: MetricSample, contrast: FloatArray, family: int = 
 
     >>> rows = np.random.default_rng(0).normal([0.5, 0.6], 0.1, (100, 2))
     >>> sample = MetricSample("accuracy", rows.mean(axis=0), rows, "mean", 100, lower=0, upper=1)
-    >>> round(metric_difference(sample, np.ones(1)).difference.value, 2)
+    >>> round(metric_difference(sample, np.ones(1)).difference.value, 1)
     0.1
     """
     zeros = np.zeros_like(contrast)

@@ -48,12 +48,12 @@ class Truth:
     def share(self) -> Floats:
         """Each example's share (n,) of the weights."""
         w = np.ones(len(self.targets)) if self.weights is None else np.asarray(self.weights, np.float64)
-        return w / w.sum()
+        return np.asarray(w / w.sum())
 
     @cached_property
     def class_shares(self) -> Floats:
         """The classes' shares (K,) of the weights."""
-        return np.bincount(self.targets, self.share, self.classes)
+        return np.asarray(np.bincount(self.targets, self.share, self.classes), np.float64)
 
     def mean(self, values: Floats) -> float:
         """Return the weighted mean of values (n,)."""
@@ -82,7 +82,7 @@ def _mean(values: Floats, truth: Truth) -> Estimate:
 
 
 def _one_hot(truth: Truth) -> Floats:
-    return np.eye(truth.classes)[truth.targets]
+    return np.asarray(np.eye(truth.classes)[truth.targets])
 
 
 def squared_distance(probabilities: Floats, truth: Truth) -> Floats:
@@ -244,7 +244,8 @@ def _counts(labels: Integers, truth: Truth) -> tuple[Floats, Floats, Floats]:
     k = truth.classes
     known = np.where(labels < 0, k, labels)
     predicted = np.bincount(known, truth.share, k + 1)[:k]
-    return np.bincount(truth.targets, truth.share * (labels == truth.targets), k), truth.class_shares, predicted
+    right = np.bincount(truth.targets, truth.share * (labels == truth.targets), k)
+    return right.astype(np.float64), truth.class_shares, predicted.astype(np.float64)
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
@@ -290,10 +291,7 @@ def confusion_metric(labels: Integers, truth: Truth, *, name: str, of: int | Non
     right = (labels == truth.targets).astype(np.float64)
     both = 2.0 if name == "f1" else 1.0
     per_target, per_label = part * by_target, part * by_label
-    if name == "precision":
-        gain = right * _of_label(per_label, labels)
-    else:
-        gain = both * right * per_target[truth.targets]
+    gain = both * right * (_of_label(per_label, labels) if name == "precision" else per_target[truth.targets])
     influence = gain - (per_target * values)[truth.targets] - _of_label(per_label * values, labels)
     return float(part @ values), influence
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,12 +21,8 @@ from mlflow_sensie.scores.metrics import METRICS, SKILL, SKILLS, Metric, Needs
 DRAWS, MOST_DRAWN = 400, 10**8  # of the bootstrap; where more numbers would be drawn, influences serve as well
 PSEUDO = 2.0  # weight of the pseudo-examples of a class; with 1, paired differences of rare classes hold in .84
 GROUPS = 50  # of examples that are left out, one group at a time, for a user's metric
-DEFAULTS: Mapping[str, Sequence[str]] = {
-    "probabilities": ("balanced_accuracy",),
-    "labels": ("balanced_accuracy",),
-    "numbers": ("r2",),
-}
-OF_TWO = ("roc_auc", "balanced_accuracy")
+DEFAULTS = {"probabilities": ["balanced_accuracy"], "labels": ["balanced_accuracy"], "numbers": ["r2"]}
+OF_TWO = ["roc_auc", "balanced_accuracy"]
 
 
 # --- which metrics -----------------------------------------------------------------------------------------
@@ -44,8 +40,8 @@ def resolve_metrics(
     Raises:
         RecipeError: a metric that there is not, or that needs what the model does not give.
 
-    >>> metrics = resolve_metrics(["recall", {"name": "f1", "of": "cat"}], needs="labels", classes=["cat", "dog"], skill="labels")
-    >>> [metric.name for metric in metrics]
+    >>> asked = ["recall", {"name": "f1", "of": "cat"}]
+    >>> [metric.name for metric in resolve_metrics(asked, needs="labels", classes=["cat", "dog"], skill="labels")]
     ['skill', 'recall', 'f1-cat']
     """
     if specs is None:
@@ -59,7 +55,7 @@ def resolve_metrics(
 
 
 def _metric(spec: Any, needs: Needs, classes: Sequence[Any]) -> Metric:
-    options = {"name": spec} if isinstance(spec, str) else dict(spec)
+    options: dict[str, Any] = {"name": spec} if isinstance(spec, str) else dict(spec)
     name, function = str(options["name"]), options.get("function")
     if function is not None:
         call = partial(_users_value, function=function, classes=np.asarray(classes, dtype=object))
@@ -71,7 +67,8 @@ def _metric(spec: Any, needs: Needs, classes: Sequence[Any]) -> Metric:
     if metric.needs not in (needs, *also):
         fit = [other.name for other in METRICS.values() if other.needs in (needs, *also)]
         raise RecipeError(
-            f"metrics: {name!r} needs {metric.needs}, and this model gives {needs}; {listing(fit) or 'none'} can be followed"
+            f"metrics: {name!r} needs {metric.needs}, and this model gives {needs}; "
+            f"{listing(fit) or 'none'} can be followed"
         )
     return metric if "of" not in options else _of_class(metric, options["of"], classes)
 
@@ -88,7 +85,7 @@ def _of_class(metric: Metric, of: Any, classes: Sequence[Any]) -> Metric:
 
 def _users_value(
     predictions: NDArray[Any], truth: Truth, *, function: Callable[..., float], classes: NDArray[Any]
-) -> float:
+) -> tuple[float, Floats]:
     """Call a user's metric: targets by name; of two classes the probability of the positive one, labels by name."""
     labels = len(classes) > 0
     targets = classes[truth.targets] if labels else truth.targets
@@ -97,7 +94,7 @@ def _users_value(
     elif labels and predictions.shape[1] == 2:
         predictions = predictions[:, truth.positive]
     weights = np.ones(len(targets)) if truth.weights is None else truth.weights
-    return float(function(targets, predictions, weights))
+    return float(function(targets, predictions, weights)), np.zeros(len(targets))
 
 
 # --- samples -----------------------------------------------------------------------------------------------
@@ -197,6 +194,7 @@ def _bootstrap(
     weights = rng.exponential(size=(DRAWS, codes.max() + 1))[:, codes]
     if truth.weights is not None:
         weights *= truth.weights
+    assert metric.draws is not None
     return np.column_stack([metric.draws(column, truth, weights) for column in columns])
 
 
@@ -212,8 +210,8 @@ def _left_out(
     group = np.empty(len(order), np.intp)
     group[order] = np.arange(len(order)) % count
     member = group[codes]
-    values = np.array([metric.function(column, truth) for column in columns], np.float64)
+    values = np.array([metric.function(column, truth)[0] for column in columns])
     without = [
-        [metric.function(column[member != g], truth.take(member != g)) for column in columns] for g in range(count)
+        [metric.function(column[member != g], truth.take(member != g))[0] for column in columns] for g in range(count)
     ]
     return values, count * values - (count - 1) * np.array(without, np.float64)

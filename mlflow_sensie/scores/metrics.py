@@ -132,11 +132,17 @@ def _table() -> Iterator[Metric]:
         no_skill=lambda truth: 0.0,
     )  # fmt: skip
     yield Metric(
-        "log_loss", "log loss", "probabilities", ScoreScale(0.0, None, "nats"), functions.log_loss, greater_is_better=False,
-        no_skill=_entropy,
+        "log_loss", "log loss", "probabilities", ScoreScale(0.0, None, "nats"), functions.log_loss,
+        greater_is_better=False, no_skill=_entropy,
     )  # fmt: skip
     yield Metric(
-        "brier", "Brier loss", "probabilities", FRACTION, functions.brier, greater_is_better=False, no_skill=_gini
+        "brier",
+        "Brier loss",
+        "probabilities",
+        ScoreScale(0.0, 2.0, ""),
+        functions.brier,
+        greater_is_better=False,
+        no_skill=_gini,
     )
     yield Metric(
         "ece", "expected calibration error", "probabilities", FRACTION, functions.expected_calibration_error, "none",
@@ -155,8 +161,8 @@ def _table() -> Iterator[Metric]:
     for name, label, function, no_skill in errors:
         yield Metric(name, label, "numbers", LOSS, function, greater_is_better=False, no_skill=no_skill)
     yield Metric(
-        "mape", "mean absolute percentage error", "numbers", ScoreScale(0.0, None, ""), functions.mean_absolute_percentage_error,
-        greater_is_better=False,
+        "mape", "mean absolute percentage error", "numbers", ScoreScale(0.0, None, ""),
+        functions.mean_absolute_percentage_error, greater_is_better=False,
     )  # fmt: skip
     yield Metric("r2", "R²", "numbers", ScoreScale(None, 1.0, ""), functions.r2, "ratio", no_skill=lambda truth: 0.0)
 
