@@ -23,7 +23,7 @@ from mlflow_sensie.errors import ComparisonError, DataError, ModelError, RecipeE
 from mlflow_sensie.evaluation.conductor import Prepared, evaluate
 from mlflow_sensie.evaluation.inputs import EvaluationRequest
 from mlflow_sensie.gate import Power, power
-from mlflow_sensie.gate.formats import FROM_WORST, Check
+from mlflow_sensie.gate.formats import EXIT_CODES, Check
 from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.recipe.reading import load_recipe
 from mlflow_sensie.result import Result
@@ -317,7 +317,7 @@ def finalise(checks: Sequence[JudgedCheck], *, complete: bool = True) -> list[Ch
     Of several verdicts the worst is written last. ``complete``: no other check of this version has failed to judge.
     """
     client = mlflow.MlflowClient()
-    from_best = sorted(checks, key=lambda judged: -FROM_WORST.index(judged.verdict.outcome))
+    from_best = sorted(checks, key=lambda judged: -[*EXIT_CODES].index(judged.verdict.outcome))
     version = checks[0].check.version
     failures = [tag_version(version, judged.tags, client) for judged in from_best] if version else []
     untagged = next((failure for failure in failures if failure), None)

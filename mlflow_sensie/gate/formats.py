@@ -17,8 +17,7 @@ HEADER = ("outcome", "rule", "test", "value [95 %]", "limit", "probability")
 NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 OnInconclusive = Literal["pass", "fail"] | None
 CheckOutcome = Literal["pass", "fail", "inconclusive", "error"]
-EXIT_CODES = {"pass": 0, "fail": 1, "error": 2, "inconclusive": 3}
-FROM_WORST = ("error", "fail", "inconclusive", "pass")
+EXIT_CODES = {"error": 2, "fail": 1, "inconclusive": 3, "pass": 0}  # the worst first
 
 
 @dataclass(frozen=True)
@@ -58,14 +57,8 @@ class Check:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON-like values."""
-        plain = {key: getattr(self, key) for key in ("name", "model", "baseline", "outcome", "run_id", "error")}
-        return {
-            **plain,
-            "reused": list(self.reused),
-            "warnings": list(self.warnings),
-            "promotion": asdict(self.promotion) if self.promotion else None,
-            "verdict": self.verdict.model_dump(mode="json") if self.verdict else None,
-        }
+        verdict = self.verdict.model_dump(mode="json") if self.verdict else None
+        return {**asdict(self), "reused": [*self.reused], "warnings": [*self.warnings], "verdict": verdict}
 
     def __str__(self) -> str:
         return to_text([self])
@@ -77,7 +70,7 @@ def exit_code(checks: Sequence[Check], on_inconclusive: OnInconclusive = None) -
     ``on_inconclusive`` decides what an inconclusive check counts as. It moves no alias.
     """
     outcomes = {on_inconclusive if on_inconclusive and c.outcome == "inconclusive" else c.outcome for c in checks}
-    return EXIT_CODES[next(outcome for outcome in FROM_WORST if outcome in {*outcomes, "pass"})]
+    return next(code for outcome, code in EXIT_CODES.items() if outcome in {*outcomes, "pass"})
 
 
 def to_json(checks: Sequence[Check], on_inconclusive: OnInconclusive = None) -> str:
@@ -98,25 +91,21 @@ def _text_of(check: Check) -> Iterator[str]:
     against = f", against {check.baseline}" if check.baseline else ""
     yield f"{check.outcome}: {check.name}{against}"
     if check.verdict:
-        yield from _aligned([HEADER, *(_row(judgement) for judgement in check.verdict.judgements)], "  ")
-        yield from (f"  {judgement.reason}" for judgement in [*_blocking(check.verdict), *_mild(check.verdict)])
-    yield from (f"  {note}" for note in _notes(check))
+        yield from _aligned([HEADER, *map(_row, check.verdict.judgements)], "  ")
+    for line in (*_reasons(check, blocks=True), *_reasons(check, blocks=False), *_notes(check)):
+        yield f"  {line}"
 
 
-def _blocking(verdict: Verdict) -> list[Judgement]:
-    """What keeps the model from passing."""
-    return [judgement for judgement in verdict.judgements if judgement.blocks]
-
-
-def _mild(verdict: Verdict) -> list[Judgement]:
-    """What did not pass, but blocks nothing."""
-    return [judgement for judgement in verdict.judgements if judgement.outcome != "pass" and not judgement.blocks]
+def _reasons(check: Check, *, blocks: bool) -> list[str]:
+    """Why rules did not pass: those that block, or those that block nothing."""
+    judgements = check.verdict.judgements if check.verdict else ()
+    return [judgement.reason for judgement in judgements if judgement.outcome != "pass" and judgement.blocks is blocks]
 
 
 def _notes(check: Check) -> Iterator[str]:
     """What there is to say beside the rules."""
-    judged = check.verdict.judgements if check.verdict else ()
-    yield from dict.fromkeys(f"note: {warning}" for judgement in judged for warning in judgement.warnings)
+    judgements = check.verdict.judgements if check.verdict else ()
+    yield from dict.fromkeys(f"note: {warning}" for judgement in judgements for warning in judgement.warnings)
     if check.promotion:
         yield check.promotion.reason
     if check.error and not (check.promotion and check.error == check.promotion.reason):
@@ -130,15 +119,13 @@ def _notes(check: Check) -> Iterator[str]:
 def _row(judgement: Judgement) -> tuple[str, ...]:
     severity = " (waived)" if judgement.waived else " (warn)" if judgement.severity == "warn" else ""
     where = ", ".join(part for part in (judgement.test, judgement.slice) if part)
-    estimate, low, high = map(_number, (judgement.value, judgement.lo95, judgement.hi95))
+    # + 0.0: never -0
+    interval = (judgement.value, judgement.lo95, judgement.hi95)
+    estimate, low, high = ("…" if x is None else f"{x + 0.0:.4f}" for x in interval)
     value = "" if judgement.value is None else f"{estimate} [{low}, {high}]"
     sign, worse = "≥" if judgement.limit_name == "at_least" else "≤", " worse" if judgement.versus else ""
     probability = "" if judgement.probability is None else f"{judgement.probability:.3f}"
     return judgement.outcome + severity, judgement.rule, where, value, f"{sign} {judgement.limit:g}{worse}", probability
-
-
-def _number(value: float | None) -> str:
-    return "…" if value is None else f"{value + 0.0:.4f}"  # never -0
 
 
 def _aligned(rows: Sequence[tuple[str, ...]], indent: str = "") -> list[str]:
@@ -162,28 +149,25 @@ def _markdown_of(check: Check) -> str:
     parts = [f"### {SIGNS[check.outcome]} {_escaped(check.name)}: {check.outcome}{against}"]
     if check.verdict:
         parts.append(_table(HEADER, [_row(judgement) for judgement in check.verdict.judgements]))
-        parts += [_list(_blocking(check.verdict))] if _blocking(check.verdict) else []
-        parts += [_folded(mild)] if (mild := _mild(check.verdict)) else []
-    return "\n\n".join([*parts, *(_escaped(note) for note in _notes(check))])
+    blocking, mild = _reasons(check, blocks=True), _reasons(check, blocks=False)
+    if blocking:
+        parts.append(_list(blocking))
+    if mild:  # there may be many, and they decide nothing
+        parts.append(f"<details><summary>Blocks nothing: {len(mild)}</summary>\n\n{_list(mild)}\n\n</details>")
+    return "\n\n".join([*parts, *map(_escaped, _notes(check))])
 
 
-def _list(judgements: Sequence[Judgement]) -> str:
-    return "\n".join(f"- {_escaped(judgement.reason)}" for judgement in judgements)
-
-
-def _folded(mild: Sequence[Judgement]) -> str:
-    """A list that opens on a click: there may be many, and they decide nothing."""
-    return f"<details><summary>Blocks nothing: {len(mild)}</summary>\n\n{_list(mild)}\n\n</details>"
+def _list(reasons: Sequence[str]) -> str:
+    return "\n".join(f"- {_escaped(reason)}" for reason in reasons)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *([_escaped(cell) for cell in row] for row in rows)]
+    lines = [header, ["---"] * len(header), *(map(_escaped, row) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _escaped(text: str) -> str:
-    escaped = re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", text)
-    return " ".join(escaped.split())
+    return " ".join(re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", text).split())
 
 
 # --- JUnit -------------------------------------------------------------------------------------------------
@@ -199,7 +183,9 @@ def to_junit(checks: Sequence[Check], on_inconclusive: OnInconclusive = None) ->
         suite = ElementTree.SubElement(root, "testsuite", name=_xml(check.name))
         for judgement in check.verdict.judgements if check.verdict else ():
             name = "".join([judgement.rule, *(f" [{part}]" for part in (judgement.test, judgement.slice) if part)])
-            _case(suite, check, name, *_as_junit(judgement, on_inconclusive), judgement.reason)
+            mild = not judgement.blocks or (judgement.outcome == "inconclusive" and on_inconclusive == "pass")
+            tag = "system-out" if judgement.outcome == "pass" else "skipped" if mild else "failure"
+            _case(suite, check, name, tag, judgement.outcome, judgement.reason)
         if check.error:
             _case(suite, check, "promotion" if check.verdict else "evaluation", "error", "error", check.error)
         for tag, plural in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
@@ -209,20 +195,12 @@ def to_junit(checks: Sequence[Check], on_inconclusive: OnInconclusive = None) ->
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _as_junit(judgement: Judgement, on_inconclusive: OnInconclusive) -> tuple[str | None, str]:
-    """The element that a judgement becomes, and its type."""
-    if judgement.outcome == "pass":
-        return None, ""
-    mild = not judgement.blocks or (judgement.outcome == "inconclusive" and on_inconclusive == "pass")
-    return "skipped" if mild else "failure", judgement.outcome
-
-
-def _case(suite: ElementTree.Element, check: Check, name: str, tag: str | None, kind: str, text: str) -> None:
+def _case(suite: ElementTree.Element, check: Check, name: str, tag: str, kind: str, text: str) -> None:
     case = ElementTree.SubElement(suite, "testcase", classname=_xml(f"sensie.{check.name}"), name=_xml(name))
-    if tag is not None:
-        ElementTree.SubElement(case, tag, type=kind, message=_xml(text))
+    if tag == "system-out":
+        ElementTree.SubElement(case, tag).text = _xml(text)
     else:
-        ElementTree.SubElement(case, "system-out").text = _xml(text)
+        ElementTree.SubElement(case, tag, type=kind, message=_xml(text))
 
 
 def _xml(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mlflow_sensie.gate.quantities import Evidence, gather
@@ -33,45 +33,23 @@ def judge(
         RecipeError: a rule is not understood.
     """
     whole, day = Scope(result, baseline), today or datetime.date.today()
-    judgements = tuple(judgement for rule in load_gate(rules) for judgement in _judge(rule, whole, day))
+    judgements = tuple(_judge(case, day) for rule in load_gate(rules) for case in cases(rule, whole))
     return Verdict(
-        outcome=overall(judgements),
-        judgements=judgements,
-        n=result.n,
-        score=result.score.kind,
-        data_sha256=result.data_sha256,
-        recipe_sha256=result.recipe_sha256,
-        candidate=result.model_name,
+        outcome=overall(judgements), judgements=judgements, n=result.n, score=result.score.kind,
+        data_sha256=result.data_sha256, recipe_sha256=result.recipe_sha256, candidate=result.model_name,
         baseline=baseline.model_name if baseline else None,
-    )
+    )  # fmt: skip
 
 
-def _judge(rule: Rule, whole: Scope, today: datetime.date) -> Iterator[Judgement]:
+def _judge(case: Case, today: datetime.date) -> Judgement:
     try:
-        for case in cases(rule, whole):
-            yield _judge_case(case, today)
+        evidence = gather(case)
     except NotJudged as error:
-        yield _cannot(Case(rule, whole), today, error)
-
-
-def _judge_case(case: Case, today: datetime.date) -> Judgement:
-    try:
-        return _decide(case, today, gather(case))
-    except NotJudged as error:
-        return _cannot(case, today, error)
-
-
-def _cannot(case: Case, today: datetime.date, why: NotJudged) -> Judgement:
-    return _judgement(case, today, "fail", f"{_quantity(case)} cannot be judged: {why}")
-
-
-def _decide(case: Case, today: datetime.date, evidence: Evidence) -> Judgement:
-    outcome: Outcome = "inconclusive"
-    if evidence.kept >= case.rule.confidence:
-        outcome = "pass"
-    elif evidence.broken >= case.rule.confidence:
-        outcome = "fail"
-    n_more = evidence.n_more(case.rule.confidence) if outcome == "inconclusive" else None
+        return _judgement(case, today, "fail", f"{_quantity(case)} cannot be judged: {error}")
+    confidence = case.rule.confidence
+    kept, broken = evidence.kept >= confidence, evidence.broken >= confidence
+    outcome: Outcome = "pass" if kept else "fail" if broken else "inconclusive"
+    n_more = evidence.n_more(confidence) if outcome == "inconclusive" else None
     return _judgement(
         case, today, outcome, _in_words(case, evidence, outcome, n_more), value=evidence.value, lo95=evidence.lo95,
         hi95=evidence.hi95, probability=evidence.kept, n=evidence.n, n_more=n_more, warnings=evidence.warnings,
@@ -79,22 +57,16 @@ def _decide(case: Case, today: datetime.date, evidence: Evidence) -> Judgement:
 
 
 def _judgement(case: Case, today: datetime.date, outcome: Outcome, reason: str, **evidence: Any) -> Judgement:
-    rule, test = case.rule, case.test
-    waived, more = _waived(rule, today, outcome)
+    """With the rule's waiver, which counts where the rule does not pass."""
+    rule, waiver = case.rule, case.rule.waive if outcome != "pass" else None
+    waived = waiver is not None and waiver.holds(today)
+    if waiver is not None:
+        reason += f". {'Waived until' if waived else 'Its waiver ended on'} {waiver.until}: {waiver.reason}"
     return Judgement(
-        rule=rule.label, metric=rule.metric, test=test.name if test else rule.test, slice=case.scope.where,
+        rule=rule.label, metric=rule.metric, test=case.test.name if case.test else rule.test, slice=case.scope.where,
         versus=rule.versus, limit=rule.limit, limit_name=rule.limit_name, confidence=rule.confidence,
-        severity=rule.severity, outcome=outcome, reason=reason + more, waived=waived, **evidence,
+        severity=rule.severity, outcome=outcome, reason=reason, waived=waived, **evidence,
     )  # fmt: skip
-
-
-def _waived(rule: Rule, today: datetime.date, outcome: Outcome) -> tuple[bool, str]:
-    """Whether a rule that does not pass is waived today, and what to say of it."""
-    if rule.waive is None or outcome == "pass":
-        return False, ""
-    if rule.waive.holds(today):
-        return True, f". Waived until {rule.waive.until}: {rule.waive.reason}"
-    return False, f". Its waiver ended on {rule.waive.until}: {rule.waive.reason}"
 
 
 # --- in words ----------------------------------------------------------------------------------------------
@@ -108,18 +80,15 @@ def _quantity(case: Case) -> str:
 
 
 def _in_words(case: Case, evidence: Evidence, outcome: Outcome, n_more: int | None) -> str:
-    rule, sign, how = case.rule, 1, "worse by " if case.rule.versus else ""
-    if rule.versus and evidence.value < 0:
-        sign, how = -1, "better by "
+    rule, better = case.rule, bool(case.rule.versus) and evidence.value < 0
+    sign, how = (-1, "better by ") if better else (1, "worse by " if rule.versus else "")
     low, high = (_number(bound, sign) for bound in (evidence.lo95, evidence.hi95)[::sign])
-    how_many = "no number of examples within reach would settle it"
-    if n_more is not None:
-        how_many = f"about {n_more:,} more examples would settle it"
+    how_many = "no number of examples within reach" if n_more is None else f"about {n_more:,} more examples"
     ends = {
         "pass": f"with probability {_probability(evidence.kept)}",
         "fail": f"broken with probability {_probability(evidence.broken)}",
         "inconclusive": f"kept with probability {evidence.kept:.3f}, where {rule.confidence:g} passes and "
-        f"{1 - rule.confidence:g} fails; {how_many}",
+        f"{1 - rule.confidence:g} fails; {how_many} would settle it",
     }
     return f"{_quantity(case)} is {how}{_number(evidence.value, sign)} [{low}, {high}]; {rule.claim}: {ends[outcome]}"
 

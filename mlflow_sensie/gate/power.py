@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
 from mlflow_sensie.comparison import Comparison
-from mlflow_sensie.gate.quantities import gather, standard_error
+from mlflow_sensie.gate.quantities import gather, quantity_of
 from mlflow_sensie.gate.scope import Case, NotJudged, Scope, cases
 from mlflow_sensie.recipe.reading import load_gate
 from mlflow_sensie.recipe.rules import Rule
@@ -80,12 +80,12 @@ class Power:
         if not self.rules:
             return "No rule of this gate blocks: it passes whatever comes."
         hardest, needed = min(self.rules, key=lambda rule: rule.chance(self.n)), self.n_for_90
-        named = f"{hardest.rule}{f' ({hardest.test})' if hardest.test else ''}"
+        name = f"{hardest.rule}{f' ({hardest.test})' if hardest.test else ''}"
         return (
             f"With {self.n:,} examples this gate of {len(self.rules)} judgements passes two equally good models at "
             f"least {_percent(self.chance)} of the time; "
             f"{f'{needed:,} examples make' if needed else 'no number of examples makes'} it 90 %. "
-            f"The hardest, with {_percent(hardest.chance(self.n))}: {named}."
+            f"The hardest, with {_percent(hardest.chance(self.n))}: {name}."
         )
 
 
@@ -104,8 +104,8 @@ def power(
     """
     whole = Scope(result, baseline)
     blocking = [rule for rule in load_gate(rules) if rule.severity == "error"]
-    planned = [chance for rule in blocking for chance in _plan(rule, whole)]
-    return Power(n or result.n, tuple(planned))
+    # A rule's n is that of the whole evaluation, of which a slice has its share.
+    return Power(n or result.n, tuple(_plan(case, result.n) for rule in blocking for case in cases(rule, whole)))
 
 
 def _percent(chance: float) -> str:
@@ -131,35 +131,26 @@ def _examples_for(rules: Iterable[RulePower]) -> int | None:
 # --- how far the rules are from their limits, in standard errors -------------------------------------------
 
 
-def _plan(rule: Rule, whole: Scope) -> Iterator[RulePower]:
-    # n is that of the whole evaluation, of which a slice has its share.
-    unknown = RulePower(rule.label, rule.test, None, whole.result.n, -math.inf, rule.confidence, "")
-    try:
-        for case in cases(rule, whole):
-            name = case.test.name if case.test else None
-            yield _plan_case(replace(unknown, test=name, slice=case.scope.where), case)
-    except NotJudged as error:
-        yield replace(unknown, source=str(error))
-
-
-def _plan_case(unknown: RulePower, case: Case) -> RulePower:
+def _plan(case: Case, n: int) -> RulePower:
     try:
         distance, source = _distance(case)
     except NotJudged as error:
-        return replace(unknown, source=str(error))
-    return replace(unknown, distance=distance, source=source)
+        distance, source = -math.inf, str(error)
+    test = case.test.name if case.test else case.rule.test
+    return RulePower(case.rule.label, test, case.scope.where, n, distance, case.rule.confidence, source)
 
 
 def _distance(case: Case) -> tuple[float, str]:
     rule, scope = case.rule, case.scope
+    quantity = quantity_of(case)
     if rule.versus is None:
         evidence = gather(case)
         if evidence.kept < rule.confidence and evidence.times and evidence.times(rule.confidence) is None:
             raise NotJudged("no number of examples would settle it")
         return float(ndtri(evidence.kept)), AS_MEASURED
-    if isinstance(scope.comparison, Comparison) and not scope.identical:
+    if isinstance(scope.comparison, Comparison) and not scope.comparison.identical:
         low, high = case.difference.loss.interval(0.9)
         if high > low:
             return rule.limit / (high - low) * 2 * float(ndtri(0.95)), FROM_PAIR
-    apart = standard_error(case) * math.sqrt(2 * (1 - CORRELATION))
+    apart = quantity.standard_error(case.subject) * math.sqrt(2 * (1 - CORRELATION))
     return (rule.limit / apart if apart > 0 else math.inf), FROM_ONE

@@ -83,30 +83,28 @@ def gather(case: Case) -> Evidence:
     Raises:
         NotJudged: the evidence is not there; the message says why.
     """
-    rule = case.rule
-    refuse_without(rule.metric, case.test)
-    if rule.versus is None:
-        return QUANTITIES[rule.metric].evidence(rule.limit, case.subject)
+    quantity, limit, comparison = quantity_of(case), case.rule.limit, case.scope.comparison
+    if case.rule.versus is None:
+        return quantity.evidence(limit, case.subject)
     difference = case.difference
-    return _identical(case, difference) if case.scope.identical else _paired(rule.limit, difference)
+    if isinstance(comparison, Comparison) and comparison.identical:
+        # One model, or two whose every score agrees to the last digit: no difference is known.
+        return Evidence(0.0, 0.0, 0.0, 1.0, 0.0, difference.n, comparison.warnings[-1:])
+    return _paired(limit, difference)
 
 
-def standard_error(case: Case) -> float:
-    """That of one model's own quantity; raise NotJudged where there is none."""
-    refuse_without(case.rule.metric, case.test)
-    return QUANTITIES[case.rule.metric].standard_error(case.subject)
-
-
-def refuse_without(metric: str, test: TestResult | None) -> None:
-    """Raise NotJudged where a test failed or does not have the metric."""
-    if test is None:
-        return
-    if not test.ok:
+def quantity_of(case: Case) -> GateQuantity:
+    """Give the quantity that a case is about, or raise NotJudged where it does not have it."""
+    metric, test = case.rule.metric, case.test
+    if case.nothing:
+        raise NotJudged(case.nothing)
+    if test and not test.ok:
         raise NotJudged(f"test {test.name!r} failed: {test.error}")
-    if not has_metric(metric, test):
+    if test and not has_metric(metric, test):
         need = QUANTITIES[metric].needs.get(test.kind)
         why = f" ({need})" if need else ""
         raise NotJudged(f"test {test.name!r}, a {test.kind} test, has no {metric}{why}")
+    return QUANTITIES[metric]
 
 
 # --- how many examples would settle a rule -----------------------------------------------------------------
@@ -161,13 +159,6 @@ def _paired(limit: float, difference: Difference) -> Evidence:
     few = (FEW,) if difference.few_informative else ()
     times = functools.partial(_times_for_paired, limit, difference)
     return Evidence(value, low, high, kept, broken, difference.n, few, times)
-
-
-def _identical(case: Case, difference: Difference) -> Evidence:
-    """One model, or two whose every score agrees to the last digit: no difference is known."""
-    comparison = case.scope.comparison
-    assert isinstance(comparison, Comparison)
-    return Evidence(0.0, 0.0, 0.0, 1.0, 0.0, difference.n, comparison.warnings[-1:])
 
 
 # --- of the model itself -----------------------------------------------------------------------------------

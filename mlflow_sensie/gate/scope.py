@@ -44,20 +44,6 @@ class Scope:
             return error
         return comparison if comparison.paired else ComparisonError("the baseline was measured on other examples")
 
-    @property
-    def identical(self) -> bool:
-        """Whether this is the baseline, by name or by every score."""
-        return isinstance(self.comparison, Comparison) and self.comparison.identical
-
-    def difference(self, metric: str, test: TestResult | None) -> Difference:
-        """Give the difference from the baseline's, or raise NotJudged."""
-        if isinstance(self.comparison, ComparisonError):
-            raise NotJudged(str(self.comparison))
-        try:
-            return self.comparison.difference(test.name if test else None, metric)
-        except ComparisonError as error:
-            raise NotJudged(str(error)) from error
-
     def slices(self, where: Mapping[str, Any] | None) -> list[Scope]:
         """The scopes of a rule's ``slice``; without one this one alone.
 
@@ -71,15 +57,13 @@ class Scope:
         chosen = levels if level == EVERY else [str(level)]
         if chosen[0] not in levels:
             raise NotJudged(f"no slice {column} = {chosen[0]!r}; there are: {', '.join(levels)}")
-        return [self._slice(column, name) for name in chosen]
-
-    def _slice(self, column: str, level: str) -> Scope:
-        if (column, level) not in self._slices:
-            result = _sliced(self.result, column, level)
-            assert result is not None
-            baseline = self.baseline and _sliced(self.baseline, column, level)
-            self._slices[column, level] = Scope(result, baseline, f"{column} = {level}")
-        return self._slices[column, level]
+        for name in chosen:
+            if (column, name) not in self._slices:
+                result = _sliced(self.result, column, name)
+                assert result is not None
+                baseline = self.baseline and _sliced(self.baseline, column, name)
+                self._slices[column, name] = Scope(result, baseline, f"{column} = {name}")
+        return [self._slices[column, name] for name in chosen]
 
 
 def _levels(result: Result, column: str) -> list[str]:
@@ -106,11 +90,12 @@ def _sliced(result: Result, column: str, level: str) -> Result | None:
 
 @dataclass(frozen=True)
 class Case:
-    """A rule, and what it is judged on: a scope, and a test of it where it is about tests."""
+    """A rule, and what it is judged on: a scope, and a test of it where it is about tests; or why on ``nothing``."""
 
     rule: Rule
     scope: Scope
     test: TestResult | None = None
+    nothing: str = ""
 
     @property
     def subject(self) -> Result | TestResult:
@@ -120,20 +105,21 @@ class Case:
     @property
     def difference(self) -> Difference:
         """The quantity's difference from the baseline's, or raise NotJudged."""
-        return self.scope.difference(self.rule.metric, self.test)
+        try:
+            if isinstance(self.scope.comparison, ComparisonError):
+                raise self.scope.comparison
+            return self.scope.comparison.difference(self.test.name if self.test else None, self.rule.metric)
+        except ComparisonError as error:
+            raise NotJudged(str(error)) from error
 
 
 def cases(rule: Rule, whole: Scope) -> Iterator[Case]:
-    """Yield what a rule is about.
-
-    Raises:
-        NotJudged: there is nothing that it is about.
-    """
-    for scope in whole.slices(rule.slice):
-        tests = _tests(rule, scope.result)
-        if not tests:
-            raise NotJudged(_no_test(rule, scope.result))
-        yield from (Case(rule, scope, test) for test in tests)
+    """Yield what a rule is about; at the end one that says why, where there is no such slice or test."""
+    try:
+        for scope in whole.slices(rule.slice):
+            yield from (Case(rule, scope, test) for test in _tests(rule, scope.result))
+    except NotJudged as error:
+        yield Case(rule, whole, nothing=str(error))
 
 
 def has_metric(metric: str, test: TestResult) -> bool:
@@ -146,19 +132,20 @@ def _tests(rule: Rule, result: Result) -> list[TestResult | None]:
 
     A test is found by its name or slug, whatever its kind; of a kind, or of ``*``, those that have the metric.
     """
-    kinds = QUANTITIES[rule.metric].kinds
+    kinds, many = QUANTITIES[rule.metric].kinds, rule.test in (None, EVERY)
     if not kinds:
         return [None]
-    if rule.test not in (None, EVERY):
-        return [test for test in result.tests.values() if rule.test in (test.name, test.slug)]
-    kinds = (rule.kind,) if rule.kind else kinds
-    tests = [test for test in result.tests.values() if test.kind in kinds]
-    return [test for test in tests if not test.ok or has_metric(rule.metric, test)]
-
-
-def _no_test(rule: Rule, result: Result) -> str:
-    tests = ", ".join(f"{test.name} ({test.kind})" for test in result.tests.values())
-    missing = f"no test {rule.test!r}"
-    if rule.test in (None, EVERY):
-        missing = f"no {rule.kind or 'test'} has {rule.metric}"
-    return f"{missing}; tests are: {tests}"
+    tests: list[TestResult | None] = [
+        test
+        for test in result.tests.values()
+        if (
+            test.kind in ((rule.kind,) if rule.kind else kinds) and (not test.ok or has_metric(rule.metric, test))
+            if many
+            else rule.test in (test.name, test.slug)
+        )
+    ]
+    if not tests:
+        missing = f"no {rule.kind or 'test'} has {rule.metric}" if many else f"no test {rule.test!r}"
+        known = ", ".join(f"{test.name} ({test.kind})" for test in result.tests.values())
+        raise NotJudged(f"{missing}; tests are: {known}")
+    return tests
