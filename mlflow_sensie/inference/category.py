@@ -87,22 +87,14 @@ def category_test(
     # ones, whose tails are coarse, are called different in 6 % of data sets with no difference.
     chance = spread.p_value is None or spread.p_value > MOST_CHANCE / family
     return CategoryFit(
-        n=int(known.n.sum()),
-        n_missing=int(missing.n[0]),
-        n_dropped=int((~scored).sum()),
-        levels=tuple(levels),
-        rope=rope,
-        spread=spread.spread,
-        range=spread.range,
-        prob_sensitive=spread.prob_sensitive,
+        n=int(known.n.sum()), n_missing=int(missing.n[0]), n_dropped=int((~scored).sum()), levels=tuple(levels),
+        rope=rope, spread=spread.spread, range=spread.range, prob_sensitive=spread.prob_sensitive,
         decision=decide(spread.prob_sensitive, chance=chance),
-        significance=significance(spread.spread, rope, spread=True),
-        levels_spread=spread,
+        significance=significance(spread.spread, rope, spread=True), levels_spread=spread,
         curve=curve_of(named, list(range(k)), levels, scale, known),
         missing=curve_of(units.select(last), [None], ["missing"], scale, missing) if missing.n[0] else None,
-        flags=("small_levels",) if few else (),
-        family=family,
-    )
+        flags=("small_levels",) if few else (), family=family,
+    )  # fmt: skip
 
 
 def merge_rare(levels: Sequence[str], counts: ArrayLike, share: float = RARE_SHARE) -> tuple[tuple[str, ...], IntArray]:

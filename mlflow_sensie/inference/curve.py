@@ -90,15 +90,10 @@ def curve_of(
     minority = n - examples.at_bound
     hatched = (units.n < FEW_EXAMPLES) | (minority < FEW_MINORITY) | (examples.m2 <= 0)
     return Curve(
-        p=tuple(None if x is None else float(x) for x in p),
-        score=_known(units.mean, n > 0),
-        sd=_known(sd, n > 1),
-        n=tuple(int(count) for count in n),
-        lo95=_known(low, n > 0),
-        hi95=_known(high, n > 0),
-        hatched=tuple(bool(few) for few in hatched),
-        label=tuple(labels),
-    )
+        p=tuple(None if x is None else float(x) for x in p), score=_known(units.mean, n > 0), sd=_known(sd, n > 1),
+        n=tuple(int(count) for count in n), lo95=_known(low, n > 0), hi95=_known(high, n > 0),
+        hatched=tuple(bool(few) for few in hatched), label=tuple(labels),
+    )  # fmt: skip
 
 
 def _known(values: FloatArray, present: BoolArray) -> tuple[float | None, ...]:

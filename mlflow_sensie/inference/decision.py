@@ -37,16 +37,17 @@ class ScoreScale:
         """Tell whether the score lies in [0, 1], where an allowed drop is a fraction of the clean score."""
         return self.lower == 0 and self.upper == 1
 
+    @property
+    def _ends(self) -> tuple[float, float]:
+        return -np.inf if self.lower is None else self.lower, np.inf if self.upper is None else self.upper
+
     def clip(self, values: ArrayLike) -> FloatArray:
         """Keep values within the bounds that there are."""
-        low = -np.inf if self.lower is None else self.lower
-        high = np.inf if self.upper is None else self.upper
-        return np.clip(np.asarray(values, np.float64), low, high)
+        return np.clip(np.asarray(values, np.float64), *self._ends)
 
     def inside(self, values: FloatArray) -> BoolArray:
         """Tell which values lie strictly between the bounds that there are."""
-        low = -np.inf if self.lower is None else self.lower
-        high = np.inf if self.upper is None else self.upper
+        low, high = self._ends
         return np.asarray((values > low) & (values < high))
 
     def range_of(self, *scores: FloatArray) -> tuple[float, float]:

@@ -73,16 +73,10 @@ class Regression:
         """Take the sums from a line through (z, y), z in shares of ``span`` from its middle."""
         low, length = span[0], span[1] - span[0]
         return cls(
-            n=float(fit.n),
-            level=fit.level,
-            effect=fit.slope,
-            information=fit.information,
-            rest=_rest(fit.residual_var * max(fit.n - 2, 1), fit.n, reach),
-            origin=reach[0],
-            unit=reach[1] - reach[0],
-            centre=low + length * (fit.centre + 0.5),
-            length=length,
-        )
+            n=float(fit.n), level=fit.level, effect=fit.slope, information=fit.information,
+            rest=_rest(fit.residual_var * max(fit.n - 2, 1), fit.n, reach), origin=reach[0], unit=reach[1] - reach[0],
+            centre=low + length * (fit.centre + 0.5), length=length,
+        )  # fmt: skip
 
     @classmethod
     def of_effects(cls, effect: Posterior, n: float, length: float, reach: tuple[float, float]) -> Regression:

@@ -87,18 +87,10 @@ class RangeFit:
         if levels is not None:
             interval = Interval(effect.loc, *effect.interval(levels[0]), *effect.interval(levels[1]))
         return cls(
-            side=line.side,
-            start=line.start,
-            stop=line.stop,
-            points=points,
-            auto=levels is not None,
-            slope=interval.scaled(1 / length),
-            effect=interval,
-            posterior=effect,
-            few_informative=few,
-            line=line,
+            side=line.side, start=line.start, stop=line.stop, points=points, auto=levels is not None,
+            slope=interval.scaled(1 / length), effect=interval, posterior=effect, few_informative=few, line=line,
             note=GIVEN if levels is None else CHOSEN,
-        )
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -168,19 +160,11 @@ def side_line(grid: MagnitudeGrid, side: Side, slope: Posterior, moments: Moment
     u = side.distances - side.distances.mean()
     average, rise = np.full(len(u), 1 / len(u)), u / (u @ u)
     return Line(
-        side=side.name,
-        start=float(side.magnitudes.min()),
-        stop=float(side.magnitudes.max()),
-        neutral=grid.neutral,
-        log_distance=grid.log_distance,
-        centre=float(side.distances.mean()),
-        level=float(mean.mean()),
-        slope=slope.loc,
-        level_var=float(average @ covariance @ average) / moments.n,
-        slope_var=slope.scale**2,
-        covariance=float(average @ covariance @ rise) / moments.n,
-        df=slope.df,
-    )
+        side=side.name, start=float(side.magnitudes.min()), stop=float(side.magnitudes.max()), neutral=grid.neutral,
+        log_distance=grid.log_distance, centre=float(side.distances.mean()), level=float(mean.mean()), slope=slope.loc,
+        level_var=float(average @ covariance @ average) / moments.n, slope_var=slope.scale**2,
+        covariance=float(average @ covariance @ rise) / moments.n, df=slope.df,
+    )  # fmt: skip
 
 
 def polynomials_of(
@@ -207,17 +191,11 @@ def _polynomial_of_side(
     solution = np.asarray(np.linalg.pinv(_basis(u, domain, order)))
     mean, covariance = side.moments(moments)
     return Polynomial(
-        side=side.name,
-        order=order,
-        start=float(side.magnitudes.min()),
-        stop=float(side.magnitudes.max()),
-        neutral=grid.neutral,
-        log_distance=grid.log_distance,
-        domain=domain,
+        side=side.name, order=order, start=float(side.magnitudes.min()), stop=float(side.magnitudes.max()),
+        neutral=grid.neutral, log_distance=grid.log_distance, domain=domain,
         coefficients=tuple((solution @ mean).tolist()),
-        covariance=_tuples(solution @ covariance @ solution.T / moments.n),
-        df=float(moments.n - 1),
-    )
+        covariance=_tuples(solution @ covariance @ solution.T / moments.n), df=float(moments.n - 1),
+    )  # fmt: skip
 
 
 # --- of a property -----------------------------------------------------------------------------------------
@@ -235,13 +213,16 @@ def window_given(fit_range: tuple[float, float], span: tuple[float, float], z: F
 
 
 def window_chosen(
-    z: FloatArray, groups: GroupedMoments, variance: FloatArray, cuts: FloatArray, bin_z: FloatArray
+    z: FloatArray, groups: GroupedMoments, width: float, cuts: FloatArray, bin_z: FloatArray
 ) -> PropertyWindow | None:
-    """Choose the bins in which the curve falls: of K bins mean z, scores, variances of their means, and K - 1 cuts."""
+    """Choose the bins in which the curve falls: of K bins scores and mean z, the K - 1 cuts; width is the score's."""
     some = np.flatnonzero(groups.n > 0)
     if len(some) < 2:
         return None
-    curve = groups.select(some)
+    n, own = np.maximum(groups.n, 1), np.where(groups.n > 1, groups.variance(), groups.pooled_variance())
+    # A bin without failures is not known for sure: half a failure is what it may have had.
+    least = 0.5 / (n + 1) * (1 - 0.5 / (n + 1)) * width**2
+    curve, variance = groups.select(some), np.maximum(own, least) / n
     region = region_of(bin_z[some], curve.mean, np.diag(variance[some]), curve.n, from_start=False)
     if region is None:
         return None
@@ -284,19 +265,10 @@ def property_line(fit: Sandwich, span: tuple[float, float]) -> Line:
     """Give the line of a fit on z, shares of `span` from its middle, in the property's unit."""
     width = span[1] - span[0]
     return Line(
-        side="all",
-        start=float(span[0]),
-        stop=float(span[1]),
-        neutral=None,
-        log_distance=False,
-        centre=float(span[0] + width * (fit.centre + 0.5)),
-        level=fit.level,
-        slope=fit.slope / width,
-        level_var=fit.level_var,
-        slope_var=fit.slope_var / width**2,
-        covariance=fit.covariance / width,
-        df=fit.df,
-    )
+        side="all", start=float(span[0]), stop=float(span[1]), neutral=None, log_distance=False,
+        centre=float(span[0] + width * (fit.centre + 0.5)), level=fit.level, slope=fit.slope / width,
+        level_var=fit.level_var, slope_var=fit.slope_var / width**2, covariance=fit.covariance / width, df=fit.df,
+    )  # fmt: skip
 
 
 def polynomial_of_property(
@@ -335,17 +307,11 @@ def polynomial_of_property(
         meat, m = meat + unit.T @ unit, m + len(unit)
     low, width = span[0], span[1] - span[0]
     return Polynomial(
-        side="all",
-        order=order,
-        start=span[0],
-        stop=span[1],
-        neutral=None,
-        log_distance=False,
+        side="all", order=order, start=span[0], stop=span[1], neutral=None, log_distance=False,
         domain=(low + width * (domain[0] + 0.5), low + width * (domain[1] + 0.5)),
-        coefficients=tuple(coefficients.tolist()),
-        covariance=_tuples(inverse @ meat @ inverse),
+        coefficients=tuple(coefficients.tolist()), covariance=_tuples(inverse @ meat @ inverse),
         df=max(1.0, float(m - order - 1)),
-    )
+    )  # fmt: skip
 
 
 def _basis(x: FloatArray, domain: tuple[float, float], order: int) -> FloatArray:

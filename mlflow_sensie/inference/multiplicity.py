@@ -37,18 +37,13 @@ def several(fits: Collection[Any], n_tests: int, *, family: bool) -> Multiplicit
     sensitive = sum(fit.decision == "sensitive" for fit in fits)
     expected = float(sum(fit.chance for fit in fits))
     level = 1 - 0.05 / n_tests if family and n_tests else 0.95
-    text = f"{sensitive} of {_tests(n_tests)} called sensitive; at most {expected:.2g} would be by chance alone."
+    tests = "1 test is" if n_tests == 1 else f"{n_tests} tests are"
+    text = f"{sensitive} of {tests} called sensitive; at most {expected:.2g} would be by chance alone."
     if family:
         text += f" Intervals hold together with at least 95 %: each is at {100 * level:.4g} % (Bonferroni)."
     elif n_tests > 1:
         text += f" Each 95 % interval holds by itself: of {n_tests}, {0.05 * n_tests:.2g} miss on average."
-    return Multiplicity(
-        n_tests=n_tests, n_sensitive=sensitive, expected_by_chance=expected, family=family, level=level, text=text
-    )
-
-
-def _tests(count: int) -> str:
-    return "1 test is" if count == 1 else f"{count} tests are"
+    return Multiplicity(n_tests, sensitive, expected, family, level, text)
 
 
 def chance_of_sensitive(effect: AnyPosterior, rope: float, comparisons: int = 1) -> float:

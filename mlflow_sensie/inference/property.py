@@ -27,7 +27,6 @@ from mlflow_sensie.inference.extra_fits import (
     NO_EXTRA,
     ExtraFits,
     Polynomial,
-    PropertyWindow,
     RangeFit,
     polynomial_of_property,
     property_line,
@@ -271,7 +270,9 @@ def _of_bins(
         return {"curve": None, "spread": None, "departure": None}
     inside = np.arange(len(labels))
     bins = sample.bins.select(inside)
-    x = _bin_p(sample, centres if ranks is None else ranks.share(centres))
+    low, width = sample.span[0], sample.span[1] - sample.span[0]
+    empty = centres if ranks is None else ranks.share(centres)
+    x = np.where(sample.bin_z.n > 0, low + width * (sample.bin_z.mean + 0.5), empty)
     p = x if ranks is None else ranks.value(x)
     return {
         "curve": curve_of(bins, p.tolist(), labels, scale, examples.select(inside)),
@@ -322,36 +323,22 @@ def _extra_fits(
     ranks: Ranks | None,
 ) -> tuple[tuple[RangeFit, ...], tuple[Polynomial, ...]]:
     """Fit what is asked for beside the line; `guarded` is the plain line where few examples carry it."""
-    span, window = sample.span, None
+    span, window, rows = sample.span, None, sample.line(sample.y)
     if extra.fit_range == "auto":
-        window = _window_chosen(sample, reach) if binned else None
+        if binned:
+            bins = sample.bins.select(np.arange(len(sample.inner) + 1))
+            window = window_chosen(rows[0], bins, reach[1] - reach[0], sample.inner, sample.bin_z.mean)
     elif extra.fit_range is not None:
         low, high = extra.fit_range if ranks is None else ranks.share(extra.fit_range)
-        window = window_given((float(low), float(high)), span, sample.line(sample.y)[0])
-    ranged = None if window is None else range_of_property(window, *sample.line(sample.y), span, reach, ranks)
+        window = window_given((float(low), float(high)), span, rows[0])
+    ranged = None if window is None else range_of_property(window, *rows, span, reach, ranks)
     curved = None
     if extra.polynomial is not None:
-        rows = sample.line(sample.y)
         domain = float(rows[0].min()), float(rows[0].max())
         if guarded is not None:
             rows = with_pseudo_scores(*rows, reach, guarded.weight / guarded.units)
         curved = polynomial_of_property(*rows, domain, span, extra.polynomial)
     return () if ranged is None else (ranged,), () if curved is None else (curved,)
-
-
-def _bin_p(sample: _Sample, centres: FloatArray) -> FloatArray:
-    low, width = sample.span[0], sample.span[1] - sample.span[0]
-    return np.where(sample.bin_z.n > 0, low + width * (sample.bin_z.mean + 0.5), centres)
-
-
-def _window_chosen(sample: _Sample, reach: tuple[float, float]) -> PropertyWindow | None:
-    groups = sample.bins.select(np.arange(len(sample.inner) + 1))
-    n = np.maximum(groups.n, 1)
-    own = np.where(groups.n > 1, groups.variance(), groups.pooled_variance())
-    # A bin without failures is not known for sure: half a failure is what it may have had.
-    least = 0.5 / (n + 1) * (1 - 0.5 / (n + 1)) * (reach[1] - reach[0]) ** 2
-    z = sample.line(sample.y)[0]
-    return window_chosen(z, groups, np.maximum(own, least) / n, sample.inner, sample.bin_z.mean)
 
 
 def _flags(sample: _Sample, units: float, few: bool, missing: bool) -> tuple[str, ...]:

@@ -97,21 +97,10 @@ def sandwich(z: FloatArray, y: FloatArray, design: SamplingDesign = AS_THEY_ARE)
     if (df < 100 or informative < 20) and classical > hc2:
         hc2, level_var, covariance = classical, noise * weight2 / weight**2, 0.0
     return Sandwich(
-        n=n,
-        weight=weight,
-        information=information,
-        centre=centre,
-        level=level,
-        slope=slope,
-        level_var=level_var,
-        slope_var=hc2,
-        covariance=covariance,
-        df=df,
-        residual_var=noise,
-        informative=informative,
-        units=second.w**2 / fourth.w,
-        skew=third.effect / second.effect**1.5 if second.effect > 0 else 0.0,
-    )
+        n=n, weight=weight, information=information, centre=centre, level=level, slope=slope, level_var=level_var,
+        slope_var=hc2, covariance=covariance, df=df, residual_var=noise, informative=informative,
+        units=second.w**2 / fourth.w, skew=third.effect / second.effect**1.5 if second.effect > 0 else 0.0,
+    )  # fmt: skip
 
 
 def guarded_sandwich(
@@ -170,9 +159,8 @@ def _degrees_of_freedom(second: _Influence, fourth: _Influence, noise: float, we
     V = (1 - ρ)Σa² + ρ(Σa)² for noise of which the share ρ is common to a cluster; ρ is read off (Σwe)².
     """
     room = second.w - weight2
-    rho = 0.0
-    if noise > 0 and room > 1e-9 * weight2:
-        rho = min(max((second.level / noise - weight2) / room, 0.0), 1.0)
+    measurable = noise > 0 and room > 1e-9 * weight2
+    rho = min(max((second.level / noise - weight2) / room, 0.0), 1.0) if measurable else 0.0
     variance = (1 - rho) * second.root_a2 + rho * second.a
     square = (1 - rho) ** 2 * fourth.root_a2 + rho**2 * fourth.a
     square += 2 * rho * (1 - rho) * second.mixed

@@ -89,14 +89,9 @@ def split_effect(
         for value, influence, pull in zip((within, effect - within), (inner, outer - inner), pulls, strict=True)
     )
     return EffectSplit(
-        within=inside.summary(family),
-        mix=mix.summary(family),
-        within_posterior=inside,
-        mix_posterior=mix,
-        n_classes=len(levels),
-        n_shared=int(shared.sum()),
-        few_informative=few or few_mix,
-    )
+        within=inside.summary(family), mix=mix.summary(family), within_posterior=inside, mix_posterior=mix,
+        n_classes=len(levels), n_shared=int(shared.sum()), few_informative=few or few_mix,
+    )  # fmt: skip
 
 
 def _centred(values: FloatArray, w: FloatArray, k: IntArray) -> FloatArray:
