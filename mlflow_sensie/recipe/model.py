@@ -24,6 +24,7 @@ from mlflow_sensie.recipe.values import (
     Folder,
     Function,
     Magnitudes,
+    MetricSpec,
     Precision,
     ScoreSpec,
     Seconds,
@@ -35,8 +36,22 @@ RESERVED = frozenset({"class", "posterior", *OVERVIEW})
 
 # What changes no number: left out of the digest.
 WITHOUT_EFFECT = frozenset(
-    {"recipe", "batch_size", "on_error", "log_examples", "scores", "checkpoint", "prefix", "gate", "baseline"}
+    {
+        "recipe",
+        "batch_size",
+        "on_error",
+        "log_examples",
+        "scores",
+        "checkpoint",
+        "prefix",
+        "gate",
+        "baseline",
+        "keep",
+        "keys",
+    }
 )
+
+DEFAULT_METRICS = ("roc_auc", "balanced_accuracy", "r2")  # of some task where a recipe names none
 
 LogExamples = Literal["none", "ids", "full"]  # from the least to the most
 
@@ -53,6 +68,17 @@ def slug(name: str) -> str:
     if cleaned == name and len(name) <= 100:
         return name
     return f"{cleaned[:93].rstrip('_') or 'test'}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+
+
+def metric_key(metric: str | Mapping[str, Any]) -> str:
+    """Return what a metric of a recipe is called in keys: its name, with the class that it is of.
+
+    >>> metric_key({"name": "recall", "of": 3})
+    'recall-3'
+    """
+    if isinstance(metric, str):
+        return metric
+    return slug(f"{metric['name']}-{metric['of']}") if "of" in metric else str(metric["name"])
 
 
 def _short_form(value: Any, key: str) -> Any:
@@ -178,6 +204,8 @@ class Recipe(Spec):
     value_range: tuple[float, float] | Mapping[Literal["mean", "std"], Any] | None = None
     preprocess: Code | None = None
     score: ScoreSpec = None
+    metrics: tuple[MetricSpec, ...] | None = None
+    headline: str = Field(default="score", min_length=1)
     output: Literal["auto", "probability", "logits", "log_proba", "labels", "score"] = "auto"
     pos_label: Any = None
     label_list: tuple[Any, ...] | None = None
@@ -203,6 +231,8 @@ class Recipe(Spec):
     on_error: Literal["raise", "record"] = "raise"
     log_examples: LogExamples = "ids"
     scores: bool = True
+    keep: Literal["scores", "predictions"] = "scores"
+    keys: Literal["essential", "all"] = "essential"
     checkpoint: Folder | None = None
     prefix: str = ""
     gate: Gate | None = None
@@ -214,6 +244,14 @@ class Recipe(Spec):
         if value and not re.fullmatch(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*/?", value):
             raise ValueError(f"a prefix is made of letters, digits, '_', '.', '-' and '/'; {value!r} came")
         return f"{value.strip('/')}/" if value else ""
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics_are_unique(cls, value: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        keys = [metric_key(metric) for metric in value or ()]
+        if len(set(keys)) < len(keys):
+            raise ValueError(f"each metric once; {', '.join(keys)} came")
+        return value
 
     @field_validator("slices", mode="before")
     @classmethod
@@ -247,9 +285,17 @@ class Recipe(Spec):
         if twice:
             raise ValueError(f"two tests are called {twice[0]!r}; give one of them another 'name'")
         self._check_interactions()
+        self._check_headline()
         if self.baseline is not None and self.gate is None:
             raise ValueError("a baseline is there to be judged against: the recipe needs a gate")
         return self
+
+    def _check_headline(self) -> None:
+        followed = DEFAULT_METRICS if self.metrics is None else [metric_key(metric) for metric in self.metrics]
+        allowed = list(dict.fromkeys(["score", "skill", *followed]))
+        if self.headline not in allowed:
+            hint = did_you_mean(self.headline, allowed)
+            raise ValueError(f"headline: 'score' or one of metrics, {', '.join(allowed)}; {self.headline!r} came{hint}")
 
     def _check_interactions(self) -> None:
         known = {
@@ -362,6 +408,8 @@ def _not_portable(recipe: Recipe) -> list[str]:
     named: list[tuple[str, Any]] = [("preprocess", recipe.preprocess), ("score", recipe.score)]
     named += [(f"property {spec.name}", spec.of) for spec in recipe.properties]
     named += [(f"perturbation {spec.name}", spec.apply) for spec in recipe.perturbations]
+    own = [metric for metric in recipe.metrics or () if isinstance(metric, Mapping)]
+    named += [(f"metric {metric['name']}", metric.get("function")) for metric in own]
     functions = [(what, value) for what, value in named if callable(value)]
     notes = [f"{what} is the function {source_of(value)[0]}" for what, value in functions]
     if str(_plain_table(recipe.property_table, False)).startswith(IN_MEMORY):

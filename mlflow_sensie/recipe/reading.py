@@ -115,7 +115,7 @@ def _read_file(name: str | Path, allow_code: bool) -> dict[str, Any]:
 def _code_in(read: Mapping[str, Any]) -> str | None:
     """The first ``module:function`` where a recipe may name one."""
     places = [read.get("preprocess"), read.get("score")]
-    for part, key in (("properties", "of"), ("perturbations", "apply")):
+    for part, key in (("properties", "of"), ("perturbations", "apply"), ("metrics", "function")):
         for item in _items(read.get(part)):
             places.append(item.get(key, item.get("name")) if isinstance(item, Mapping) else item)
     return next((place for place in places if names_code(place)), None)

@@ -20,6 +20,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from mlflow_sensie.errors import did_you_mean
 from mlflow_sensie.plugins import names_code
 
 Number = (float, int)
@@ -91,6 +92,76 @@ ScoreSpec = Annotated[
         *(object_schema({name: adapter.json_schema()["additionalProperties"]})
           for name, (_, adapter) in SCORE_PARAMETERS.items()),
         NULL,
+    ),
+]  # fmt: skip
+
+# --- metrics -------------------------------------------------------------------------------------------------
+
+METRIC_NAMES = (
+    "roc_auc", "average_precision", "accuracy", "balanced_accuracy", "f1", "precision", "recall", "mcc", "log_loss",
+    "brier", "ece", "rmse", "mae", "pinball", "mape", "r2", "skill",
+)  # fmt: skip
+OF_A_CLASS = ("f1", "precision", "recall")
+NOT_METRICS = ("score", "score_lo95", "score_hi95", "p", "changed")  # series of a run that are there already
+_METRIC_NAME = r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,49}"  # as it stands in keys and names of files
+
+
+def _parse_metric(value: Any) -> Any:
+    """Read a name, {name, of}, {name, function}, or a function alone, whose name is the metric's."""
+    if callable(value) or names_code(value):
+        name = value.rpartition(":")[2] if isinstance(value, str) else getattr(value, "__name__", type(value).__name__)
+        value = {"name": name.rpartition(".")[2], "function": value}
+    if isinstance(value, str) and value in METRIC_NAMES:
+        return value
+    if not isinstance(value, Mapping) or "name" not in value:
+        raise ValueError(
+            f"one of {', '.join(METRIC_NAMES)}{did_you_mean(value, METRIC_NAMES)}, {{name: recall, of: a class}} or "
+            f"{{name, function}}, a function (targets, predictions, sample_weight) → number; {value!r} came"
+        )
+    if set(value) == {"name"} and value["name"] in METRIC_NAMES:
+        return value["name"]
+    return _parse_function_metric(value) if "function" in value else _parse_class_metric(value)
+
+
+def _parse_class_metric(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    if set(value) != {"name", "of"} or value["name"] not in OF_A_CLASS:
+        raise ValueError(f"{{name, of: a class}} is for {', '.join(OF_A_CLASS)}; {dict(value)!r} came")
+    label = value["of"].item() if hasattr(value["of"], "item") else value["of"]  # of NumPy
+    if not isinstance(label, str | int | float):
+        raise ValueError(f"of: the label of a class, a text, a number, true or false; {label!r} came")
+    return {"name": value["name"], "of": label}
+
+
+def _parse_function_metric(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    if unknown := [key for key in value if key not in ("name", "function", "greater_is_better")]:
+        raise ValueError(f"a metric has the keys name, function and greater_is_better; {unknown[0]!r} came")
+    name, function = value["name"], value["function"]
+    if not isinstance(name, str) or not re.fullmatch(_METRIC_NAME, name):
+        raise ValueError(f"a metric's name is 1 to 50 letters, digits, '_', '.' and '-'; {name!r} came")
+    if name in (*METRIC_NAMES, *NOT_METRICS):
+        raise ValueError(f"{name!r} is taken; give the function another 'name'")
+    if not callable(function) and not names_code(function):
+        raise ValueError(f"{name}: a function or 'module:function' is needed; {function!r} came")
+    if not isinstance(value.get("greater_is_better", True), bool):
+        raise ValueError(f"greater_is_better is true or false; {value['greater_is_better']!r} came")
+    return dict(value)
+
+
+MetricSpec = Annotated[
+    Any, PlainValidator(_parse_metric),
+    any_of(
+        {"enum": list(METRIC_NAMES)},
+        {"type": "string", "pattern": ":"},
+        object_schema({"name": {"enum": list(METRIC_NAMES)}}),
+        object_schema({
+            "name": {"enum": list(OF_A_CLASS)},
+            "of": {"type": ["string", "number", "boolean"], "description": "the class, by its label"},
+        }),
+        {**object_schema({
+            "name": {"type": "string", "pattern": f"^{_METRIC_NAME}$", "not": {"enum": [*METRIC_NAMES, *NOT_METRICS]}},
+            "function": {"type": "string", "pattern": ":"},
+            "greater_is_better": {"type": "boolean"},
+        }), "required": ["name", "function"]},
     ),
 ]  # fmt: skip
 

@@ -15,6 +15,8 @@ from mlflow_sensie.errors import RecipeError, did_you_mean
 from mlflow_sensie.inference import SamplingDesign, ScoreScale
 from mlflow_sensie.inference.metric_fits import MetricSample
 from mlflow_sensie.models.labels import key_of, listing
+from mlflow_sensie.plugins import load_target
+from mlflow_sensie.recipe.model import metric_key
 from mlflow_sensie.scores.metric_functions import Floats, Truth, Undefined
 from mlflow_sensie.scores.metrics import METRICS, SKILL, SKILLS, Metric, Needs
 
@@ -58,6 +60,7 @@ def _metric(spec: Any, needs: Needs, classes: Sequence[Any]) -> Metric:
     options: dict[str, Any] = {"name": spec} if isinstance(spec, str) else dict(spec)
     name, function = str(options["name"]), options.get("function")
     if function is not None:
+        function = load_target(function) if isinstance(function, str) else function
         call = partial(_users_value, function=function, classes=np.asarray(classes, dtype=object))
         better = bool(options.get("greater_is_better", True))
         return Metric(name, name, needs, ScoreScale(None, None, ""), call, "jackknife", better)
@@ -80,7 +83,9 @@ def _of_class(metric: Metric, of: Any, classes: Sequence[Any]) -> Metric:
     if key_of(of) not in keys:
         raise RecipeError(f"metrics: {metric.name} of {of!r}: no such class; there are {listing(classes)}")
     function = partial(metric.function, of=keys.index(key_of(of)))
-    return replace(metric, name=f"{metric.name}-{of}", label=f"{metric.label} of {of}", function=function)
+    return replace(
+        metric, name=metric_key({"name": metric.name, "of": of}), label=f"{metric.label} of {of}", function=function
+    )
 
 
 def _users_value(

@@ -72,6 +72,8 @@ def test_settings_alone_in_a_file_mean_auto(tmp_path: Path, text: str) -> None:
         "properties: !!set {'os:getcwd'}",
         "properties: [{name: a, of: 'os:getcwd'}]",
         "class_test: true\nscore: 'os:getcwd'",
+        "class_test: true\nmetrics: [r2, 'os:getcwd']",
+        "class_test: true\nmetrics: [{name: cost, function: 'os:getcwd'}]",
         "class_test: true\npreprocess: 'os:getcwd'",
     ],
 )

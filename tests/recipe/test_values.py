@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jsonschema
@@ -9,8 +10,11 @@ import numpy as np
 import pytest
 
 from mlflow_sensie.errors import RecipeError
-from mlflow_sensie.recipe.model import Recipe
+from mlflow_sensie.recipe.model import DEFAULT_METRICS, Recipe, metric_key
 from mlflow_sensie.recipe.reading import load_recipe
+from mlflow_sensie.recipe.values import METRIC_NAMES, OF_A_CLASS
+from mlflow_sensie.scores.metric_samples import DEFAULTS, OF_TWO
+from mlflow_sensie.scores.metrics import METRICS, SKILL
 
 
 def shifted(x: Any, p: float) -> Any:
@@ -54,6 +58,44 @@ def test_allowed_drop_is_a_fraction_or_absolute() -> None:
     assert load_recipe({"class_test": True}).allowed_drop == 0.1
 
 
+def cost(targets: Any, predictions: Any, weights: Any) -> float:
+    return 0.0
+
+
+def test_metrics_in_each_form() -> None:
+    asked = ["roc_auc", {"name": "f1"}, {"name": "recall", "of": np.int64(3)}, cost, "package.module:gain"]
+    metrics = load_recipe({"class_test": True, "metrics": asked}).metrics
+    assert metrics == (
+        "roc_auc", "f1", {"name": "recall", "of": 3}, {"name": "cost", "function": cost},
+        {"name": "gain", "function": "package.module:gain"},
+    )  # fmt: skip
+    assert [metric_key(metric) for metric in metrics] == ["roc_auc", "f1", "recall-3", "cost", "gain"]
+    assert metric_key({"name": "recall", "of": "new customer"}).startswith("recall-new_customer-")
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"metrics": ["rocauc"]}, r"one of roc_auc, average_precision, .*, skill \(did you mean 'roc_auc'\?\)"),
+        ({"metrics": ["r2", "r2"]}, "each metric once; r2, r2 came"),
+        ({"metrics": [{"name": "mcc", "of": 1}]}, "is for f1, precision, recall"),
+        ({"metrics": ["f1"], "headline": "recall"}, "one of metrics, score, skill, f1; 'recall' came"),
+        ({"headline": "f1"}, "score, skill, roc_auc, balanced_accuracy, r2; 'f1' came"),
+    ],
+)
+def test_a_metric_that_there_is_not(keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load_recipe({"class_test": True, **keys})
+
+
+def test_the_names_of_metrics_are_those_that_are_computed() -> None:
+    assert set(METRIC_NAMES) == {*METRICS, SKILL}
+    of_a_class = {name for name, metric in METRICS.items() if isinstance(metric.function, functools.partial)}
+    assert set(OF_A_CLASS) == of_a_class
+    defaults = {name for names in DEFAULTS.values() for name in names} | {*OF_TWO}
+    assert set(DEFAULT_METRICS) == defaults
+
+
 @pytest.mark.parametrize(
     ("said", "seconds"), [(60, 60.0), (0.5, 0.5), ("90s", 90.0), ("10min", 600.0), (" 1.5 h ", 5400.0), (None, None)]
 )
@@ -72,6 +114,16 @@ PERTURBATION = {"name": "m", "apply": "text.typos", "magnitudes": [0, 1]}
 # A value of each type in each of its forms; and one that is refused.
 VALUES: dict[str, tuple[list[Any], list[Any]]] = {
     "score": (["correct", {"top_k": 2}, {"threshold": 0.5}, None], ["nought", {"top_k": 0}, {"threshold": 1}, 3]),
+    "metrics": (
+        [["roc_auc", {"name": "f1"}, {"name": "recall", "of": 3}, {"name": "recall", "of": "cat"}], [], None,
+         ["package.module:gain", {"name": "cost", "function": "a:b", "greater_is_better": False}]],
+        [["rocauc"], "roc_auc", [3], [{"name": "mcc", "of": 1}], [{"name": "recall", "of": [1]}], [{"of": 1}],
+         [{"name": "r2", "function": "a:b"}], [{"name": "p", "function": "a:b"}], [{"name": "a b", "function": "a:b"}],
+         [{"name": "cost", "function": "b"}], [{"name": "cost", "function": "a:b", "better": True}]],
+    ),
+    "headline": (["score", "skill", "roc_auc"], ["", 3]),
+    "keep": (["scores", "predictions"], ["all", True]),
+    "keys": (["essential", "all"], ["some", None]),
     "allowed_drop": ([0.2, 1, {"absolute": 2}], [0, -1, "much", {"absolute": 0}, {"absolute": 1, "of": 2}]),
     "precision": ([0.1, 2, None], [0, "narrow"]),
     "time_budget": ([60, "90s", " 1.5 h ", None], [0, "10 days"]),
