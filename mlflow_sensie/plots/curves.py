@@ -50,7 +50,7 @@ def draw_curve(result: Result, test: TestResult) -> Figure:
     canvas.set_score_axis(ax, *score_range(fit, result.score))
     _draw_fit(ax, fit, result.score)
     name = fonts.axis_name(test, canvas.size_of(ax)[0], canvas.LABEL, note)
-    canvas.name_axes(ax, name, words.score_label(result.score))
+    canvas.name_axes(ax, name, words.score_name(result.score.kind, result.score.unit))
     if strip:
         _draw_strip(ax, fit, canvas.add_axes(figure, canvas.LEFT, bottom - STRIP, right, bottom - 0.06))
     canvas.legend(figure, keys)

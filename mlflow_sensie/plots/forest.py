@@ -74,7 +74,8 @@ def overview(result: Result) -> Figure:
     left, right = _margins(rows)
     ax = canvas.add_axes(figure, left, below, canvas.WIDTH - right, top)
     ax.set(xlim=_result_span(rows, result), ylim=(len(rows) - 0.25, -0.75))
-    _draw_rows(ax, rows, f"in units of the score ({fonts.legible(words.score_label(result.score))})", most=5)
+    score = fonts.legible(words.score_name(result.score.kind, result.score.unit))
+    _draw_rows(ax, rows, f"in units of the score ({score})", most=5)
     if keys:
         canvas.legend(figure, keys)
     return canvas.finish(figure)

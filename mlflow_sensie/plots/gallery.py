@@ -76,7 +76,7 @@ def phrases_of(gallery: Gallery, score: ScoreInfo, *more: str) -> list[str]:
         phrases.append(f"{gallery.touched[0]} of the first {gallery.touched[1]} examples change")
     marks = f" ({RIGHT} right, {WRONG} wrong)" if gallery.labels else ""
     what = "the score" if gallery.answers is None else f"the model's answer{marks} and score"
-    phrases.append(f"with {what}: {words.score_label(score)}")
+    phrases.append(f"with {what}: {words.score_name(score.kind, score.unit)}")
     return [*phrases, "" if gallery.repeated else "asked again, the model gave other answers than in the test"]
 
 

@@ -45,7 +45,7 @@ def draw_levels(result: Result, test: TestResult) -> Figure:
     canvas.margin_notes(ax, [(average, f"all {words.number(average, zeros=True)}", GREY)])
     ax.set_xticks(levels["x"], labels, **style)
     name = fonts.axis_name(test, canvas.size_of(ax)[0], canvas.LABEL, "the lowest mean first")
-    canvas.name_axes(ax, name, words.score_label(result.score))
+    canvas.name_axes(ax, name, words.score_name(result.score.kind, result.score.unit))
     canvas.legend(figure, keys)
     return canvas.finish(figure)
 

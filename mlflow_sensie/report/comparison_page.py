@@ -152,15 +152,9 @@ def render_leaderboard(table: pd.DataFrame, comparisons: Mapping[str, Comparison
 def _leader(row: Mapping[str, object], first: str) -> list[str]:
     """The cells of a row: run, model, and each interval as text."""
     intervals = [_interval(row, name) for name in ("clean_score", "clean_difference", "worst_loss")]
-    return [str(row["run"]), str(row["model"]), *intervals, str(row["worst"]), _counts(row, first)]
-
-
-def _counts(row: Mapping[str, object], first: str) -> str:
-    if row["run"] == first:
-        return "the first"
-    if not row["compared"]:
-        return "nothing compared"
-    return f"{row['more_robust']} / {row['less_robust']} of {row['compared']}"
+    counts = f"{row['more_robust']} / {row['less_robust']} of {row['compared']}"
+    counts = "the first" if row["run"] == first else counts if row["compared"] else "nothing compared"
+    return [str(row["run"]), str(row["model"]), *intervals, str(row["worst"]), counts]
 
 
 def _interval(row: Mapping[str, object], name: str) -> str:

@@ -72,43 +72,24 @@ class Page:
         return environment().get_template("page.html").render(page=self)
 
 
-@dataclass(frozen=True)
-class Fold:
-    """Findings of one tone that a line names, and that are there in full when it is opened."""
-
-    tone: Tone
-    line: str
-    findings: Sequence[Finding]
-
-
-@dataclass(frozen=True)
-class FoldedFindings:
-    """Findings as a page shows them: a handful in full, the rest folded by tone; where each leads, by its name."""
-
-    full: Sequence[Finding]
-    folds: Sequence[Fold] = ()
-
-
-def folded(ordered: Sequence[Finding], tones: Mapping[Tone, str]) -> FoldedFindings:
+def folded(ordered: Sequence[Finding], tones: Mapping[Tone, str]) -> list[tuple[str, str, Sequence[Finding]]]:
     """Fold what would bury the rest: what is open, and whatever comes after a handful; the first always stands.
 
-    ``tones`` says what each tone is called, in the order of the folds.
+    Returns (tone, line, findings): first, without tone and line, what a page says in full, then what a line names and
+    opens to. ``tones`` says what each tone is called, in the order of the folds.
     """
     if len(ordered) <= HANDFUL:
-        return FoldedFindings(ordered)
+        return [("", "", ordered)]
     full = [*ordered[:1], *(finding for finding in ordered[1:] if finding.tone != "open")][:HANDFUL]
-    rest = [finding for finding in ordered if finding not in full]
-    by_tone = {tone: [finding for finding in rest if finding.tone == tone] for tone in tones}
-    begun = {finding.tone for finding in full}
-    folds = [_fold(tone, tones[tone], some, tone in begun) for tone, some in by_tone.items() if some]
-    return FoldedFindings(full, folds)
-
-
-def _fold(tone: Tone, name: str, hidden: Sequence[Finding], begun: bool) -> Fold:
-    names = ", ".join(finding.name for finding in hidden[:MOST_NAMES])
-    count = f"{len(hidden)}{' more' if begun else ''}"
-    left = f" and {len(hidden) - MOST_NAMES} more" if len(hidden) > MOST_NAMES else ""
-    return Fold(tone, f"{name} ({count}): {names}{left}", hidden)
+    parts: list[tuple[str, str, Sequence[Finding]]] = [("", "", full)]
+    for tone, name in tones.items():
+        hidden = [finding for finding in ordered if finding.tone == tone and finding not in full]
+        if hidden:
+            more = " more" if tone in {finding.tone for finding in full} else ""
+            names = ", ".join(finding.name for finding in hidden[:MOST_NAMES])
+            left = f" and {len(hidden) - MOST_NAMES} more" if len(hidden) > MOST_NAMES else ""
+            parts.append((tone, f"{name} ({len(hidden)}{more}): {names}{left}", hidden))
+    return parts
 
 
 def drawing(figure: Figure, alt: str) -> Markup:

@@ -65,14 +65,11 @@ def _draw(result: Result) -> Drawn[Result]:
     ]
     used = sum(len(figure) for figure in (overview, *slices))
     tests = ((finding.name, finding.text) for finding in sentences if finding.name in result.tests)
-    figures = _fitting((_figure(result, *test) for test in tests), MOST_FIGURES - used)
+    drawings = ((name, drawing(plots.draw(result, result.tests[name]), f"{name}: {text}")) for name, text in tests)
+    figures = _fitting(drawings, MOST_FIGURES - used)
     used += sum(len(figure) for figure in figures.values())
     galleries = _fitting((_gallery(result, name) for name in result.galleries), MOST_PICTURES - used)
     return Drawn(result, sentences, overview, figures, slices, galleries)
-
-
-def _figure(result: Result, name: str, sentence: str) -> tuple[str, Markup]:
-    return name, drawing(plots.draw(result, result.tests[name]), f"{name}: {sentence}")
 
 
 def _gallery(result: Result, name: str) -> tuple[str, Markup]:
@@ -97,15 +94,19 @@ def _fitting(drawings: Iterable[tuple[str, Markup]], room: int) -> dict[str, Mar
 # --- the sections ------------------------------------------------------------------------------------------
 
 
+def _header(drawn: Drawn[Result]) -> dict[str, Any]:
+    score = drawn.subject.score
+    return {"result": drawn.subject, "score": words.score_name(score.kind, score.unit)}
+
+
 def _interactions(drawn: Drawn[Result]) -> list[list[str]] | None:
-    rows = drawn.subject.interactions_frame().to_dict("records")
-    names = ("property", "perturbation", "quantity")
-    return [[*(str(row[name]) for name in names), *_interval(row), str(row["decision"])] for row in rows] or None
-
-
-def _interval(row: dict[Any, Any]) -> tuple[str, str, str]:
-    value, low, high = (float(row[name]) for name in ("value", "lo95", "hi95"))
-    return words.between(Interval(value, value, value, low, high))
+    rows = []
+    for row in drawn.subject.interactions_frame().to_dict("records"):
+        value, low, high = (float(row[name]) for name in ("value", "lo95", "hi95"))
+        interval = words.between(Interval(value, value, value, low, high))
+        names = (str(row[name]) for name in ("property", "perturbation", "quantity"))
+        rows.append([*names, *interval, str(row["decision"])])
+    return rows or None
 
 
 def _tests(drawn: Drawn[Result]) -> dict[str, Any]:
@@ -120,7 +121,7 @@ def _tests(drawn: Drawn[Result]) -> dict[str, Any]:
             "figure": drawn.figures.get(test.name),
             "gallery": drawn.galleries.get(test.name),
             "numbers": numbers_of(test),
-            "curve": _curve(test),
+            "curve": [[_cell(value) for value in row.values()] for row in test.curve.to_dict("records")],
         }
         for test in drawn.tests
     ]
@@ -143,10 +144,6 @@ def numbers_of(test: TestResult) -> list[tuple[str, str, str, str]]:
         value, low, high = words.between(part.effect)
         rows.append(("fit_range", f"effect over {over}: {part.note}", value, f"{low} to {high}"))
     return rows
-
-
-def _curve(test: TestResult) -> list[list[str]]:
-    return [[_cell(value) for value in row.values()] for row in test.curve.to_dict("records")]
 
 
 def _cell(value: Any) -> str:
@@ -174,9 +171,8 @@ def facts_of(result: Result) -> list[tuple[str, str]]:
 
 def _predictions(result: Result) -> str:
     """How many were made, and where tests stopped early, of how many."""
-    stopped = [
-        f"{test.name} after {test.fit.n:,}" for test in result.tests.values() if test.ok and test.stopped != "all"
-    ]
+    early = (test for test in result.tests.values() if test.ok and test.stopped != "all")
+    stopped = [f"{test.name} after {test.fit.n:,}" for test in early]
     if not stopped or result.n_planned is None:
         return f"{result.n_predictions:,}"
     return f"{result.n_predictions:,} of {result.n_planned:,} (stopped early: {', '.join(stopped)})"
@@ -192,7 +188,7 @@ def _version(name: str) -> str:
 
 # The page from top to bottom: what each section shows, by the name of its template; None leaves it out.
 SECTIONS: Mapping[str, Callable[[Drawn[Result]], Any]] = {
-    "header": lambda drawn: {"result": drawn.subject, "score": words.score_label(drawn.subject.score)},
+    "header": _header,
     "findings": lambda drawn: drawn.findings_section(NOTE),
     "overview": lambda drawn: drawn.overview,
     "slices": lambda drawn: {"figures": drawn.slices, "prefix": drawn.subject.prefix} if drawn.slices else None,

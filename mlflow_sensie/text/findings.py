@@ -13,8 +13,6 @@ from mlflow_sensie.text import words
 from mlflow_sensie.text.sentences import clean_difference_sentence, difference_sentence, sentence
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from mlflow_sensie.result import Result, TestResult
 
 Tone = Literal["bad", "good", "open", "failed"]
@@ -64,11 +62,8 @@ def lead(comparison: Comparison) -> str:
         return "A and B cannot be told apart: every score is the same."
     conclusions = comparison.conclusions
     counts = [f"{word.removeprefix('B is ')} in {conclusions.count(word)}" for word in TONES if word in conclusions]
-    clean = {
-        BETTER: "its clean score is higher",
-        WORSE: "its clean score is lower",
-        UNDECIDED: "the clean scores are not told apart",
-    }[comparison.clean.conclusion]
+    differs = {BETTER: "its clean score is higher", WORSE: "its clean score is lower"}
+    clean = differs.get(comparison.clean.conclusion, "the clean scores are not told apart")
     tests = f"Of {len(conclusions)} test{'s' if len(conclusions) != 1 else ''}, B is {', '.join(counts)}"
     return f"{tests if counts else 'No test could be compared'}; {clean}."
 
@@ -121,23 +116,16 @@ def _tone(test: TestResult) -> Tone:
 
 
 def _slice_findings(result: Result) -> Iterator[Finding]:
+    """A sentence where a column's worst slice surely stands out: lower, or worse than the model claims."""
     if not result.slices:
         return
-    frame, rope = result.slices_frame(), float(result.recipe["inference"]["rope"])
-    for column in result.slices:
-        rows = frame[(frame["column"] == column.column) & frame["worst"]]
-        yield from _worst_slices(column.column, rows, result.clean.value, rope)
-
-
-def _worst_slices(column: str, rows: pd.DataFrame, whole: float, rope: float) -> Iterator[Finding]:
-    """A sentence where a column's worst slice surely stands out: lower, or worse than the model claims."""
-    for row in rows[rows["test"] == ""].to_dict("records"):
-        name = f"{words.plain(column)} = {words.plain(row['level'])}"
+    frame, whole, rope = result.slices_frame(), result.clean.value, float(result.recipe["inference"]["rope"])
+    for row in frame[frame["worst"] & (frame["test"] == "")].to_dict("records"):
+        name = f"{words.plain(row['column'])} = {words.plain(row['level'])}"
         value, low, high = (float(row[key]) for key in ("pooled", "pooled_lo95", "pooled_hi95"))
         score = words.bracketed(Interval(value, value, value, low, high))
-        if row["quantity"] == "unannounced" and high < -rope:
-            text = f"worse than the model claims: its score is {score} away from what it announces."
-            yield Finding(name, text, "bad")
-        elif row["quantity"] == "clean_score" and high < whole - rope:
-            text = f"the clean score is {score}, below the {words.number(whole, 0.01)} of the whole."
+        claims = f"worse than the model claims: its score is {score} away from what it announces."
+        lower = f"the clean score is {score}, below the {words.number(whole, 0.01)} of the whole."
+        limit, text = {"unannounced": (-rope, claims), "clean_score": (whole - rope, lower)}[row["quantity"]]
+        if high < limit:
             yield Finding(name, text, "bad")

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from mlflow_sensie.comparison import CurveDifference, Difference, TestComparison
     from mlflow_sensie.result import Result, TestResult
 
-# What stands before the end of a range up to which the score holds, by the side.
-AT_LEAST = {"below": "at least ", "above": "at least ", "all": "at least "}  # by side: "all" without a neutral
+# What stands before the end of a range over all of which the score holds, by its side: "all" without a neutral.
 SIGNS = {"below": "≤ ", "above": "≥ ", "all": "≥ "}
+AT_LEAST = dict.fromkeys(SIGNS, "at least ")
 RANKS = "from the lowest to the highest rank"
 # How two models differ where B is better, where it is worse, and where that is open, by the kind of test.
 LEVELS = (
@@ -62,10 +62,15 @@ def sentence(result: Result, test: TestResult) -> str:
 def _drop(test: TestResult, fit: PerturbationFit) -> str:
     ends = [p for p in fit.curve.p if p is not None]
     over = f"on average over {_quantity(test, min(ends), max(ends))}"
+    return _moved(fit, fit.mean_drop, over, "loses", ("loses", "gains"))
+
+
+def _moved(fit: Any, interval: Interval, over: str, neutral: str, verbs: tuple[str, str]) -> str:
+    """What the score does as far as that is decided: the verb for 0 or more, and that for less."""
     if fit.decision == "negligible":
-        return f"no change that matters: the score loses {words.bracketed(fit.mean_drop)} {over}"
-    verb = "loses" if fit.mean_drop.value >= 0 else "gains"
-    return _as_decided(fit, f"the score {verb} {words.bracketed(_size(fit.mean_drop))} {over}")
+        return f"no change that matters: the score {neutral} {words.bracketed(interval)} {over}"
+    verb = verbs[0] if interval.value >= 0 else verbs[1]
+    return _as_decided(fit, f"the score {verb} {words.bracketed(_size(interval))} {over}")
 
 
 def _holds(result: Result, test: TestResult, fit: PerturbationFit) -> str:
@@ -114,13 +119,10 @@ def _allowed_share(result: Result, test: TestResult) -> str:
 
 def _change(test: TestResult, fit: PropertyFit) -> str:
     over = RANKS if fit.ranks else f"from {_quantity(test, *fit.span)}"
-    if fit.decision == "negligible":
-        return f"no change that matters: the score changes by {words.bracketed(fit.effect)} {over}"
     if fit.decision == "sensitive" and fit.spread is not None and not excludes_zero(fit.effect):
         bend = f"the score goes up and down: its bins differ by an SD of {words.bracketed(fit.spread.spread)}"
         return f"{bend}, while from end to end it changes by {words.bracketed(fit.effect)} {over}"
-    verb = "rises" if fit.effect.value >= 0 else "falls"
-    return _as_decided(fit, f"the score {verb} by {words.bracketed(_size(fit.effect))} {over}")
+    return _moved(fit, fit.effect, over, "changes by", ("rises by", "falls by"))
 
 
 def _at_same_mix(fit: PropertyFit) -> str:
@@ -208,10 +210,9 @@ def _holding_difference(test: TestComparison) -> str:
     if not curve.two_sided:
         return f"; {but}it holds up to {words.with_unit(b, unit)} rather than {a}"
     # A distance between factors is none itself: "factor 0.5" would be a magnitude.
-    far = (
-        f"a factor of {b}" if curve.log else f"a distance of {b if unit in words.BEFORE else words.with_unit(b, unit)}"
-    )
-    return f"; {but}it holds up to {far} from the neutral, either way, rather than {a}"
+    distance = b if curve.log or unit in words.BEFORE else words.with_unit(b, unit)
+    far = f"{'factor' if curve.log else 'distance'} of {distance}"
+    return f"; {but}it holds up to a {far} from the neutral, either way, rather than {a}"
 
 
 def holding_ends(difference: Difference, curve: CurveDifference) -> list[str]:
@@ -234,19 +235,17 @@ def subtitle(test: TestResult) -> list[str]:
     fit = test.fit
     first = f"{fit.decision}: {words.with_interval('effect', fit.effect, say=True)}"
     own = _sweep_phrases(test, fit) if isinstance(fit, PerturbationFit) else _property_phrases(test, fit)
-    return [first, *own]
+    return [first, *own, *_count_phrases(fit)]
 
 
 def _property_phrases(test: TestResult, fit: PropertyFit) -> list[str]:
-    phrases = [RANKS if fit.ranks else f"from {_quantity(test, *fit.span)}"]
-    if fit.unexpected is not None:
-        phrases.append(words.with_interval("unexpected", fit.unexpected))
-    if fit.spread is not None:
-        phrases.append(words.with_interval("spread between bins", fit.spread.spread))
-    phrases += [range_phrase(test, part) for part in fit.fit_range]
-    if fit.curve is None:
-        phrases.append("no bins were asked for: the line alone")
-    return [*phrases, *_count_phrases(fit)]
+    return [
+        RANKS if fit.ranks else f"from {_quantity(test, *fit.span)}",
+        *([words.with_interval("unexpected", fit.unexpected)] if fit.unexpected else []),
+        *([words.with_interval("spread between bins", fit.spread.spread)] if fit.spread else []),
+        *(_range_phrase(test, part) for part in fit.fit_range),
+        *(["no bins were asked for: the line alone"] if fit.curve is None else []),
+    ]
 
 
 def _sweep_phrases(test: TestResult, fit: PerturbationFit) -> list[str]:
@@ -255,21 +254,20 @@ def _sweep_phrases(test: TestResult, fit: PerturbationFit) -> list[str]:
     return [
         f"from {_quantity(test, *ends)}{', the worse side' if len(fit.sides) > 1 else ''}",
         words.with_interval("mean drop", fit.mean_drop),
-        holds_phrase(fit, words.plain(test.unit)),
+        _holds_phrase(fit, words.plain(test.unit)),
         "" if fit.unexpected is None else words.with_interval("unexpected", fit.unexpected),
-        *(range_phrase(test, part) for part in fit.fit_range),
-        *_count_phrases(fit),
+        *(_range_phrase(test, part) for part in fit.fit_range),
     ]
 
 
-def range_phrase(test: TestResult, part: RangeFit) -> str:
+def _range_phrase(test: TestResult, part: RangeFit) -> str:
     """Say over what range a line was fitted, what it found, and who chose it."""
     chosen = ", chosen from the curve" if part.auto else ""
     over = _quantity(test, part.start, part.stop)
     return f"shaded, {over}{chosen}: {words.with_interval('effect', part.effect)}"
 
 
-def holds_phrase(fit: PerturbationFit, unit: str) -> str:
+def _holds_phrase(fit: PerturbationFit, unit: str) -> str:
     """Say up to where the mean score stays above its floor, as a magnitude, and how sure that is."""
     step = (max(side.line.stop for side in fit.sides) - min(side.line.start for side in fit.sides)) / 300
     ends, bounds = _holding_ends(fit, step, SIGNS)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlflow_sensie.inference import Interval
 from mlflow_sensie.scores.kinds import KINDS
-
-if TYPE_CHECKING:
-    from mlflow_sensie.result import ScoreInfo
 
 DAYS = "days since 1970-01-01"
 BEFORE = ("factor", "exponent", "opacity", "rate")
@@ -53,8 +49,7 @@ def bracketed(interval: Interval) -> str:
 
 def with_interval(name: str, interval: Interval, *, say: bool = False) -> str:
     """Write "effect −0.85 [−0.87, −0.83]"; with ``say`` also that the interval is the 95 % one."""
-    value, low, high = between(interval)
-    return f"{name} {value}{', 95 % interval' if say else ''} [{low}, {high}]"
+    return f"{name} {bracketed(interval).replace(' [', ', 95 % interval [' if say else ' [')}"
 
 
 def with_bound(value: float, low: float | None, high: float | None) -> tuple[str, str]:
@@ -91,11 +86,6 @@ def date(days: float) -> str:
     if not math.isfinite(days) or abs(days) > 2.9e6:
         return number(days)
     return str(np.datetime64("1970-01-01") + np.timedelta64(math.floor(days), "D"))
-
-
-def score_label(score: ScoreInfo) -> str:
-    """Name a score for an axis, with its unit."""
-    return score_name(score.kind, score.unit)
 
 
 def score_name(kind: str, unit: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import mlflow_sensie
 from mlflow_sensie import Result
 from mlflow_sensie.report import comparison_page, result_page
 from mlflow_sensie.report import page as report_page
-from mlflow_sensie.report.page import Fold, FoldedFindings, folded, glued
+from mlflow_sensie.report.page import folded, glued
 from mlflow_sensie.report.result_page import NUMBERS, SECTIONS, make_page, render
 from mlflow_sensie.result import TestResult
 from mlflow_sensie.result.keys import KEYS
@@ -131,12 +130,8 @@ def test_every_table_has_a_heading_for_each_of_its_columns() -> None:
 def test_tests_stand_in_the_order_of_the_findings() -> None:
     sections = make_page(probed()).sections
     shown, anchors = sections["findings"]["findings"], sections["findings"]["anchors"]
-    names = [each.name for part in (shown, *shown.folds) for each in listed(part)]
+    names = [each.name for _, _, part in shown for each in part]
     assert [each["test"].name for each in sections["tests"]["tests"]] == [name for name in names if name in anchors]
-
-
-def listed(part: FoldedFindings | Fold) -> Sequence[Finding]:
-    return part.full if isinstance(part, FoldedFindings) else part.findings
 
 
 def test_sections_stand_in_the_order_of_their_table_those_without_content_left_out() -> None:
@@ -187,9 +182,9 @@ def made(**counts: int) -> list[Finding]:
     ],
 )
 def test_what_would_bury_the_rest_is_folded_into_a_line(counts: Any, full: list[str], lines: list[str]) -> None:
-    said = folded(made(**counts), RESULT_TONES)
-    assert [each.name for each in said.full] == full and [fold.line for fold in said.folds] == lines
-    assert sum(map(len, [said.full, *(fold.findings for fold in said.folds)])) == sum(counts.values())
+    (_, first, standing), *folds = folded(made(**counts), RESULT_TONES)
+    assert not first and [each.name for each in standing] == full and [line for _, line, _ in folds] == lines
+    assert len(standing) + sum(len(hidden) for _, _, hidden in folds) == sum(counts.values())
 
 
 def test_numbers_have_the_decimals_of_their_interval() -> None:

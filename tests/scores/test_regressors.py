@@ -172,7 +172,7 @@ def test_the_unit_is_called_as_the_target() -> None:
     for score in ("neg_absolute_error", "neg_squared_error", "neg_relative_error", {"quantile": 0.9}):
         result = probe(lambda X: np.exp(X["x"] / 2), X, price, {**PROPERTY, "score": score})
         assert result.score.unit == units.get(str(score), "price")
-        assert ("price" in words.score_label(result.score)) is (score != "neg_relative_error")
+        assert ("price" in words.score_name(result.score.kind, result.score.unit)) is (score != "neg_relative_error")
         dataset = mlflow.data.from_pandas(again, targets="price")
         recipe = {**PROPERTY, "score": score}
         assert probe(lambda X: np.exp(X["x"] / 2), dataset, recipe=recipe).score == result.score

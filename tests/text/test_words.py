@@ -10,7 +10,6 @@ import pytest
 from mlflow_sensie.inference import (
     Interval,
 )
-from mlflow_sensie.result import ScoreInfo
 from mlflow_sensie.text import words
 
 
@@ -59,4 +58,4 @@ def test_quantities_carry_their_unit(unit: str, values: tuple[float, ...], text:
     ],
 )
 def test_scores_are_named(kind: str, unit: str, label: str) -> None:
-    assert words.score_label(ScoreInfo(kind=kind, lower=None, upper=None, unit=unit, source="")) == label
+    assert words.score_name(kind, unit) == label
