@@ -45,14 +45,12 @@ def compare(a: Result, b: Result, source_a: str = "", source_b: str = "") -> Com
     """
     refuse_other_scores(a, b)
     join = Pairing.by_id if same_examples(a, b) else Pairing.apart
-    pair = _ResultPair(
-        a,
-        b,
-        join(score_table_of(a), score_table_of(b)),
-        ScoreScale(a.score.lower, a.score.upper, a.score.unit),
-        (Compared.of(a, source_a), Compared.of(b, source_b)),
+    scale = ScoreScale(a.score.lower, a.score.upper, a.score.unit)
+    sides = (
+        Compared(result.model_name, result.n, result.data_sha256, result.recipe_sha256, result.version, source)
+        for result, source in ((a, source_a), (b, source_b))
     )
-    return pair.comparison()
+    return _ResultPair(a, b, join(score_table_of(a), score_table_of(b)), scale).comparison(tuple(sides))
 
 
 @dataclass(frozen=True)
@@ -63,11 +61,10 @@ class _ResultPair:
     b: Result
     pairing: Pairing
     scale: ScoreScale
-    sides: tuple[Compared, Compared]
 
-    def comparison(self) -> Comparison:
+    def comparison(self, sides: tuple[Compared, ...]) -> Comparison:
         tests, not_compared = self._tests()
-        joint = self._joint([CLEAN], np.eye(1), self.pairing.reach([CLEAN], self.scale))
+        joint = self._joint([CLEAN], np.eye(1), self._reach([CLEAN]))
         clean = joint.difference("clean_score", 0, rising=True)
         agree = self.pairing.identical()
         same_model = agree and self.a.model_uuid is not None and self.a.model_uuid == self.b.model_uuid
@@ -89,7 +86,7 @@ class _ResultPair:
             tests=tests,
             not_compared=not_compared,
             warnings=(*self._warnings(clean.n), *([self._agreement(identical, same_model)] if agree else [])),
-            sides=self.sides,
+            sides=sides,
         )
 
     def _tests(self) -> tuple[dict[str, TestComparison], dict[str, str]]:
@@ -157,7 +154,7 @@ class _ResultPair:
         grid, magnitudes = test.fit.grid, range(len(test.fit.grid.magnitudes))
         scores = [CLEAN, *(score_column(test.slug, index) for index in magnitudes)]
         expected = [EXPECTED, *(expected_column(test.slug, index) for index in magnitudes)]
-        reach, contrasts = self.pairing.reach(scores, self.scale), contrasts_of(grid)
+        reach, contrasts = self._reach(scores), contrasts_of(grid)
         pair = SweepPair(grid, self._joint(scores, contrasts, reach), reach)
         differences, curve = pair.differences(self._floor(test.name), rng), pair.curve(rng)
         if self._in_both(expected):
@@ -177,6 +174,9 @@ class _ResultPair:
             for rows, own in zip((a, b), pairing.column(name), strict=True):
                 rows[:, k] -= own
         return unpaired(a, b, contrasts, reach, pairing.designs)
+
+    def _reach(self, columns: Sequence[str]) -> tuple[float, float]:
+        return self.pairing.reach(columns, self.scale)
 
     def _in_both(self, columns: Sequence[str]) -> bool:
         return all({*columns} <= {*table.columns} for table in (self.pairing.a, self.pairing.b))
@@ -198,7 +198,7 @@ class _ResultPair:
     def _step(self, test: TestResult) -> PropertyFit:
         """Run the property test on the examples' own differences, whose range is twice that of the score."""
         column = property_column(test.slug)
-        low, high = self.pairing.reach([CLEAN], self.scale)
+        low, high = self._reach([CLEAN])
         return property_test(
             self.pairing.column(column)[0],
             self.pairing.steps([CLEAN])[:, 1],
@@ -210,7 +210,7 @@ class _ResultPair:
         )
 
     def _groups(self, test: TestResult, cuts: FloatArray | None, rng: Rng) -> tuple[Difference, CurveDifference]:
-        low, high = self.pairing.reach([CLEAN], self.scale)
+        low, high = self._reach([CLEAN])
         return compare_groups(self.pairing, property_column(test.slug), cuts, test.fit.curve, high - low, rng)
 
     def _cuts(self, test: TestResult) -> FloatArray:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
 from mlflow_sensie.inference import Interval, MagnitudeGrid, OrderStatistics, SkewedT
+from mlflow_sensie.inference.weights import FloatArray
 
 DifferencePosterior = SkewedT | OrderStatistics
 Better = Literal["lower", "higher", "smaller"]
@@ -123,6 +125,15 @@ class CurveDifference:
     hi95: tuple[float, ...]
     log: bool = False
     neutral: float | None = None
+
+    @classmethod
+    def of(
+        cls, p: Iterable[float], label: Iterable[str], curves: Iterable[FloatArray],
+        lo95: Iterable[float], hi95: Iterable[float], log: bool = False, neutral: float | None = None,
+    ) -> CurveDifference:  # fmt: skip
+        """Put together points, both curves with their difference, and its band, (K,) each."""
+        a, b, difference, low, high = (tuple(map(float, values)) for values in (*curves, lo95, hi95))
+        return cls(tuple(p), tuple(label), a, b, difference, low, high, log, neutral)
 
     @cached_property
     def grid(self) -> MagnitudeGrid:

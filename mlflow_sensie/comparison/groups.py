@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 from scipy.special import chdtrc, stdtrit
@@ -80,16 +81,9 @@ class GroupPair:
         """
         quantile = stdtrit(self.df, (1 + 0.95 ** (1 / len(self.a))) / 2)
         half = quantile * np.sqrt(np.maximum(self.var_a + self.var_b - 2 * self.covariance, 0))
-        present = np.flatnonzero(self.present).tolist()
-        return CurveDifference(
-            p=tuple(p[k] for k in present),
-            label=tuple(labels[k] for k in present),
-            a=tuple(self.a.tolist()),
-            b=tuple((self.a + self.step).tolist()),
-            difference=tuple(self.step.tolist()),
-            lo95=tuple((self.step - half).tolist()),
-            hi95=tuple((self.step + half).tolist()),
-        )
+        curves, points = (self.a, self.a + self.step, self.step), compress(p, self.present)
+        names = compress(labels, self.present)
+        return CurveDifference.of(points, names, curves, self.step - half, self.step + half)
 
     def draws(self, rng: Rng) -> tuple[FloatArray, FloatArray]:
         """Draw the noise (4000, K) of A's and B's means together."""

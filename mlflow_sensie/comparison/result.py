@@ -16,8 +16,6 @@ from mlflow_sensie.result import HEADLINES
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from mlflow_sensie.result import Result
-
 SCHEMA_VERSION = 1
 
 
@@ -63,12 +61,6 @@ class Compared:
     recipe_sha256: str
     version: str
     source: str = field(default="", compare=False)
-
-    @classmethod
-    def of(cls, result: Result, source: str = "") -> Compared:
-        """Give what tells a result from others; ``source`` is a run or a folder, if it came from one."""
-        digests = result.data_sha256, result.recipe_sha256
-        return cls(result.model_name, result.n, *digests, result.version, source)
 
 
 @dataclass(frozen=True)

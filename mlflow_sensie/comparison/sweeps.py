@@ -68,9 +68,12 @@ class SweepPair:
         draws = joint_draws(moments.mean, moments.covariance() / moments.n, moments.n - 1, rng)
         ours, theirs = (self._crossings(curves, floor) for curves in self._curves(draws))
         posterior = OrderStatistics.of(theirs.min(1) - ours.min(1))
+        ends = np.array([side.distances[-1] for side in self.grid.sides])
+        sure = np.mean(ours < ends * (1 - 1e-9), axis=0) >= SURE_SHARE
+        longest = np.where(sure, ours, ends).min(1) - theirs.min(1)
         return Difference(
             "holds_until", self.joint.n, a, b, posterior.summary(value=b - a), posterior, "higher",
-            bound=self._longest(ours, theirs), few_informative=bool(allowed < FEW_FAILURES),
+            bound=OrderStatistics.of(longest), few_informative=bool(allowed < FEW_FAILURES),
         )  # fmt: skip
 
     def curve(self, rng: Rng) -> CurveDifference:
@@ -78,22 +81,13 @@ class SweepPair:
         points = dict(enumerate(self.grid.magnitudes, start=1))
         if self.grid.neutral is not None:
             points[0] = self.grid.neutral
-        order = sorted(points, key=lambda column: points[column])
+        order = sorted(points, key=points.__getitem__)
         columns = [self.grid.width + column for column in order]
         level = _simultaneous(self.joint.moments.covariance()[np.ix_(columns, columns)], self.joint.moments.n - 1, rng)
-        bands = [self.joint.points[column].posterior.interval(level) for column in order]
+        low, high = zip(*(self.joint.points[column].posterior.interval(level) for column in order), strict=True)
         a, b = (curve[0, order] for curve in self._curves(self.joint.moments.mean[None]))
-        return CurveDifference(
-            p=tuple(points[column] for column in order),
-            label=tuple(f"{points[column]:g}" for column in order),
-            a=tuple(a.tolist()),
-            b=tuple(b.tolist()),
-            difference=tuple((b - a).tolist()),
-            lo95=tuple(low for low, _ in bands),
-            hi95=tuple(high for _, high in bands),
-            log=self.grid.log_distance,
-            neutral=self.grid.neutral,
-        )
+        p, ends = [points[column] for column in order], (self.grid.log_distance, self.grid.neutral)
+        return CurveDifference.of(p, [f"{x:g}" for x in p], (a, b, b - a), low, high, *ends)
 
     def _curves(self, rows: FloatArray) -> tuple[FloatArray, FloatArray]:
         width = self.grid.width
@@ -101,11 +95,6 @@ class SweepPair:
 
     def _crossings(self, curves: FloatArray, floor: Floor) -> FloatArray:
         return np.column_stack([crossings(side, curves, floor) for side in self.grid.sides])
-
-    def _longest(self, a: FloatArray, b: FloatArray) -> OrderStatistics:
-        ends = np.array([side.distances[-1] for side in self.grid.sides])
-        sure = np.mean(a < ends * (1 - 1e-9), axis=0) >= SURE_SHARE
-        return OrderStatistics.of(np.where(sure, a, ends).min(1) - b.min(1))
 
 
 def _simultaneous(covariance: FloatArray, df: float, rng: Rng) -> float:

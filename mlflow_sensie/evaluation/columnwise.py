@@ -56,7 +56,7 @@ class ColumnwisePerturbation(Perturbation):
         return cls(parts=parts, **{name: getattr(first, name) for name in names})
 
     @property
-    def makes_missing(self) -> bool:
+    def makes_missing(self) -> bool:  # type: ignore[override]  # known per instance here
         """Whether that of a column does."""
         return any(part.perturbation.makes_missing for part in self.parts.values())
 

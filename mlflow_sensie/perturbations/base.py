@@ -34,7 +34,8 @@ class Perturbation:
     the whole data comes from `bind`.
 
     ``monotone`` says that the mean distance of the output from the input does not shrink as the magnitude
-    moves away from the neutral within the default magnitudes; ``random`` that a generator is needed.
+    moves away from the neutral within the default magnitudes; ``random`` that a generator is needed;
+    ``makes_missing`` that the output may miss values that the input has.
 
     Examples:
         >>> @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,7 @@ class Perturbation:
     staircase: ClassVar[bool] = False
     random: ClassVar[bool] = False
     monotone: ClassVar[bool] = True
+    makes_missing: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -67,11 +69,6 @@ class Perturbation:
         """A new instance that knows what it needs of the whole data; the same one where that is nothing."""
         bound: Self = bind_fields(self, survey)
         return bound
-
-    @property
-    def makes_missing(self) -> bool:
-        """Whether its output may miss values that the input has."""
-        return False
 
     def along(
         self, inputs: Any, magnitudes: Sequence[float] | Array, rng: np.random.Generator | None = None

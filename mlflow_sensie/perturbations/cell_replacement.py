@@ -80,14 +80,11 @@ class Missing(CellReplacement):
         {'height': 89, 'count': 0}
     """
 
+    makes_missing = True
+
     def applies(self, column: Any, dtype: Any) -> bool:
         """All but plain integers and booleans."""
         return not (isinstance(dtype, np.dtype) and dtype.kind in "iub")
-
-    @property
-    def makes_missing(self) -> bool:
-        """Always."""
-        return True
 
     def replacement(self, series: pd.Series[Any], rng: np.random.Generator) -> Column:
         """A column of missing values."""
@@ -133,13 +130,10 @@ class Permute(CellReplacement):
     After permutation importance, Breiman (2001, doi:10.1023/A:1010933404324).
     """
 
+    makes_missing = True  # that of another row may be drawn
+
     def applies(self, column: Any, dtype: Any) -> bool:
         """Every column."""
-        return True
-
-    @property
-    def makes_missing(self) -> bool:
-        """A missing value of another row may be drawn."""
         return True
 
     def replacement(self, series: pd.Series[Any], rng: np.random.Generator) -> Column:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -152,10 +153,8 @@ class ImagePerturbation(Perturbation):
     kind = "tensor"
     channels: ClassVar[tuple[int, ...]] = ()  # numbers of channels that it works on; empty for all
 
-    layout: str | None = field(default=None, repr=False, metadata={"bound": lambda survey: survey.layout})
-    value_range: ValueRange | None = field(
-        default=None, repr=False, metadata={"bound": lambda survey: survey.value_range}
-    )
+    layout: str | None = field(default=None, repr=False, metadata={"bound": attrgetter("layout")})
+    value_range: ValueRange | None = field(default=None, repr=False, metadata={"bound": attrgetter("value_range")})
 
     def check(self, inputs: Any) -> None:
         """Raise DataError for what is no batch of images, or has the wrong number of channels."""

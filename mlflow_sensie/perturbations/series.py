@@ -106,7 +106,7 @@ class Dropout(SeriesPerturbation):
     fill: float = 0.0
 
     @property
-    def makes_missing(self) -> bool:
+    def makes_missing(self) -> bool:  # type: ignore[override]  # known per instance here
         """Where ``fill`` is NaN."""
         return math.isnan(self.fill)
 

@@ -209,12 +209,8 @@ def drop_words(text: str, rng: np.random.Generator) -> list[TextEdit]:
     return [TextEdit(*word.span(), "", turn) for word, turn in zip(words, turns, strict=True) if turn < last]
 
 
-TYPOS = EditFunction(typos)
-OCR = EditFunction(ocr)
-CASE = EditFunction(case)
-WHITESPACE = EditFunction(whitespace)
-PUNCTUATION = EditFunction(punctuation)
-DROP_WORDS = EditFunction(drop_words)
+TYPOS, OCR, CASE = map(EditFunction, (typos, ocr, case))
+WHITESPACE, PUNCTUATION, DROP_WORDS = map(EditFunction, (whitespace, punctuation, drop_words))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import numpy as np
 
@@ -26,10 +27,8 @@ class ImageProperty(Measure):
 
     kind = "tensor"
 
-    layout: str | None = field(default=None, repr=False, metadata={"bound": lambda survey: survey.layout})
-    value_range: ValueRange | None = field(
-        default=None, repr=False, metadata={"bound": lambda survey: survey.value_range}
-    )
+    layout: str | None = field(default=None, repr=False, metadata={"bound": attrgetter("layout")})
+    value_range: ValueRange | None = field(default=None, repr=False, metadata={"bound": attrgetter("value_range")})
 
     def __call__(self, inputs: Array) -> Array:
         """The property of each image, (n,) float64; NaN for an image with a missing pixel."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,9 +50,7 @@ class DistanceToCentre(Property):
     kind = "tabular"
 
     unit: str = "SDs"
-    covariance: Covariance | None = field(
-        default=None, repr=False, metadata={"bound": lambda survey: survey.covariance}
-    )
+    covariance: Covariance | None = field(default=None, repr=False, metadata={"bound": attrgetter("covariance")})
 
     def __call__(self, inputs: pd.DataFrame) -> Array:
         """The distance of each row."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlflow_sensie.perturbations.occlusion import Occlude
+from mlflow_sensie.perturbations.layers import Occlude
 
 
 def test_occlusion_covers_its_share_and_nests() -> None:

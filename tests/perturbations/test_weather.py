@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mlflow_sensie.perturbations.weather import Fog
+from mlflow_sensie.perturbations.layers import Fog
 
 
 def test_fog_whitens_everywhere_and_unevenly() -> None:
