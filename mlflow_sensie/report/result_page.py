@@ -33,7 +33,6 @@ NUMBERS = {
     "departure": "departure: RMS distance of the curve from its line",
     "below_effect": "effect below the neutral",
     "above_effect": "effect above the neutral",
-    "prob_sensitive": "probability that it matters (beyond the rope)",
 }
 PACKAGES = ("mlflow-sensie", "mlflow", "numpy", "scipy", "pandas", "scikit-learn")
 NOTE = (
@@ -137,7 +136,6 @@ def numbers_of(test: TestResult) -> list[tuple[str, str, str, str]]:
     for key, meaning in NUMBERS.items():
         if key in metrics:
             value, interval = words.with_bound(metrics[key], metrics.get(f"{key}_lo95"), metrics.get(f"{key}_hi95"))
-            value = words.probability(metrics[key]) if key == "prob_sensitive" else value
             rows.append((key, meaning, value, interval))
     for part in getattr(test.fit, "fit_range", ()):  # in report.json, and under no key
         over = words.quantity(words.plain(test.unit), part.start, part.stop)

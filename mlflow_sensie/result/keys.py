@@ -33,7 +33,7 @@ class MetricKey:
     """One scalar: the last part of its key, the kinds of test that have it, its unit and its meaning.
 
     ``read`` gives it of a fit, ``None`` where this fit has none; without ``kinds`` it belongs to the whole result, and
-    is read of that. It is ``essential`` for these kinds: what a reader of the run looks at first.
+    is read of that. Of tests of the ``essential`` kinds it is on the run by default, of others with ``keys: all``.
     """
 
     name: str
@@ -46,15 +46,19 @@ class MetricKey:
 
 def _estimate(
     name: str, kinds: Kinds, unit: str, meaning: str, *ends: str,
-    of: Callable[[Any], Interval | None] | None = None, essential: Kinds = (),
+    of: Callable[[Any], Interval | None] | None = None, essential: Kinds = (), with_ends: bool = True,
 ) -> Iterator[MetricKey]:  # fmt: skip
-    """An estimate and the ends of its intervals, which ``of`` gives; by default the fit's attribute of that name."""
+    """An estimate and the ends of its intervals, which ``of`` gives; by default the fit's attribute of that name.
+
+    Where it is essential its ends are, too, unless ``with_ends`` is false.
+    """
     interval = of or attrgetter(name)
+    own_ends = essential if with_ends else ()
     yield MetricKey(name, kinds, unit, meaning, partial(_end, interval, "value"), essential)
     for end in ends:
         side = "lower" if end.startswith("lo") else "upper"
         text = f"{side} end of its central {end[2:]} % interval"
-        yield MetricKey(f"{name}_{end}", kinds, unit, text, partial(_end, interval, end), essential)
+        yield MetricKey(f"{name}_{end}", kinds, unit, text, partial(_end, interval, end), own_ends)
 
 
 def _end(of: Callable[[Any], Interval | None], end: str, fit: Any) -> float | None:
@@ -85,12 +89,13 @@ def _departure(fit: Any) -> float | None:
 
 E95, E50 = ("lo95", "hi95"), ("lo50", "hi50")
 SCORE, DISTANCE = "score", "distance"
+DECISIONS: Mapping[str, float] = MappingProxyType({"sensitive": 1.0, "undecided": 0.0, "negligible": -1.0})
 KEYS: tuple[MetricKey, ...] = (
     MetricKey("ok", ALL, "", "1; a test that failed has 0, and no other key", lambda fit: 1.0, ALL),
     MetricKey("n", ALL, "examples", "how many it was measured on", attrgetter("n")),
     MetricKey(
-        "prob_sensitive", ALL, "probability", "that the effect or spread is larger than the rope",
-        attrgetter("prob_sensitive"), ALL,
+        "sensitive", ALL, "", "the decision: 1 sensitive, 0 undecided, −1 negligible",
+        lambda fit: DECISIONS[fit.decision], ALL,
     ),
     *_estimate("effect", SLOPED, SCORE, "slope × tested range", *E95, essential=PROPERTY),
     MetricKey(
@@ -136,7 +141,7 @@ KEYS: tuple[MetricKey, ...] = (
     ),
     *_estimate(
         "within_effect", PROPERTY, SCORE, "what remains of the effect at the same mix of classes", *E95, of=_within,
-        essential=PROPERTY,
+        essential=PROPERTY, with_ends=False,
     ),
     *_estimate("unexpected", SLOPED, SCORE, "part of the effect that the model's confidence does not announce", *E95),
     *_estimate("spread", PROPERTY, SCORE, "SD between the bins, noise removed", *E95, of=_spread),
@@ -147,10 +152,21 @@ KEYS: tuple[MetricKey, ...] = (
 )  # fmt: skip
 
 
+ESSENTIAL: Mapping[Kind, frozenset[str]] = MappingProxyType(
+    {kind: frozenset(key.name for key in KEYS if kind in key.essential) for kind in ALL}
+)
+
+
 def metrics_of(kind: Kind, fit: Any) -> dict[str, float]:
     """Give the scalars of a fit by their names; finite floats all."""
     values = {key.name: key.read(fit) for key in KEYS if kind in key.kinds}
     return {name: float(value) for name, value in values.items() if value is not None}
+
+
+def metrics_before(metrics: Mapping[str, float], fit: Any) -> dict[str, float]:
+    """Give the scalars of a fit in the words of 0.1.0, whose runs have a probability in place of the decision."""
+    renamed = {"prob_sensitive" if name == "sensitive" else name: value for name, value in metrics.items()}
+    return renamed | ({"prob_sensitive": float(fit.prob_sensitive)} if fit is not None else {})
 
 
 # --- of the whole result -----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from mlflow_sensie.inference import GuardedEstimate, Interval
 from mlflow_sensie.inference.multiplicity import Multiplicity
 from mlflow_sensie.inference.pymc_engine import Sampling
 from mlflow_sensie.result import frames
-from mlflow_sensie.result.keys import WORST, overview_of
+from mlflow_sensie.result.keys import ESSENTIAL, WORST, metrics_before, overview_of
 from mlflow_sensie.result.tests import Frozen, Interaction, ScoreInfo, SliceColumn, TestResult
 from mlflow_sensie.result.verdict import Verdict
 
@@ -107,12 +107,22 @@ class Result(Frozen):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The scalars, under exactly the names that land on a run; finite floats all."""
+        """The scalars, under exactly the names that land on a run; finite floats all.
+
+        Of a test they are the essential ones, or all of ``tests[name].metrics`` with the recipe's ``keys: all``.
+        """
         root = f"{self.prefix}sensie"
         metrics = {f"{root}/{name}": value for name, value in overview_of(self).items()}
         for test in list(self.tests.values())[:MOST_TESTS_WITH_KEYS]:
-            metrics |= {f"{root}/{test.slug}/{name}": value for name, value in test.metrics.items()}
+            metrics |= {f"{root}/{test.slug}/{name}": value for name, value in self._on_run(test).items()}
         return metrics
+
+    def _on_run(self, test: TestResult) -> dict[str, float]:
+        """The scalars of a test that land on the run."""
+        keys = self.recipe.get("keys")
+        if keys is None:  # written by 0.1.0
+            return metrics_before(test.metrics, test.fit)
+        return {name: value for name, value in test.metrics.items() if keys == "all" or name in ESSENTIAL[test.kind]}
 
     @property
     def worst_test(self) -> str | None:

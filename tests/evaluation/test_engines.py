@@ -39,7 +39,7 @@ TESTS: dict[str, Any] = {
     ],
 }
 # What an engine may change of a test's metrics.
-OF_EFFECT = {"prob_sensitive", "effect", "effect_lo95", "effect_hi95", "effect_bound95", "below_effect", "above_effect"}
+OF_EFFECT = {"sensitive", "effect", "effect_lo95", "effect_hi95", "effect_bound95", "below_effect", "above_effect"}
 OF_EFFECT |= {"slope", "slope_lo50", "slope_hi50", "slope_lo95", "slope_hi95"}
 EFFECTS = ("a", "by rank", "noise", "shift")
 

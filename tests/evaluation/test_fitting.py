@@ -198,7 +198,7 @@ def test_a_known_effect_of_a_perturbation_is_recovered() -> None:
     assert found["mean_drop"] == pytest.approx(0.12, abs=0.004)  # the average of 0.06·p over 0..4
     assert found["max_drop"] == pytest.approx(0.24, abs=0.008)
     assert found["holds_until"] == pytest.approx(0.08 / 0.06, abs=0.1)  # a tenth of 0.8
-    assert (found["censored"], found["prob_sensitive"]) == (0.0, pytest.approx(1, abs=1e-9))
+    assert (found["censored"], found["sensitive"]) == (0.0, 1.0)
     assert found["departure"] < 0.003
     assert result.summary().loc["worse", "decision"] == "sensitive"
 

@@ -73,10 +73,9 @@ def test_clusters_of_copies_are_one_example_each() -> None:
     y = np.r_[0, np.ones(N - 1, int)]
     one, copies = run(data), run(repeated, np.repeat(y, 3), cluster="patient")
     for name in ("effect_lo95", "effect_hi95", "mean_drop_lo95", "holds_until_lo95"):
-        key = f"sensie/damp/{name}"
-        assert copies.metrics[key] == pytest.approx(one.metrics[key], rel=1e-9)
+        assert copies.tests["damp"].metrics[name] == pytest.approx(one.tests["damp"].metrics[name], rel=1e-9)
     assert copies.clean.lo95 == pytest.approx(one.clean.lo95, rel=1e-9)
-    assert copies.metrics["sensie/damp/n"] == 3 * N
+    assert copies.tests["damp"].fit.n == 3 * N
 
 
 def test_weights_and_clusters_change_both_digests() -> None:

@@ -402,7 +402,7 @@ def test_through_mlflow(monkeypatch: pytest.MonkeyPatch, experiment_id: str) -> 
     done = evaluate(model, frame(), asked, targets="y", feature_names=["base", "narrow", "broad", "change", "y"])
     result = done.result()
     assert done.ours == result.metrics
-    assert (done.ours["sensie/narrow/n"], done.ours["sensie/broad/n"]) == (64, N)
+    assert (result.tests["narrow"].fit.n, result.tests["broad"].fit.n) == (64, N)
     assert result.tests["narrow"].stopped == "precision" and result.n_predictions == N + 2 * (64 + N) < result.n_planned
     assert done.run.data.tags["sensie_status"] == "done"
 

@@ -102,7 +102,7 @@ def check_robustness(done: Evaluated) -> None:
     assert not result.failed
     curve = result.tests["rotation"].curve["score"].tolist()
     assert curve[0] > curve[1] > curve[2] and curve[0] - curve[2] > 0.4
-    assert done.ours["sensie/rotation/prob_sensitive"] > 0.99
+    assert done.ours["sensie/rotation/sensitive"] == 1
     assert done.ours["sensie/rotation/holds_until"] < 30
     assert len(result.tests["class"].curve) == 10
 

@@ -100,7 +100,7 @@ def test_models_of_arrays_take_arrays_and_pixels() -> None:
              "value_range": [0, 16]}  # fmt: skip
     result = probe(model, X, y, asked)
     assert result.clean.value == pytest.approx(model.predict_proba(X)[np.arange(300), y].mean(), rel=1e-12)
-    assert result.metrics["sensie/image.rotate/effect"] < 0
+    assert result.tests["image.rotate"].metrics["effect"] < 0
 
 
 def test_columns_that_the_model_was_not_fitted_on_are_metadata_in_any_order() -> None:
@@ -392,7 +392,7 @@ def test_a_trained_keras_model(network: Any, digits: tuple[Any, Any], capfd: Any
     assert (result.score.kind, result.score.source) == ("probability", "predict")
     assert result.clean.value == pytest.approx(p[np.arange(len(y)), y].mean(), rel=1e-5)
     assert result.clean.value > 0.7
-    assert result.metrics["sensie/rotation/effect_hi95"] < -0.2
+    assert result.tests["rotation"].metrics["effect_hi95"] < -0.2
     one_hot = probe(network, X, np.eye(10)[y], asked)
     assert one_hot.metrics == pytest.approx(result.metrics, rel=1e-5, abs=1e-6)
     for data in (X.reshape(-1, 64), pd.DataFrame(X.reshape(-1, 64)), pd.DataFrame({"image": list(X)})):

@@ -52,7 +52,8 @@ FLOORS = {"variance": 1e-15, "covariance": 1e-15, "level_var": 1e-15, "slope_var
 def document(found: Any) -> dict[str, Any]:
     """Give what a result, comparison, verdict, or the power of a gate says, as JSON has it, less what is left out."""
     if isinstance(found, Result):
-        parts: dict[str, Any] = {"metrics": found.metrics, "json": json.loads(found.to_json())}
+        every = found.model_copy(update={"recipe": {**found.recipe, "keys": "all"}})
+        parts: dict[str, Any] = {"metrics": every.metrics, "json": json.loads(found.to_json())}
         if found.score.kind in STEPS:
             _without_ties(parts["json"])
         parts |= {"worst_test": found.worst_test, "status": found.status, "failed": found.failed}

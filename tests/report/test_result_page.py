@@ -142,7 +142,7 @@ def test_sections_stand_in_the_order_of_their_table_those_without_content_left_o
 
 def test_every_scalar_of_a_test_is_called_something_or_said_elsewhere() -> None:
     """Bounds stand beside their value; what is said elsewhere: in the tag, the sentence and the figure."""
-    elsewhere = {"ok", "n", "censored", "effect_bound95", "holds_until_below", "holds_until_above"}
+    elsewhere = {"ok", "n", "sensitive", "censored", "effect_bound95", "holds_until_below", "holds_until_above"}
     names = {key.name for key in KEYS}
     bounds = {f"{name}_{end}" for name in names for end in ("lo50", "hi50", "lo95", "hi95")}
     assert names - bounds - elsewhere == set(NUMBERS)

@@ -13,7 +13,7 @@ import pytest
 
 from mlflow_sensie import Result, probe
 from mlflow_sensie.recipe.model import RESERVED
-from mlflow_sensie.result.keys import HEADLINES, KEYS, OVERVIEW, WORST, Kind, MetricKey
+from mlflow_sensie.result.keys import ESSENTIAL, HEADLINES, KEYS, OVERVIEW, WORST, Kind, MetricKey
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 KINDS = get_args(Kind)
@@ -45,7 +45,28 @@ def test_every_kind_has_each_key_once_and_its_headline(kind: str) -> None:
     names = [key.name for key in KEYS if kind in key.kinds]
     assert len(set(names)) == len(names)
     assert {HEADLINES[kind], "ok", "n"} <= set(names)
-    assert any(kind in key.essential for key in KEYS)
+    assert HEADLINES[kind] in ESSENTIAL[kind] < set(names)
+
+
+def test_the_decision_is_a_number(result: Result) -> None:
+    numbers = {"sensitive": 1.0, "undecided": 0.0, "negligible": -1.0}
+    decisions = {name: test.fit.decision for name, test in result.tests.items()}
+    assert len(set(decisions.values())) > 1
+    for name, decision in decisions.items():
+        assert result.metrics[f"sensie/{name}/sensitive"] == numbers[decision]
+
+
+def test_a_run_gets_the_essential_keys_or_all(result: Result) -> None:
+    everything = result.model_copy(update={"recipe": {**result.recipe, "keys": "all"}})
+    for test in result.tests.values():
+        essential = {name: value for name, value in test.metrics.items() if name in ESSENTIAL[test.kind]}
+        assert on_run(result, test.slug) == essential
+        assert on_run(everything, test.slug) == test.metrics
+
+
+def on_run(result: Result, slug: str) -> dict[str, float]:
+    root = f"sensie/{slug}/"
+    return {key.removeprefix(root): value for key, value in result.metrics.items() if key.startswith(root)}
 
 
 def test_the_keys_are_read_off_every_kind_of_fit(result: Result) -> None:
@@ -68,11 +89,14 @@ def test_no_test_may_take_the_name_of_an_overview_key() -> None:
 
 def rows() -> Iterator[str]:
     """The rows of the page, as the table of keys has them."""
+
+    def listed(kinds: tuple[Kind, ...]) -> str:
+        return "all" if set(kinds) == set(KINDS) else ", ".join(kinds)
+
     for key in KEYS:
-        kinds = "all" if set(key.kinds) == set(KINDS) else ", ".join(key.kinds)
-        yield f"| `{key.name}` | {kinds} | {key.unit} | {key.meaning} |"
+        yield f"| `{key.name}` | {listed(key.kinds)} | {listed(key.essential)} | {key.unit} | {key.meaning} |"
     for key in OVERVIEW:
-        yield f"| `{key.name}` | whole result | {key.unit} | {key.meaning} |"
+        yield f"| `{key.name}` | whole result | whole result | {key.unit} | {key.meaning} |"
 
 
 def test_the_page_has_the_table_of_the_keys() -> None:

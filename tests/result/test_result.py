@@ -16,10 +16,11 @@ import mlflow_sensie
 from mlflow_sensie import Result, probe
 from mlflow_sensie.inference import Curve
 from mlflow_sensie.result import MOST_TESTS_WITH_KEYS
+from mlflow_sensie.result.keys import ESSENTIAL
 from mlflow_sensie.result.tests import CURVE
 from mlflow_sensie.scores.table import score_column
 
-ALL = {"ok", "n", "prob_sensitive"}
+ALL = {"ok", "n", "sensitive"}
 EFFECT = {"effect", "effect_lo95", "effect_hi95", "effect_bound95"}
 SLOPE = {"slope", "slope_lo50", "slope_hi50", "slope_lo95", "slope_hi95"}
 SPREAD = {"spread", "spread_lo95", "spread_hi95"}
@@ -106,7 +107,7 @@ def test_every_kind_of_test_has_exactly_its_keys(result: Result) -> None:
 
 
 def test_metrics_carry_the_slugs_and_the_overview(result: Result) -> None:
-    wanted = {f"sensie/{test.slug}/{key}" for test in result.tests.values() for key in test.metrics}
+    wanted = {f"sensie/{t.slug}/{key}" for t in result.tests.values() for key in t.metrics if key in ESSENTIAL[t.kind]}
     overview = OVERVIEW - {"worst_mean_drop"}  # a perturbation failed
     assert set(result.metrics) == wanted | {f"sensie/{key}" for key in overview}
     assert all(type(value) is float and np.isfinite(value) for value in result.metrics.values())

@@ -17,6 +17,10 @@ def test_a_result_is_read_drawn_and_shown() -> None:
     kinds = {name: test.kind for name, test in result.tests.items() if test.ok}
     assert kinds == {"a": "property", "site": "category", "class": "class", "shift": "perturbation"}
     assert result.metrics["sensie/clean_score"] == pytest.approx(0.576423942514896, rel=1e-9)
+    sensitive = {name: result.metrics[f"sensie/{name}/prob_sensitive"] for name in kinds}
+    assert sensitive == {name: result.tests[name].fit.prob_sensitive for name in kinds}
+    names = {key.rpartition("/")[2] for key in result.metrics}
+    assert names > {"n", "effect_bound95"} and "sensitive" not in names
     assert [len(result.tests[name].curve) for name in kinds] == [3, 3, 2, 3]
     assert all(name in result.html() for name in kinds)
     assert Result.from_json(result.to_json()) == result

@@ -77,8 +77,8 @@ def test_scikit_learn_regressors(model: Any) -> None:
     squared = probe(model, X, y, {**asked, "score": "neg_squared_error"})
     assert squared.clean.value == pytest.approx(-mean_squared_error(y, model.predict(X)), rel=1e-9)
     for each in (result, squared):
-        assert each.metrics["sensie/tabular.noise/effect_hi95"] < 0
-        assert not [key for key in each.metrics if "unexpected" in key]
+        assert each.tests["tabular.noise"].metrics["effect_hi95"] < 0
+        assert not [key for test in each.tests.values() for key in test.metrics if "unexpected" in key]
         assert all(np.isfinite(value) for value in each.metrics.values())
     assert result.metrics.keys() == squared.metrics.keys()
 
@@ -94,7 +94,7 @@ def test_noise_costs_what_it_should() -> None:
     found = [-result.score_table.column(score_column("tabular.noise", i)).mean() for i in range(3)]
     assert found == pytest.approx(np.array([0.5, 1, 2]) * unit, rel=0.04)
     assert result.clean.value == 0
-    effect = result.metrics["sensie/tabular.noise/effect"]
+    effect = result.tests["tabular.noise"].metrics["effect"]
     assert effect == pytest.approx(-2 * unit, rel=0.04)
     assert result.metrics["sensie/tabular.noise/holds_until"] == pytest.approx(0.1 / unit, rel=0.2)
 

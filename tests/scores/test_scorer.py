@@ -318,7 +318,7 @@ def test_a_score_declares_its_kind_bounds_and_unit(score: Any, kind: str, lower:
     assert result.score.unit == KINDS[kind].scale.unit
     scores = result.score_table.column(CLEAN)
     assert (lower is None or scores.min() >= lower) and scores.max() <= upper
-    unexpected = [key for key in result.metrics if "unexpected" in key]
+    unexpected = [key for test in result.tests.values() for key in test.metrics if "unexpected" in key]
     assert len(unexpected) == (3 if kind == "probability" else 0)
 
 
