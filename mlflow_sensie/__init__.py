@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlflow_sensie.comparison import Comparison as Comparison
     from mlflow_sensie.doors.checking import check as check
-    from mlflow_sensie.doors.compare import compare as compare
     from mlflow_sensie.doors.datasets import from_image_folder as from_image_folder
     from mlflow_sensie.doors.datasets import from_parquet as from_parquet
     from mlflow_sensie.doors.datasets import from_tensors as from_tensors
     from mlflow_sensie.doors.loading import load_dataset as load_dataset
+    from mlflow_sensie.doors.probe import compare as compare
     from mlflow_sensie.doors.probe import probe as probe
     from mlflow_sensie.doors.spark import probe_on_spark as probe_on_spark
     from mlflow_sensie.gate import judge as judge
@@ -33,7 +33,7 @@ _WHERE = {
     "Result": "mlflow_sensie.result",
     "Verdict": "mlflow_sensie.result.verdict",
     "check": "mlflow_sensie.doors.checking",
-    "compare": "mlflow_sensie.doors.compare",
+    "compare": "mlflow_sensie.doors.probe",
     "from_image_folder": "mlflow_sensie.doors.datasets",
     "from_parquet": "mlflow_sensie.doors.datasets",
     "from_tensors": "mlflow_sensie.doors.datasets",

@@ -99,11 +99,11 @@ def dry_run(request: CheckRequest) -> Power:
     """
     check = resolve(request)
     candidate, baseline = prepare_both(check.evaluation)
-    gate, past = candidate.recipe.gate or (), _Past(check.reuse)
-    results = past.find(candidate), past.find(baseline) if baseline else None
-    if results[0] is not None and results[1] is not None:
-        return power(results[0], gate, results[1])
-    return power(past.or_evaluate(baseline or candidate), gate)
+    both = [candidate] if baseline is None else [candidate, baseline]
+    past = [_find_past(prepared, []) if check.reuse else None for prepared in both]
+    if len(past) == 2 and past[0] is not None and past[1] is not None:
+        return power(past[0], candidate.recipe.gate or (), past[1])
+    return power(past[-1] or evaluate(both[-1]), candidate.recipe.gate or ())
 
 
 # --- what is checked ---------------------------------------------------------------------------------------
@@ -135,10 +135,6 @@ class ResolvedCheck:
         """The baseline's URI, or its type."""
         baseline = self.evaluation.recipe.baseline
         return baseline if baseline is None or isinstance(baseline, str) else type(baseline).__name__
-
-    def without_data(self) -> ResolvedCheck:
-        """The same without its data, once it is evaluated."""
-        return replace(self, evaluation=replace(self.evaluation, data=Data(None)), dataset=None)
 
 
 @dataclass(frozen=True)
@@ -203,14 +199,20 @@ def evaluate_check(check: ResolvedCheck) -> JudgedCheck:
     _refuse_without_baseline(check.evaluation.recipe)
     with _run_for(check) as run_id:
         candidate, baseline = prepare_both(check.evaluation)
-        past = _Past(check.reuse)
-        evaluate_baseline = functools.partial(_evaluate_baseline, check=check, past=past)
-        result = evaluate_and_judge(candidate, baseline, past.or_evaluate, evaluate_baseline)
+        runs: list[str] = []
+        past = functools.partial(_find_past, runs=runs) if check.reuse else _no_past
+        result = evaluate_and_judge(
+            candidate,
+            baseline,
+            lambda prepared: past(prepared) or evaluate(prepared),
+            lambda prepared: past(prepared) or _evaluate_baseline(prepared, check),
+        )
         where = _log_input(candidate, run_id, check.dataset)
         tracking.log_result(result, where)
     assert result.verdict is not None
-    reused = tuple(dict.fromkeys(past.runs))
-    return JudgedCheck(check.without_data(), result.verdict, run_id, tracking.tags(result, where), reused)
+    without_data = replace(check, evaluation=replace(check.evaluation, data=Data(None)), dataset=None)
+    reused = tuple(dict.fromkeys(runs))
+    return JudgedCheck(without_data, result.verdict, run_id, tracking.tags(result, where), reused)
 
 
 def _refuse_without_baseline(recipe: Recipe) -> None:
@@ -224,34 +226,22 @@ def _refuse_without_baseline(recipe: Recipe) -> None:
         )
 
 
-class _Past:
-    """Past evaluations, taken over where model, data and recipe are the same; ``runs`` are theirs."""
-
-    def __init__(self, reuse: bool) -> None:
-        self.runs: list[str] = []
-        self._reuse = reuse
-
-    def or_evaluate(self, prepared: Prepared) -> Result:
-        """The past evaluation, or else a new one."""
-        return self.find(prepared) or evaluate(prepared)
-
-    def find(self, prepared: Prepared) -> Result | None:
-        """The latest evaluation in the active experiment, by this version of the package."""
-        if not self._reuse or prepared.model.model_uuid is None:
-            return None
-        tags = {
-            "sensie_data_sha256": prepared.data_sha256,
-            "sensie_recipe_sha256": prepared.recipe.digest(), "sensie_status": "done",
-            "sensie_version": version_of_package("mlflow-sensie"),
-        }  # fmt: skip
-        condition = " and ".join(f"tags.{key} = '{value}'" for key, value in tags.items())
-        for run in mlflow.search_runs(filter_string=condition, max_results=MOST_RUNS, output_format="list"):
-            with contextlib.suppress(ComparisonError):  # its files are gone, or it holds several results
-                result = _as_prepared(tracking.read_result(run.info.run_id), prepared)
-                if result is not None:
-                    self.runs.append(run.info.run_id)
-                    return result
+def _find_past(prepared: Prepared, runs: list[str]) -> Result | None:
+    """The latest evaluation of the same in the active experiment; its run is added to ``runs``."""
+    if prepared.model.model_uuid is None:
         return None
+    tags = {
+        "sensie_data_sha256": prepared.data_sha256, "sensie_recipe_sha256": prepared.recipe.digest(),
+        "sensie_status": "done", "sensie_version": version_of_package("mlflow-sensie"),
+    }  # fmt: skip
+    condition = " and ".join(f"tags.{key} = '{value}'" for key, value in tags.items())
+    for run in mlflow.search_runs(filter_string=condition, max_results=MOST_RUNS, output_format="list"):
+        with contextlib.suppress(ComparisonError):  # its files are gone, or it holds several results
+            result = _as_prepared(tracking.read_result(run.info.run_id), prepared)
+            if result is not None:
+                runs.append(run.info.run_id)
+                return result
+    return None
 
 
 def _as_prepared(result: Result, prepared: Prepared) -> Result | None:
@@ -264,10 +254,12 @@ def _as_prepared(result: Result, prepared: Prepared) -> Result | None:
     return result.model_copy(update={**new, "model_name": model.name})
 
 
-def _evaluate_baseline(prepared: Prepared, check: ResolvedCheck, past: _Past) -> Result:
+def _no_past(prepared: Prepared) -> None:
+    return None
+
+
+def _evaluate_baseline(prepared: Prepared, check: ResolvedCheck) -> Result:
     """Evaluate the baseline, and log what is new to a run of its own, for the next check to take over."""
-    if (result := past.find(prepared)) is not None:
-        return result
     result = evaluate(prepared)
     with mlflow.start_run(run_name=f"baseline of {check.name}", nested=True) as active:
         tracking.log_result(result, _log_input(prepared, active.info.run_id, check.dataset))

@@ -1,23 +1,27 @@
-"""The command line: what there is to test, and a recipe to start from."""
+"""The command line: what there is to test, a recipe to start from, comparisons and the gate."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from mlflow_sensie.doors.cli_check import check, checks
-from mlflow_sensie.doors.cli_run import Named, data_options, run
+from mlflow_sensie.doors.cli_run import DataOptions, data_options, run
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mlflow_sensie.comparison import Comparison
+    from mlflow_sensie.gate.formats import Check
+
+QUIET = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
+OnInconclusive = Literal["pass", "fail"] | None
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,8 +32,6 @@ def main() -> None:
 
 
 main.add_command(run)
-main.add_command(check)
-main.add_command(checks)
 
 
 @main.group(invoke_without_command=True)
@@ -108,7 +110,7 @@ def schema() -> None:
 @click.option("--recipe", default="auto", help="A recipe to complete instead of auto: a shipped name or a path.")
 @click.option("--model-type", type=click.Choice(["classifier", "regressor"]), help="Where it cannot be told.")
 @click.option("--allow-code", is_flag=True, help="Trust module:function in a recipe file.")
-def init(model_uri: str, named: Named, recipe: str, model_type: str | None, allow_code: bool) -> None:
+def init(model_uri: str, data: DataOptions, recipe: str, model_type: str | None, allow_code: bool) -> None:
     """Print the recipe that `auto` would choose for MODEL_URI on a file, a folder, or a run's logged input.
 
     Written to a file, it keeps the names of the tests fixed from then on.
@@ -120,7 +122,7 @@ def init(model_uri: str, named: Named, recipe: str, model_type: str | None, allo
 
     try:
         chosen = load_recipe(recipe, allow_code=allow_code)
-        inputs = resolve(EvaluationRequest(model_uri, load(**named).sensie_data, chosen, model_type))
+        inputs = resolve(EvaluationRequest(model_uri, load(**data).sensie_data, chosen, model_type))
     except SensieError as error:
         raise click.ClickException(str(error)) from error
     for reason in inputs.choices:
@@ -161,12 +163,124 @@ def compare(runs: tuple[str, ...], output: Path | None, log: bool) -> None:
         for folder, comparison in zip(folders, comparisons.values(), strict=True):
             write_comparison(comparison, output / folder)
     if log:
-        from mlflow_sensie.tracking.comparisons import log_comparison, log_leaderboard
+        from mlflow_sensie.tracking.runs import log_comparison, log_leaderboard
 
         logged = [log_comparison(comparison, runs[0], name) for name, comparison in comparisons.items()]
         logged += [log_leaderboard(table, comparisons, runs)] if len(runs) > 2 else []
         for run_id in logged:
             click.echo(f"logged to run {run_id}")
+
+
+# --- the gate ------------------------------------------------------------------------------------------------
+
+
+def _outputs(command: Command) -> Command:
+    """The options that checking one model and checking many have in common."""
+    file = click.Path(dir_okay=False, path_type=Path)
+    for option in (
+        click.option("--allow-code", is_flag=True, help="Trust module:function in a recipe file."),
+        click.option("--no-reuse", is_flag=True, help="Evaluate again what a past run has evaluated."),
+        click.option("--on-inconclusive", type=click.Choice(["pass", "fail"]), help="What the exit code says then."),
+        click.option("--markdown", type=file, help="Write the comment of a pull request here."),
+        click.option("--junit", type=file, help="Write JUnit XML here."),
+        click.option("--json", "json_file", type=file, help="Write the verdict here."),
+    ):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.argument("model_uri")
+@click.option("--baseline", help="The model to judge against, as models:/NAME@champion.")
+@data_options
+@click.option("--recipe", default="promotion", show_default=True, help="A shipped name or a path; it has the gate.")
+@click.option("--promote", metavar="ALIAS", help="On a pass, move this alias to the model version.")
+@click.option("--model-type", type=click.Choice(["classifier", "regressor"]), help="Where it cannot be told.")
+@click.option("--dry-run", is_flag=True, help="Say how often the gate would pass two equally good models, and stop.")
+@_outputs
+def check(
+    model_uri: str, baseline: str | None, data: DataOptions, recipe: str, promote: str | None,
+    model_type: str | None, dry_run: bool, json_file: Path | None, junit: Path | None, markdown: Path | None,
+    on_inconclusive: OnInconclusive, no_reuse: bool, allow_code: bool,
+) -> None:  # fmt: skip
+    """Judge MODEL_URI by the gate of a recipe, and log the verdict.
+
+    Exits with 0 for a pass, 1 for a fail, 2 where nothing could be evaluated (or an alias not moved), and 3 where
+    the data do not tell.
+    """
+    os.environ.update({**QUIET, **os.environ})
+    from mlflow_sensie.doors import checking
+    from mlflow_sensie.gate.formats import Check
+
+    try:
+        request = checking.CheckRequest(
+            model_uri, baseline, recipe=recipe, promote=promote, model_type=model_type, reuse=not no_reuse,
+            allow_code=allow_code, **_data_arguments(data),
+        )  # fmt: skip
+        if dry_run:
+            power = checking.dry_run(request)
+            table = power.summary().fillna({"test": ""})
+            click.echo(table.to_string(index=False, na_rep="", float_format="{:.2f}".format))
+            click.echo(power.to_text())
+            return
+        outcome = checking.run_check(request)
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        if dry_run:
+            raise _NotEvaluated(text) from error
+        outcome = Check(model_uri, model_uri, baseline, "error", error=text)
+    _report([outcome], json_file, junit, markdown, on_inconclusive)
+
+
+def _data_arguments(data: DataOptions) -> dict[str, Any]:
+    """The options that name data as ``check`` takes them: images that are resized as the Dataset that they are then."""
+    from mlflow_sensie.doors.loading import load
+
+    if data["size"] or data["mode"]:
+        return {"data": load(**data)}
+    return {name: data[name] for name in ("data", "targets", "dataset_run", "dataset")}
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+@_outputs
+def checks(
+    file: str, json_file: Path | None, junit: Path | None, markdown: Path | None, on_inconclusive: OnInconclusive,
+    no_reuse: bool, allow_code: bool,
+) -> None:  # fmt: skip
+    """Run all checks that the YAML file FILE lists; the exit code is the worst of theirs (see `check`)."""
+    os.environ.update({**QUIET, **os.environ})
+    from mlflow_sensie.doors.fleet import check_fleet
+    from mlflow_sensie.errors import RecipeError
+
+    try:
+        outcomes = check_fleet(file, reuse=not no_reuse, allow_code=allow_code)
+    except RecipeError as error:
+        raise _NotEvaluated(str(error)) from error
+    _report(outcomes, json_file, junit, markdown, on_inconclusive)
+
+
+class _NotEvaluated(click.ClickException):
+    """An error of which the exit code does not say that a model failed."""
+
+    exit_code = 2
+
+
+def _report(
+    checks: Sequence[Check], json_file: Path | None, junit: Path | None, markdown: Path | None,
+    on_inconclusive: OnInconclusive,
+) -> None:  # fmt: skip
+    from mlflow_sensie.gate import formats
+
+    click.echo(formats.to_text(checks))
+    texts = {json_file: formats.to_json(checks, on_inconclusive), markdown: formats.to_markdown(checks)}
+    for path, text in {**texts, junit: formats.to_junit(checks, on_inconclusive)}.items():
+        if path is not None:
+            path.write_text(text, encoding="utf-8")
+    raise click.exceptions.Exit(formats.exit_code(checks, on_inconclusive))
+
+
+# --- tables ---------------------------------------------------------------------------------------------------
 
 
 def _difference_rows(comparison: Comparison) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

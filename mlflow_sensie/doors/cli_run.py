@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from mlflow_sensie.recipe.model import Recipe
 
-Named = Mapping[str, Any]  # the options that name data, as ``loading.load`` takes them
+DataOptions = Mapping[str, Any]  # the options that name data, as ``loading.load`` takes them
 NAMES = ("data", "targets", "dataset_run", "dataset", "size", "mode")
 
 
@@ -27,11 +27,11 @@ def _size(context: click.Context, parameter: click.Parameter, value: str | None)
 
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that name data; the command gets them together, as ``named``."""
+    """Add the options that name data; the command gets them together, as ``data``."""
 
     @functools.wraps(command)
     def together(**options: Any) -> Any:
-        return command(named={name: options.pop(name) for name in NAMES}, **options)
+        return command(data={name: options.pop(name) for name in NAMES}, **options)
 
     decorated: Callable[..., Any] = together
     for option in (
@@ -58,7 +58,7 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--checkpoint", metavar="FOLDER", help="Keep what is computed there, and go on from what it holds.")
 @click.option("--spark", is_flag=True, help="Let Spark's executors ask the model; needs a checkpoint that all see.")
 def run(
-    model_uri: str, named: Named, recipe: str, run_id: str | None, experiment: str | None, model_type: str | None,
+    model_uri: str, data: DataOptions, recipe: str, run_id: str | None, experiment: str | None, model_type: str | None,
     dry_run: bool, allow_code: bool, checkpoint: str | None, spark: bool,
 ) -> None:  # fmt: skip
     """Evaluate MODEL_URI on a file, a folder, or what an earlier run logged as its input; log the result on a run.
@@ -71,24 +71,24 @@ def run(
     from mlflow_sensie.recipe.reading import load_recipe
 
     try:
-        wanted = load_recipe(recipe, allow_code=allow_code)
+        plan = load_recipe(recipe, allow_code=allow_code)
         if checkpoint is not None:
-            wanted = wanted.model_copy(update={"checkpoint": checkpoint})
+            plan = plan.model_copy(update={"checkpoint": checkpoint})
         if dry_run:
-            _tell_cost(model_uri, named, wanted, model_type)
+            _tell_cost(model_uri, data, plan, model_type)
         else:
-            _run(model_uri, named, wanted, run_id, experiment, model_type, spark)
+            _run(model_uri, data, plan, run_id, experiment, model_type, spark)
     except (SensieError, MlflowException, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 
-def _tell_cost(model_uri: str, named: Named, recipe: Recipe, model_type: str | None) -> None:
+def _tell_cost(model_uri: str, data: DataOptions, recipe: Recipe, model_type: str | None) -> None:
     from mlflow_sensie.doors.loading import load
     from mlflow_sensie.doors.probe import prepare_both
     from mlflow_sensie.evaluation.conductor import estimate
     from mlflow_sensie.evaluation.inputs import EvaluationRequest
 
-    request = EvaluationRequest(model_uri, load(**named).sensie_data, recipe, model_type)
+    request = EvaluationRequest(model_uri, load(**data).sensie_data, recipe, model_type)
     candidate, baseline = prepare_both(request)
     click.echo(str(estimate(candidate)))
     if baseline is not None:
@@ -96,8 +96,8 @@ def _tell_cost(model_uri: str, named: Named, recipe: Recipe, model_type: str | N
 
 
 def _run(
-    model_uri: str, named: Named, recipe: Recipe, run_id: str | None, experiment: str | None, model_type: str | None,
-    spark: bool,
+    model_uri: str, data: DataOptions, recipe: Recipe, run_id: str | None, experiment: str | None,
+    model_type: str | None, spark: bool,
 ) -> None:  # fmt: skip
     """Evaluate, log the dataset as input and the result onto a run, and print what was found.
 
@@ -112,7 +112,7 @@ def _run(
     from mlflow_sensie.evaluation.inputs import EvaluationRequest
     from mlflow_sensie.tracking.runs import Destination, log_result
 
-    dataset = load(**named)
+    dataset = load(**data)
     candidate, baseline = prepare_both(EvaluationRequest(model_uri, dataset.sensie_data, recipe, model_type))
     model_id = candidate.model.model_id
     if experiment is not None:

@@ -23,7 +23,7 @@ TELLING_KEYS = frozenset(
 
 
 def asked_for(config: dict[str, Any] | None, caller: str) -> bool:
-    """Whether the user asked for this evaluator, evaluate_and_judge by the config and by which MLflow function asks.
+    """Whether the user asked for this evaluator, by the config and by which MLflow function asks.
 
     With ``evaluators=None`` MLflow asks every installed evaluator from ``resolve_evaluators_and_configs``; yes
     is the answer there only to a config of ours. Before evaluating it asks once more, from ``_evaluate``: who

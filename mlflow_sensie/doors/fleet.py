@@ -5,46 +5,38 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 
 from mlflow_sensie.doors.checking import CheckRequest, JudgedCheck, evaluate_check, finalise, resolve
 from mlflow_sensie.errors import RecipeError
 from mlflow_sensie.gate.formats import Check
 from mlflow_sensie.recipe.reading import shipped_recipes
 
-Multiplicity = tuple[str, ...]
+
+def _several(value: Any) -> Any:
+    """One name is a list of one."""
+    if isinstance(value, list | tuple) and not value:
+        raise ValueError("at least one is needed; an empty list came")
+    return [value] if isinstance(value, str) else value
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+Several = Annotated[tuple[str, ...], BeforeValidator(_several)]
 
 
-class CheckSpec(_Frozen):
+class CheckSpec(BaseModel, frozen=True, extra="forbid"):
     """One entry of a file of checks: each of its models on each of its data, by each of its recipes."""
 
-    model: Multiplicity
-    data: Multiplicity
+    model: Several
+    data: Several
     targets: str | None = None
-    recipe: Multiplicity = ("promotion",)
+    recipe: Several = ("promotion",)
     baseline: str | None = None
     promote: str | None = None
     model_type: str | None = None
     name: str | None = None
-
-    @field_validator("model", "data", "recipe", mode="before")
-    @classmethod
-    def _one_is_several(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value
-
-    @field_validator("model", "data", "recipe")
-    @classmethod
-    def _some(cls, value: Multiplicity) -> Multiplicity:
-        if not value:
-            raise ValueError("at least one is needed; an empty list came")
-        return value
 
     def requests(self, folder: Path, **options: Any) -> Iterator[CheckRequest]:
         """Yield a request per model, data and recipe; paths are relative to the folder."""
@@ -58,22 +50,24 @@ class CheckSpec(_Frozen):
             yield CheckRequest(model, data=str(folder / data), recipe=path, name=" ".join(parts), **common, **options)
 
 
-class Fleet(_Frozen):
-    """A file of checks; ``defaults`` are keys of every check that does not have them."""
-
-    checks: tuple[CheckSpec, ...]
-    defaults: Mapping[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _with_defaults(cls, value: Any) -> Any:
-        if not (isinstance(value, Mapping) and isinstance(value.get("checks"), list) and value["checks"]):
-            raise ValueError("a mapping with a list of 'checks' is needed, at least one, and 'defaults' if any")
-        defaults = value.get("defaults") or {}
-        return {
-            **value,
-            "checks": [{**defaults, **check} if isinstance(check, Mapping) else check for check in value["checks"]],
-        }
+def _specs(content: Any) -> tuple[CheckSpec, ...]:
+    """The checks of a file's content, ``defaults`` being keys of every check that does not have them."""
+    checks = content.get("checks") if isinstance(content, Mapping) else None
+    if not (checks and isinstance(checks, list)):
+        raise RecipeError("a mapping with a list of 'checks' is needed, at least one, and 'defaults' if any")
+    defaults, unknown = (
+        content.get("defaults") or {},
+        [str(key) for key in content if key not in ("checks", "defaults")],
+    )
+    if unknown or not isinstance(defaults, Mapping):
+        came = f"the keys {', '.join(unknown)}" if unknown else f"defaults: {defaults!r}"
+        raise RecipeError(f"'checks', and 'defaults' with keys of every check, are what a file has; {came} came")
+    complete = [{**defaults, **check} if isinstance(check, Mapping) else check for check in checks]
+    try:
+        return TypeAdapter(tuple[CheckSpec, ...]).validate_python(complete)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, ('checks', *each['loc'])))}: {each['msg']}" for each in error.errors()]
+        raise RecipeError(f"{'; '.join(problems)}. A check has the keys {', '.join(CheckSpec.model_fields)}") from error
 
 
 def load_fleet(path: str | Path, **options: Any) -> tuple[CheckRequest, ...]:
@@ -84,16 +78,12 @@ def load_fleet(path: str | Path, **options: Any) -> tuple[CheckRequest, ...]:
     """
     file = Path(path)
     try:
-        fleet = Fleet.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+        specs = _specs(yaml.safe_load(file.read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError) as error:
         raise RecipeError(f"{file} cannot be read: {error}") from error
-    except ValidationError as error:
-        places = [(".".join(map(str, problem["loc"])), problem["msg"]) for problem in error.errors()]
-        problems = [f"{place}: {text}".removeprefix(": ") for place, text in places]
-        raise RecipeError(
-            f"{file}: {'; '.join(problems)}. A check has the keys {', '.join(CheckSpec.model_fields)}"
-        ) from error
-    return tuple(request for spec in fleet.checks for request in spec.requests(file.parent, **options))
+    except RecipeError as error:
+        raise RecipeError(f"{file}: {error}") from error
+    return tuple(request for spec in specs for request in spec.requests(file.parent, **options))
 
 
 def check_fleet(path: str | Path, *, reuse: bool = True, allow_code: bool = False) -> tuple[Check, ...]:
@@ -107,15 +97,12 @@ def check_fleet(path: str | Path, *, reuse: bool = True, allow_code: bool = Fals
     """
     requests = load_fleet(path, reuse=reuse, allow_code=allow_code)
     outcomes = [_judge(request) for request in requests]
-    groups: dict[str, list[int]] = {}
-    for index, outcome in enumerate(outcomes):
-        model = outcome.check.model if isinstance(outcome, JudgedCheck) else outcome.model
-        groups.setdefault(model, []).append(index)
     checks = {index: outcome for index, outcome in enumerate(outcomes) if isinstance(outcome, Check)}
-    for members in groups.values():
-        judged = {index: outcome for index in members if isinstance(outcome := outcomes[index], JudgedCheck)}
-        if judged:
-            checks |= zip(judged, finalise(list(judged.values()), complete=len(judged) == len(members)), strict=True)
+    judged = {index: outcome for index, outcome in enumerate(outcomes) if isinstance(outcome, JudgedCheck)}
+    failed = {check.model for check in checks.values()}
+    for model in dict.fromkeys(outcome.check.model for outcome in judged.values()):
+        group = {index: outcome for index, outcome in judged.items() if outcome.check.model == model}
+        checks |= zip(group, finalise([*group.values()], complete=model not in failed), strict=True)
     return tuple(checks[index] for index in range(len(outcomes)))
 
 

@@ -1,4 +1,4 @@
-"""The door of a notebook, ``probe``; and how every door evaluates a model and, where there is a gate, judges it."""
+"""The doors of a notebook, ``probe`` and ``compare``; and how every door evaluates a model and judges it by a gate."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from mlflow_sensie import comparison
+from mlflow_sensie.comparison import Comparison
 from mlflow_sensie.data.sources import as_data
 from mlflow_sensie.errors import BaselineError, DataError, EvaluationIncomplete, RecipeError
 from mlflow_sensie.evaluation.conductor import Prepared, evaluate, prepare
@@ -54,6 +57,29 @@ def probe(
     data = data if predictions is None else replace(data, predictions=predictions)
     request = EvaluationRequest(model, data, load_recipe(recipe, allow_code=allow_code), task)
     return complete(evaluate_and_judge(*prepare_both(request)))
+
+
+def compare(a: Result | str | Path, b: Result | str | Path) -> Comparison:
+    """Compare two results of the same recipe: every difference is that of ``b`` less ``a``.
+
+    ``a`` and ``b``: results with their score tables, as ``probe`` gives them; runs by their id or
+    ``runs:/…`` URI; or folders with a ``report.json`` and its ``scores.parquet``. On the same data examples are
+    paired by their ids; else the two are taken for independent, and a warning says so. Draws are seeded by A's
+    recipe and the test's name.
+
+    Raises:
+        ComparisonError: the kinds of score differ, a score table is missing, or too few examples are common.
+    """
+    (ours, source_a), (theirs, source_b) = map(_with_source, (a, b))
+    return comparison.compare(ours, theirs, source_a, source_b)
+
+
+def _with_source(result: Result | str | Path) -> tuple[Result, str]:
+    if isinstance(result, Result):
+        return result, ""
+    from mlflow_sensie.tracking.runs import read_result
+
+    return read_result(result), str(result)
 
 
 def complete(result: Result) -> Result:

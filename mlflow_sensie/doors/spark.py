@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -95,23 +95,13 @@ def _check_shared(checkpoint: Checkpoint, numbers: list[int]) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Work:
-    """What an executor needs: the sweep without its model, how to open that, and where MLflow looks names up."""
-
-    sweep: Sweep
-    reopen: Callable[[], Model]
-    tracking_uri: str
-    registry_uri: str
-
-    def do(self, numbers: Iterable[int]) -> None:
-        """Ask for these chunks."""
-        mlflow.set_tracking_uri(self.tracking_uri)
-        mlflow.set_registry_uri(self.registry_uri)
-        checkpoint = self.sweep.checkpoint
-        assert checkpoint is not None
-        sweep = replace(self.sweep, model=self.reopen(), checkpoint=Checkpoint(checkpoint.folder))
-        sweep.fill(set(numbers))
+def _ask(sweep: Sweep, reopen: Callable[[], Model], uris: tuple[str, str], numbers: Iterable[int]) -> None:
+    """Ask for these chunks of a sweep that came without its model; ``uris`` are where MLflow looks names up."""
+    mlflow.set_tracking_uri(uris[0])
+    mlflow.set_registry_uri(uris[1])
+    assert sweep.checkpoint is not None
+    sweep = replace(sweep, model=reopen(), checkpoint=Checkpoint(sweep.checkpoint.folder))
+    sweep.fill(set(numbers))
 
 
 def _unopened(inputs: Any) -> Any:
@@ -131,18 +121,17 @@ def _fill(sweep: Sweep, reopen: Callable[[], Model], numbers: list[int], spark: 
     import cloudpickle
 
     context = spark.sparkContext
-    work = _Work(
-        replace(sweep, model=Model(_unopened, "unopened")), reopen, mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    )
+    uris = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    work = partial(_ask, replace(sweep, model=Model(_unopened, "unopened")), reopen, uris)
     sent = context.broadcast(cloudpickle.dumps(work))
     parts = _shares(sweep, numbers, TASKS_PER_CORE * context.defaultParallelism)
     tasks = context.parallelize(parts, len(parts))
 
     def ask(partition: Iterable[list[int]]) -> Iterator[SensieError]:
-        job: _Work = cloudpickle.loads(sent.value)
+        job: Callable[[list[int]], None] = cloudpickle.loads(sent.value)
         for part in partition:
             try:
-                job.do(part)
+                job(part)
             except SensieError as error:  # it would be the same once more; what Spark may mend by a retry is raised
                 yield error
 

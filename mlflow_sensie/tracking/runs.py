@@ -1,4 +1,4 @@
-"""Result ↔ MLflow run: names, batches, artifacts and tags."""
+"""Results and comparisons ↔ MLflow runs: names, batches, artifacts and tags."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,20 @@ import pandas as pd
 from mlflow.entities import Metric, RunTag
 
 from mlflow_sensie import plots
+from mlflow_sensie.comparison.difference import Difference
+from mlflow_sensie.comparison.result import Comparison
 from mlflow_sensie.errors import ComparisonError
+from mlflow_sensie.report.comparison_page import NAME
 from mlflow_sensie.result import MOST_TESTS_WITH_KEYS, Result, TestResult
-from mlflow_sensie.tracking.artifacts import bins_table, kept_files, read_folder, read_home, write_files
+from mlflow_sensie.tracking.artifacts import (
+    bins_table,
+    kept_files,
+    read_folder,
+    read_home,
+    write_comparison,
+    write_files,
+    write_leaderboard,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,6 +41,7 @@ METRICS_PER_BATCH = 1_000  # the REST API takes no more in one call
 LONGEST_TAG = 1_000  # some registries cut values there
 DESTINATION = "destination.json"
 NAMELESS = ("models:/m-", "runs:/")  # what a logged model's URI begins with
+COMPARISONS = "sensie_compare"  # the folder and the first part of keys
 SERIES = {"score": "score", "score_lo95": "lo95", "score_hi95": "hi95", "p": "p"}
 
 
@@ -233,3 +245,94 @@ def dataset_of(data: Any) -> tuple[str | None, str | None]:
     """Name and digest of what MLflow logged as the run's input; both or neither."""
     name, digest = getattr(data, "name", None), getattr(data, "digest", None)
     return (str(name), str(digest)) if name and digest else (None, None)
+
+
+# --- comparisons: runs of their own, beside those that they compare --------------------------------------------
+
+
+def log_comparison(comparison: Comparison, a: str, b: str) -> str:
+    """Log a comparison onto a new run in the experiment of run ``a``, or ``b`` where that is none; return its id.
+
+    ``a`` and ``b`` are what was compared, run ids, ``runs:/…`` URIs or folders, and stand in the tags. Metrics are
+    ``sensie_compare/<test>/<metric>`` with ``_lo95``, ``_hi95`` and ``_prob_more_robust``; the page,
+    ``sensie_comparison.html``, lies at the root, the other files below ``sensie_compare/``.
+
+    Raises:
+        ComparisonError: neither is a run.
+        mlflow.exceptions.MlflowException: the tracking server failed; the run then ends as failed.
+    """
+    with _new_run((a, b), f"{comparison.b} compared with {comparison.a}") as (client, run_id):
+        now = int(time.time() * 1000)
+        metrics = [Metric(key, value, now, 0) for key, value in comparison_metrics(comparison).items()]
+        for batch in batches(metrics):
+            client.log_batch(run_id, metrics=batch)
+        with tempfile.TemporaryDirectory(prefix="sensie-") as folder:
+            _log_files(client, run_id, write_comparison(comparison, Path(folder)))
+        _log_tags(client, run_id, {"sensie_compared_a": a, "sensie_compared_b": b, "sensie_score": comparison.score})
+    return run_id
+
+
+def log_leaderboard(table: pd.DataFrame, comparisons: Mapping[str, Comparison], sources: Sequence[str]) -> str:
+    """Log a leaderboard, page and table, onto a new run in the experiment of the first source that is a run.
+
+    The tag ``sensie_compared`` holds the sources, as many as a tag has room for.
+
+    Raises:
+        ComparisonError: none is a run.
+        mlflow.exceptions.MlflowException: the tracking server failed; the run then ends as failed.
+    """
+    with (
+        _new_run(sources, f"{len(table)} models compared") as (client, run_id),
+        tempfile.TemporaryDirectory(prefix="sensie-") as folder,
+    ):
+        _log_files(client, run_id, write_leaderboard(table, comparisons, Path(folder)))
+        score = next(iter(comparisons.values())).score
+        _log_tags(client, run_id, {"sensie_compared": ", ".join(sources), "sensie_score": score})
+    return run_id
+
+
+@contextmanager
+def _new_run(sources: Iterable[str], name: str) -> Iterator[tuple[MlflowClient, str]]:
+    """Make a run that ends as failed where something fails."""
+    client = mlflow.MlflowClient()
+    run_id: str = client.create_run(_experiment_of(client, sources), run_name=name[:250]).info.run_id
+    try:
+        yield client, run_id
+    except BaseException:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id, "FINISHED")
+
+
+def _log_files(client: MlflowClient, run_id: str, files: Iterable[Path]) -> None:
+    """Log files; the page goes to the root, the one folder that MLflow's Compare page lists."""
+    for file in files:
+        client.log_artifact(run_id, str(file), None if file.name == NAME else COMPARISONS)
+
+
+def _log_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
+    client.log_batch(run_id, tags=[RunTag(key, value[:LONGEST_TAG]) for key, value in tags.items()])
+
+
+def comparison_metrics(comparison: Comparison) -> dict[str, float]:
+    """Return the scalars of a comparison by their names on the run; finite floats all."""
+    metrics = _scalars(f"{COMPARISONS}/clean_score", comparison.clean)
+    for test in list(comparison.tests.values())[:MOST_TESTS_WITH_KEYS]:
+        for metric, difference in test.differences.items():
+            metrics |= _scalars(f"{COMPARISONS}/{test.slug}/{metric}", difference)
+    return metrics
+
+
+def _scalars(key: str, difference: Difference) -> dict[str, float]:
+    d, probability = difference.difference, difference.prob_more_robust
+    values = {"": d.value, "_lo95": d.lo95, "_hi95": d.hi95, "_prob_more_robust": probability}
+    return {f"{key}{end}": float(value) for end, value in values.items()}
+
+
+def _experiment_of(client: MlflowClient, sources: Iterable[str]) -> str:
+    """Give the experiment of the first of these that is a run."""
+    for source in sources:
+        if not Path(source).is_dir():
+            run_id = source.removeprefix("runs:/").partition("/")[0]
+            return str(client.get_run(run_id).info.experiment_id)
+    raise ComparisonError("what was compared lies in folders: there is no run whose experiment this belongs to")

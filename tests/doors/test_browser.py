@@ -27,7 +27,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import mlflow_sensie
 from doors.test_server import Server, server
-from mlflow_sensie.tracking.comparisons import log_comparison
+from mlflow_sensie.tracking.runs import log_comparison
 
 __all__ = ["server"]  # the fixture of the real server
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from doors.registered import Models
-from mlflow_sensie.doors.cli_check import check
+from mlflow_sensie.doors.cli import check
 
 CI = Path(__file__).parents[2] / "examples" / "ci"
 

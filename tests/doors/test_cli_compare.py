@@ -17,7 +17,7 @@ from mlflow_sensie.doors.cli import main
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.result import Result
 from mlflow_sensie.tracking import runs as tracking
-from mlflow_sensie.tracking.comparisons import comparison_metrics, log_comparison, log_leaderboard
+from mlflow_sensie.tracking.runs import comparison_metrics, log_comparison, log_leaderboard
 
 RECIPE = {
     "perturbations": [{"name": "shift", "apply": "tabular.noise", "magnitudes": [0.2, 0.5, 1]}],
