@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.inference import SamplingDesign, ScoreScale
 from mlflow_sensie.inference.weights import FloatArray
+from mlflow_sensie.recipe.values import SCORE_PARAMETERS
 from mlflow_sensie.result import Result, TestResult
 from mlflow_sensie.scores.kinds import KINDS
 from mlflow_sensie.scores.table import CLEAN, CLUSTER, EXPECTED, ID, WEIGHT, ScoreTable
@@ -154,6 +155,9 @@ def refuse_other_scores(a: Result, b: Result) -> None:
             f"{a.model_name!r} is scored by {ours.kind!r}, {b.model_name!r} by {theirs.kind!r}; such scores are not "
             "compared: let the recipe's 'score' name one that both models can have"
         )
+    parameters = [result.recipe.get("score") for result in (a, b)]
+    if ours.kind in SCORE_PARAMETERS and parameters[0] != parameters[1]:
+        raise ComparisonError(f"A is scored by {parameters[0]}, B by {parameters[1]}; such scores are not compared")
     if ours.kind in KINDS and KINDS[ours.kind].in_target_unit and not same_examples(a, b):
         raise ComparisonError(
             f"A and B were evaluated on different data, and {ours.kind} ({ours.unit}) hangs on how much the targets "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -24,12 +25,13 @@ from mlflow_sensie.data.input_format import (
 )
 from mlflow_sensie.data.lazy_rows import LazyRows, MappedRows, RowSubset
 from mlflow_sensie.data.sources import Data
-from mlflow_sensie.data.types import Inputs, Positions, named_column
+from mlflow_sensie.data.types import Inputs, Positions, as_objects, as_vectors, named_column
 from mlflow_sensie.errors import DataError
 
 CHUNK = 256  # examples that are looked at to tell what the others are like
 SMALL = 256 * 2**20  # bytes: a sample of what is stored elsewhere is read at once up to here
 Takes = Literal["frame", "array", "rows"]
+TargetsAs = Literal["labels", "any", "labels or none"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Examples:
     """The examples of an evaluation: ``n`` rows of inputs, targets and metadata that belong together.
 
     ``source``: array (n, ...) or frame with n rows, as the model takes them, or where such rows are read from.
-    ``targets``: (n,) labels or values. ``metadata``: frame with n rows of columns that are no model inputs.
+    ``targets``: (n,) labels or values, or n rows of whatever a user's score takes; (n,) times ``None``: none.
+    ``metadata``: frame with n rows of columns that are no model inputs.
     ``ids``: (n,) identifies an example between runs, the row's position unless the data says otherwise.
     ``target``: what the targets are called, "" where nobody says.
     """
@@ -51,6 +54,11 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @cached_property
+    def labels(self) -> NDArray[Any] | None:
+        """The targets where they are labels or values (n,), else ``None``."""
+        return self.targets if are_labels(self.targets) else None
 
     @property
     def inputs(self) -> Inputs:
@@ -154,13 +162,14 @@ def make_examples(
     takes: Takes = "frame",
     features: Sequence[str] | None = None,
     names: Sequence[str] | None = None,
+    targets: TargetsAs = "labels",
 ) -> Examples:
     """Return the examples that data as it comes describes.
 
     ``kind``, ``input_shape`` (of one example, in flat rows) and ``layout`` are what the recipe says of the inputs.
     ``takes``: a model that takes an ``array``, of ``input_shape``, or flat ``rows`` of one has frames turned into it
     and images decoded. ``features`` are its own input names; other columns of a frame become metadata. ``names``
-    name the columns of a 2-D array.
+    name the columns of a 2-D array. ``targets``: what is wanted of them, as for ``clean_targets``.
 
     Raises:
         DataError: lengths differ, targets are missing, rows do not fit the shape, the layout is ambiguous,
@@ -169,7 +178,7 @@ def make_examples(
     arrays = takes != "frame"
     inputs, metadata = _split_metadata(data.inputs, features, arrays=arrays or kind == "tensor")
     n, columns = len(inputs), _names_of(inputs)
-    targets = clean_targets(data.targets, n)
+    answers = clean_targets(data.targets, n, targets)
     _refuse_repeated(columns)
     if n < 2:
         raise DataError(f"at least two examples are needed; {n} came")
@@ -189,9 +198,8 @@ def make_examples(
     head = _head(source) if isinstance(source, LazyRows) else source
     known = _column_names(head, (columns if arrays else None) or names, features)
     input_format = find_input_format(head, kind, input_shape, layout, known)
-    examples = Examples(
-        source, targets, metadata.reset_index(drop=True), input_format, _clean_ids(data.ids, n), data.target
-    )
+    ids, metadata = _clean_ids(data.ids, n), metadata.reset_index(drop=True)
+    examples = Examples(source, answers, metadata, input_format, ids, data.target)
     return examples.with_metadata(pd.DataFrame(index=range(n)) if data.properties is None else data.properties)
 
 
@@ -254,32 +262,69 @@ def _refuse_repeated(columns: Sequence[str]) -> None:
         raise DataError(f"each column needs a name of its own; {repeated[0]!r} came more than once")
 
 
-def clean_targets(targets: Any, n: int) -> NDArray[Any]:
+def clean_targets(targets: Any, n: int, wanted: TargetsAs = "labels") -> NDArray[Any]:
     """Return targets as (n,): one-hot rows as class numbers, whole floats left to the scorer.
+
+    ``any`` targets are left as they are, with n rows, for a user's score: arrays (n, ...), structured ones and frames,
+    which become such, or (n,) objects. Where there are to be ``labels or none``, none are (n,) times ``None``.
 
     Raises:
         DataError: none came, their number differs from ``n``, some are missing, or rows are not one-hot.
     """
+    if targets is None and wanted == "labels or none":
+        return np.full(n, None, dtype=object)
     if targets is None:
-        raise DataError("no targets came; sensitivity is measured on the correct answer, so targets are needed")
-    labels = np.asarray(targets)
-    if labels.dtype == object and len(labels) and isinstance(labels[0], list | tuple | np.ndarray):
+        raise DataError(
+            "no targets came; sensitivity is measured on the correct answer, so targets are needed "
+            "(score: agreement needs none: it is with the model's own clean answer)"
+        )
+    labels = _as_rows(targets) if wanted == "any" else np.asarray(targets)
+    if labels.dtype == object and len(labels) and isinstance(labels[0], list | tuple | np.ndarray) and wanted != "any":
         labels = stack(labels)
-    if len(labels) != n:
-        raise DataError(f"{n} examples but {len(labels)} targets came; they must agree")
+    if labels.ndim == 0 or len(labels) != n:
+        came = len(labels) if labels.ndim else "no"
+        raise DataError(f"{n} examples but {came} targets came; they must agree")
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
+    if wanted == "any" and not are_labels(labels):
+        return labels
     if labels.ndim == 2:
         if not (((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all()):
             raise DataError(
                 f"targets of shape {labels.shape} are not one-hot (each row one 1, else 0); multi-label and "
-                "multi-output targets are not supported"
+                "multi-output targets are for a score function (predictions, targets) → (n,) of your own"
             )
         labels = labels.argmax(axis=1)
+    if labels.dtype.kind == "V" or labels.ndim > 1:
+        raise DataError(
+            f"targets of shape {labels.shape} and type {labels.dtype} are no labels or values (n,); what they are is "
+            "known to a score function (predictions, targets) → (n,) of your own alone"
+        )
     if missing := int(pd.isna(labels).sum()):
         raise DataError(f"{missing} of {n} targets are missing; drop those rows or fill them in")
     # Nullable numbers come as objects.
     return pd.Series(labels).infer_objects().to_numpy() if labels.dtype == object else labels
+
+
+def _as_rows(targets: Any) -> NDArray[Any]:
+    """Targets of any form as an array of rows; a frame's rows have its columns as fields."""
+    if isinstance(targets, pd.DataFrame) and targets.shape[1] > 1:
+        return np.asarray(targets.to_records(index=False))
+    array = as_objects(targets) if isinstance(targets, list | tuple) else np.asarray(targets)
+    if array.dtype != object or array.ndim != 1 or not len(array):
+        return array
+    if isinstance(array[0], np.ndarray):
+        equal = len({np.shape(row) for row in array}) == 1
+        return np.stack(list(array)) if equal else array
+    vectors = as_vectors(array)
+    return array if vectors is None else vectors
+
+
+def are_labels(targets: NDArray[Any]) -> bool:
+    """Whether targets are labels or values (n,), and not whatever else a user's score takes."""
+    if targets.ndim != 1 or targets.dtype.kind == "V":
+        return False
+    return targets.dtype != object or not any(row is None or np.ndim(row) or isinstance(row, dict) for row in targets)
 
 
 def _split_metadata(

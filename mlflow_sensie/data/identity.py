@@ -29,7 +29,7 @@ def digests_of(
     whichever way they lie. Numbers count as float64, dates as days, everything else as text. So the same data from
     another file format, container or width of integers agrees. Inputs that are stored elsewhere are read in blocks.
     """
-    counted = {**roles, TARGETS: pd.Series(examples.targets)}
+    counted = {**roles, TARGETS: pd.Series(list(examples.targets) if examples.labels is None else examples.targets)}
     n, inputs = len(examples.source), _input_digests(examples.source, examples.input_format)
     return _sealed(n, inputs, counted), _sealed(n, inputs, {**properties, **counted})
 

@@ -24,6 +24,7 @@ from mlflow_sensie.errors import DataError, did_you_mean
 # Since pandas 3.1 numbers are read to the last digit without being asked for.
 _EXACT: dict[str, Any] = {"float_precision": "round_trip"} if pd.__version__.startswith(("2.", "3.0.")) else {}
 INPUTS, TARGETS, IDS = "inputs", "targets", "ids"  # names of arrays in a .npz file or a folder of .npy files
+UNLABELLED = ""  # in place of a column of targets: there is none
 ZONE = r"\d(?:Z|[+-]\d{2}:?\d{2})$"
 DATES = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?"
 
@@ -109,8 +110,9 @@ def name_of(targets: Any) -> str:
 def read_data(path: str | Path, targets: str | None = None, *, version: int | None = None) -> Data:
     """Return the data in a file or folder; Parquet, .npy and images are left there, and read when asked for.
 
-    ``targets`` names the column, or the array, that holds the right answers. In a folder of images they are the
-    names of its subfolders, and ``targets`` is left out. ``version`` is that of a Delta table, by default the newest.
+    ``targets`` names the column, or the array, that holds the right answers; ``UNLABELLED``: there are none. In a
+    folder of images they are the names of its subfolders. ``version`` is that of a Delta table, by
+    default the newest.
 
     Raises:
         DataError: there is no such file, it is of no kind that is read, or it has no such column.
@@ -137,7 +139,7 @@ def _read_folder(path: Path, targets: str | None, version: int | None) -> Data:
     if arrays:
         opened = {name: _open_npy(file) for name, file in arrays.items()}
         return replace(_of_arrays(opened, targets, path), files=tuple(arrays.values()))
-    if targets is not None:
+    if targets not in (None, UNLABELLED):
         raise DataError(f"{path} is a folder of images, whose subfolders are the targets; leave targets out")
     return image_folder(path)
 
@@ -176,6 +178,8 @@ def read_csv(path: str | Path) -> pd.DataFrame:
 
 def _of_csv(path: Path, targets: str | None) -> Data:
     frame = read_csv(path)
+    if targets == UNLABELLED:
+        return Data(frame)
     answers = frame[choose_column(targets, list(frame.columns), path.name)].to_numpy()
     return Data(frame.drop(columns=targets), answers, target=targets or "")
 
@@ -191,6 +195,8 @@ def _of_parquet(paths: Sequence[Path], targets: str | None, owner: Any = None) -
         rows = ParquetRows(paths)
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{paths[0]} cannot be read as Parquet: {error}") from error
+    if targets == UNLABELLED:
+        return Data(ParquetRows(paths, owner=owner))
     wanted = choose_column(targets, list(rows.names), paths[0].name)
     column = rows.column(wanted)
     assert column is not None
@@ -330,7 +336,7 @@ def _of_arrays(arrays: Mapping[str, NDArray[Any]], targets: str | None, path: Pa
     """
     shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
     targets = TARGETS if targets is None and TARGETS in arrays else targets
-    if targets is None or targets not in arrays:
+    if targets != UNLABELLED and (targets is None or targets not in arrays):
         missing = f"there is no array {targets!r} of targets{did_you_mean(targets, arrays)}"
         came = "say which array holds the targets" if targets is None else missing
         raise DataError(f"{path.name}: {came}; it holds {shapes}")
@@ -350,7 +356,8 @@ def _of_arrays(arrays: Mapping[str, NDArray[Any]], targets: str | None, path: Pa
         )
     ids = beside.pop(IDS, None)
     properties = pd.DataFrame({name: np.asarray(array) for name, array in beside.items()}) if beside else None
-    return Data(rest[chosen[0]], np.asarray(arrays[targets]), properties, ids)
+    answers = None if targets == UNLABELLED else np.asarray(arrays[targets])
+    return Data(rest[chosen[0]], answers, properties, ids)
 
 
 # How each kind of file is read: path and name of the targets → data. A further kind is one line here.

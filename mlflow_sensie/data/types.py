@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -46,3 +47,23 @@ def _fresh_cells(series: Any) -> NDArray[Any]:
     for row, cell in enumerate(series):
         cells[row] = cell if isinstance(cell, IMMUTABLE_CELLS) else copy.deepcopy(cell)
     return cells
+
+
+def as_vectors(rows: Sequence[Any] | NDArray[Any]) -> NDArray[Any] | None:
+    """Return numbers or labels, or vectors of one length, as an array (n,) or (n, k); ``None`` of anything else."""
+    try:
+        if not len(rows) or isinstance(rows[0], dict) or np.ndim(rows[0]) > 1:
+            return None
+        values = np.asarray(list(rows))
+    except (TypeError, ValueError):  # rows of several lengths
+        return None
+    simple = values.dtype != object or not any(isinstance(row, dict) or np.ndim(row) for row in values)
+    return values if values.ndim <= 2 and simple else None
+
+
+def as_objects(rows: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
+    """Return anything n times as an array (n,) of objects."""
+    values = np.empty(len(rows), dtype=object)
+    for number, row in enumerate(rows):
+        values[number] = row
+    return values

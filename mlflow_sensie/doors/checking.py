@@ -158,7 +158,7 @@ def resolve(request: CheckRequest) -> ResolvedCheck:
     recipe = load_recipe(request.recipe, allow_code=request.allow_code)
     if recipe.gate is None:
         raise RecipeError("the recipe has no gate, so there is nothing to judge by; see the recipe 'promotion'")
-    X, y = _read(request.data, request.targets, request.dataset_run, request.dataset)
+    X, y = _read(request, recipe)
     version = version_of(model, client) if isinstance(model, str) else None
     if request.promote is not None and version is None:
         raise RegistryError(f"promote: only a registered version can get an alias, as models:/name/7; {model!r} came")
@@ -178,10 +178,11 @@ def resolve(request: CheckRequest) -> ResolvedCheck:
     )
 
 
-def _read(data: Any, targets: Any, dataset_run: str | None, dataset: str | None) -> tuple[Any, Any]:
+def _read(request: CheckRequest, recipe: Recipe) -> tuple[Any, Any]:
     """Inputs and targets: of a file, folder or past run as an MLflow Dataset, of a frame, or as they came."""
-    if data is None or dataset_run is not None or isinstance(data, str | Path):
-        return load(data, targets=targets, dataset_run=dataset_run, dataset=dataset), None
+    data, targets, run = request.data, request.targets, request.dataset_run
+    if data is None or run is not None or isinstance(data, str | Path):
+        return load(data, targets=targets, dataset_run=run, dataset=request.dataset, recipe=recipe), None
     if not isinstance(targets, str):
         return data, targets
     if not isinstance(data, pd.DataFrame) or targets not in data:

@@ -122,7 +122,7 @@ def init(model_uri: str, data: DataOptions, recipe: str, model_type: str | None,
 
     try:
         chosen = load_recipe(recipe, allow_code=allow_code)
-        inputs = resolve(EvaluationRequest(model_uri, load(**data).sensie_data, chosen, model_type))
+        inputs = resolve(EvaluationRequest(model_uri, load(**data, recipe=chosen).sensie_data, chosen, model_type))
     except SensieError as error:
         raise click.ClickException(str(error)) from error
     for reason in inputs.choices:

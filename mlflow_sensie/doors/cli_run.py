@@ -39,7 +39,7 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--size", callback=_size, metavar="HEIGHT[xWIDTH]", help="Resize a folder of images, in pixels."),
         click.option("--dataset", help="Which input of that run, by name or digest, if it has several."),
         click.option("--dataset-run", metavar="RUN_ID", help="Instead of --data: a run whose logged input to use."),
-        click.option("--targets", help="The column (or array) that holds the right answers."),
+        click.option("--targets", help="The column (or array) of right answers; none for score: agreement."),
         click.option("--data", metavar="PATH", help="A .parquet, .csv or .npz file, a folder, or the URI of one."),
     ):
         decorated = option(decorated)
@@ -88,7 +88,7 @@ def _tell_cost(model_uri: str, data: DataOptions, recipe: Recipe, model_type: st
     from mlflow_sensie.evaluation.conductor import estimate
     from mlflow_sensie.evaluation.inputs import EvaluationRequest
 
-    request = EvaluationRequest(model_uri, load(**data).sensie_data, recipe, model_type)
+    request = EvaluationRequest(model_uri, load(**data, recipe=recipe).sensie_data, recipe, model_type)
     candidate, baseline = prepare_both(request)
     click.echo(str(estimate(candidate)))
     if baseline is not None:
@@ -112,7 +112,7 @@ def _run(
     from mlflow_sensie.evaluation.inputs import EvaluationRequest
     from mlflow_sensie.tracking.runs import Destination, log_result
 
-    dataset = load(**data)
+    dataset = load(**data, recipe=recipe)
     candidate, baseline = prepare_both(EvaluationRequest(model_uri, dataset.sensie_data, recipe, model_type))
     model_id = candidate.model.model_id
     if experiment is not None:

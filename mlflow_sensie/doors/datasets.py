@@ -20,8 +20,9 @@ from mlflow.data.delta_dataset_source import DeltaDatasetSource
 from mlflow.data.evaluation_dataset import EvaluationDataset
 from mlflow.data.pyfunc_dataset_mixin import PyFuncConvertibleDatasetMixin, PyFuncInputsOutputs
 from mlflow.exceptions import MlflowException
+from numpy.typing import NDArray
 
-from mlflow_sensie.data.examples import CHUNK, clean_targets, rows
+from mlflow_sensie.data.examples import CHUNK, are_labels, clean_targets, rows
 from mlflow_sensie.data.identity import content_digest
 from mlflow_sensie.data.input_format import numbered
 from mlflow_sensie.data.lazy_rows import LazyRows
@@ -66,7 +67,7 @@ class SensieDataset(Dataset, PyFuncConvertibleDatasetMixin):
         if data.properties is not None:
             beside = {str(name): data.properties[name] for name in data.properties}
         beside |= {} if data.ids is None else {IDS: data.ids}
-        beside |= {} if data.targets is None else {TARGETS: clean_targets(data.targets, len(data.inputs))}
+        beside |= {} if data.targets is None else {TARGETS: _cells(data)}
         return content_digest(data.inputs, beside)
 
     def _compute_digest(self) -> str:
@@ -144,7 +145,7 @@ class _EvaluationDataset(EvaluationDataset):
         self._digest = dataset.digest
         self._hash = dataset.sha256[:32]
         self._has_targets = data.targets is not None
-        self._labels_data = clean_targets(data.targets, len(data.inputs)) if self._has_targets else None
+        self._labels_data = _clean(data) if self._has_targets else None
 
     @property
     def digest(self) -> str:
@@ -315,10 +316,24 @@ def fetch(source: DatasetSource) -> Any:
         raise DataError(f"{source.to_json()} cannot be read: {type(error).__name__}: {text}") from error
 
 
+def _clean(data: Data) -> NDArray[Any]:
+    """Targets as labels (n,) where they are one-hot, else as they are: whether they fit is for the recipe to say."""
+    targets, n = clean_targets(data.targets, len(data.inputs), "any"), len(data.inputs)
+    one_hot = targets.ndim == 2 and bool(np.isin(targets, (0, 1)).all() and (targets.sum(axis=1) == 1).all())
+    return clean_targets(targets, n) if one_hot else targets
+
+
+def _cells(data: Data) -> Any:
+    """Targets as a column that a digest is made of, one cell each."""
+    targets = _clean(data)
+    return targets if are_labels(targets) else list(targets)
+
+
 def _check(data: Data) -> None:
     """Refuse what does not belong together while the user is still there to mend it."""
     n = len(data.inputs)
-    clean_targets(data.targets, n)
+    if data.targets is not None:
+        _clean(data)
     for what, values in (("properties", data.properties), ("ids", data.ids)):
         if values is not None and len(values) != n:
             raise DataError(f"{what}: {len(values)} came for {n} examples; they must agree")

@@ -80,6 +80,7 @@ def _run(model: Any, model_type: str | None, dataset: Any, config: dict[str, Any
     from mlflow_sensie.errors import DataError, RecipeError
     from mlflow_sensie.evaluation.inputs import EvaluationRequest
     from mlflow_sensie.recipe.reading import load_recipe
+    from mlflow_sensie.scores.kinds import AGREEMENT
 
     recipe = load_recipe({key: value for key, value in config.items() if key != "allow_code"},
                          allow_code=bool(config.get("allow_code")))  # fmt: skip
@@ -89,8 +90,11 @@ def _run(model: Any, model_type: str | None, dataset: Any, config: dict[str, Any
         if recipe.predictions not in (None, predictions):
             raise RecipeError(f"predictions={predictions!r} came, and the recipe says {recipe.predictions!r}; say one")
         recipe = recipe.model_copy(update={"predictions": predictions})
-    if not dataset.has_targets:
-        raise DataError("no targets came; sensitivity is measured on the correct answer: pass targets=…")
+    if not dataset.has_targets and recipe.score != AGREEMENT:
+        raise DataError(
+            "no targets came; sensitivity is measured on the correct answer: pass targets=… (score: agreement needs "
+            "none: it is with the model's own clean answer)"
+        )
     if hasattr(dataset, "sensie_data"):  # one of ours, which may hold what no frame can
         data, columns = as_data(dataset), None
     else:

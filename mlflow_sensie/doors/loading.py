@@ -20,9 +20,11 @@ from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities import Dataset as DatasetEntity
 from mlflow.exceptions import MlflowException
 
-from mlflow_sensie.data.sources import Data, choose_column, delta_ways, is_delta, read_csv, read_data
+from mlflow_sensie.data.sources import UNLABELLED, Data, choose_column, delta_ways, is_delta, read_csv, read_data
 from mlflow_sensie.doors.datasets import READER, SensieDataset, fetch, from_source, read_source
 from mlflow_sensie.errors import DataError
+from mlflow_sensie.recipe.model import Recipe
+from mlflow_sensie.scores.kinds import AGREEMENT
 
 LOG_NEXT_TIME = (
     "log the data from a file next time: mlflow.data.from_pandas(frame, source=PATH_OR_URI, targets=…, name=…), or "
@@ -40,12 +42,14 @@ def load(
     dataset: str | None = None,
     size: tuple[int, int] | None = None,
     mode: str | None = None,
+    recipe: Recipe | None = None,
 ) -> SensieDataset:
     """Return the data that a command line's options name: one of a file or folder, and an earlier run.
 
     ``data``: a .parquet, .csv or .npz file, a folder, or the URI of one. ``targets``: the column or array of right
     answers. ``dataset_run``: a run whose logged input is read again, ``dataset`` by name if there are several.
-    ``size`` and ``mode`` of a folder of images, as for ``from_image_folder``.
+    ``size`` and ``mode`` of a folder of images, as for ``from_image_folder``. ``recipe``: whose score may need no
+    targets, so that none need be named.
 
     Raises:
         DataError: nothing or both were named, or the data cannot be read; the message says what to do.
@@ -56,6 +60,8 @@ def load(
     resized = size is not None or mode is not None
     if resized and (dataset_run is not None or targets is not None):
         raise DataError("--size and --mode are for a folder of images (--data DIR), whose subfolders are the targets")
+    if targets is None and not resized and recipe is not None and recipe.score == AGREEMENT:
+        targets = UNLABELLED
     if dataset_run is not None:
         return load_dataset(dataset_run, dataset, targets=targets)
     if dataset is not None:
@@ -225,5 +231,7 @@ def _digest(loaded: Any, source: DatasetSource) -> str:
 
 
 def _of_frame(frame: pd.DataFrame, targets: str | None) -> Data:
+    if targets == UNLABELLED:
+        return Data(frame)
     column = choose_column(targets, list(frame.columns), "its data")
     return Data(frame.drop(columns=column), frame[column].to_numpy())

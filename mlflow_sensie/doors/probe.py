@@ -19,6 +19,7 @@ from mlflow_sensie.errors import BaselineError, DataError, EvaluationIncomplete,
 from mlflow_sensie.evaluation.conductor import Prepared, evaluate, prepare
 from mlflow_sensie.evaluation.inputs import EvaluationRequest
 from mlflow_sensie.gate.judgement import judge
+from mlflow_sensie.recipe.model import refuse_baseline
 from mlflow_sensie.recipe.reading import load_recipe
 from mlflow_sensie.result import Result
 from mlflow_sensie.scores.table import ID, TARGET
@@ -43,8 +44,9 @@ def probe(
     ``model``: an estimator, a Keras model, a pyfunc model, a model URI, or a function inputs → probabilities
     or predictions; or ``None``, with ``predictions`` that were recorded. ``X``: (n, ...) array or frame, or an MLflow
     Dataset, which has its own targets; columns that are no model inputs may be properties.
-    ``y``: (n,) labels or values, or one-hot. ``recipe``: a mapping, a shipped name, a path, or ``"auto"``.
-    ``task``: ``classifier`` or ``regressor`` where it cannot be told. ``metadata``: a frame of n rows with
+    ``y``: (n,) labels or values, or one-hot; n rows of anything for a score function of one's own; ``None`` with
+    ``score: agreement``, which is with the model's own clean answers. ``recipe``: a mapping, a shipped name, a path, or
+    ``"auto"``. ``task``: ``classifier`` or ``regressor`` where it cannot be told. ``metadata``: a frame of n rows with
     further columns for properties. ``predictions``: (n,) or (n, K), or a frame of K columns. ``allow_code`` trusts
     ``module:function`` in a recipe file. With a ``gate`` in the recipe the result has its verdict.
 
@@ -109,6 +111,7 @@ def prepare_both(request: EvaluationRequest) -> tuple[Prepared, Prepared | None]
         BaselineError: the baseline cannot be evaluated; what else is raised is about the model, the data or the recipe.
     """
     recipe, baseline = request.recipe, request.recipe.baseline
+    refuse_baseline(recipe)
     if baseline is None:
         return prepare(request), None
     alone = recipe.model_copy(update={"gate": None, "baseline": None, "log_examples": "none"})

@@ -16,6 +16,7 @@ from mlflow_sensie.evaluation.plan import make_plan
 from mlflow_sensie.evaluation.predict_calls import predict_in_calls
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.recipe.model import RESERVED, PerturbationSpec, PropertySpec, Recipe, slug
+from mlflow_sensie.scores.kinds import AGREEMENT
 
 MOST_EXAMPLES = 2_000
 MOST_TESTS = 12
@@ -66,6 +67,9 @@ def choose(recipe: Recipe, examples: Examples, model: Model | None) -> tuple[Rec
             f"recipe auto has no tests for {kind} inputs of shape {input_format.shape}; "
             "name properties, perturbations or class_test"
         )
+    if recipe.score == AGREEMENT:
+        nothing = {spec.name: "left out, every unperturbed example has the same score" for spec in properties}
+        properties, reasons = (), [(name, nothing.get(name, why)) for name, why in reasons]
     silent = set() if model is not None else {spec.name for spec in perturbations}
     chosen: dict[str, Any] = {"properties": properties, "perturbations": () if model is None else perturbations}
     for part in recipe.model_fields_set & chosen.keys():  # the user's own stay
@@ -237,7 +241,18 @@ def _shuffled(sample: Examples, name: str, order: np.ndarray[Any, Any]) -> Any:
 
 
 def _distance(clean: np.ndarray[Any, Any], answer: np.ndarray[Any, Any]) -> float:
+    if clean.dtype == object or clean.shape != answer.shape:
+        return float(np.mean([not same(one, other) for one, other in zip(clean, answer, strict=True)]))
     if clean.dtype.kind not in "fiub":
         return float(np.mean(clean != answer))
     change = np.abs(clean.astype(np.float64) - answer)
     return float(np.mean(change.sum(axis=1) / 2 if change.ndim == 2 else change))
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two answers are equal, whatever they are: labels, arrays, lists or dicts of them."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return np.array_equal(one, other) if np.ndim(one) or np.ndim(other) else bool(one == other)

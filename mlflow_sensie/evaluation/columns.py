@@ -177,7 +177,9 @@ def _column(name: str | None, key: str, examples: Examples, *words: str) -> pd.S
 
 def _weights(name: str, examples: Examples) -> NDArray[np.float64]:
     if name == "balanced":
-        return _balanced(examples.targets)
+        if examples.labels is None:
+            raise DataError("weights: balanced is for classes, and the targets are none; name a column of weights")
+        return _balanced(examples.labels)
     column = _column(name, "weights", examples, "balanced")
     try:
         weights = pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)

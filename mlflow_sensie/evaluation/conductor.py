@@ -30,7 +30,8 @@ from mlflow_sensie.evaluation.stopping import Stopping, strata_of, stratified_or
 from mlflow_sensie.evaluation.sweep import Sweep
 from mlflow_sensie.inference.multiplicity import several
 from mlflow_sensie.inference.pymc_engine import Sampling
-from mlflow_sensie.models.model import Model, Predictions
+from mlflow_sensie.models.model import Model
+from mlflow_sensie.models.outputs import Predictions
 from mlflow_sensie.recipe.model import Recipe, SliceSpec
 from mlflow_sensie.recipe.reading import capped_log_examples
 from mlflow_sensie.result import Interaction, Result, ScoreInfo, SliceColumn, TestResult
@@ -169,7 +170,8 @@ def _checkpoint(prepared: Prepared) -> Checkpoint | None:
         return None
     model = prepared.model.model_uuid or prepared.model.name
     checkpoint = Checkpoint(folder_of(recipe, prepared.data_sha256, model, version("mlflow-sensie")))
-    checkpoint.agree(prepared.scorer(first, prepared.targets.values[: len(first.values)]))
+    right = prepared.targets.values[: len(first.values)]
+    checkpoint.agree(prepared.scorer(first, right if prepared.scorer.encode is None else prepared.scorer.encode(first)))
     return checkpoint
 
 
@@ -203,6 +205,10 @@ def _with_first_failures(
 
 
 def _with_target_slices(roles: Roles, recipe: Recipe, scorer: Scorer, targets: Targets) -> Roles:
+    if not targets.are_labels:
+        if any(spec.target for spec in recipe.slices or ()):
+            raise DataError("slices by target: there are no targets, or they are no labels and no numbers")
+        return roles
     classes = scorer.kind.task != "regressor" and (targets.classes is not None or targets.values.dtype.kind != "f")
     return replace(roles, slices=(*roles.slices, *target_slices(recipe, _labels(targets), classes=classes)))
 
@@ -231,6 +237,8 @@ def _labels(targets: Targets) -> pd.Series[Any]:
 
 def _class_levels(scorer: Scorer, targets: Targets) -> PropertyData:
     """The classes as a category; a class that no example has is left out."""
+    if not targets.are_labels:
+        raise DataError("class_test: there are no targets, or they are no labels; leave class_test out")
     labels = _labels(targets)
     numbers, names = pd.factorize(labels, sort=all(isinstance(label, type(labels[0])) for label in labels))
     numeric = targets.classes is None and (targets.values.dtype.kind == "f" or len(names) > 1000)

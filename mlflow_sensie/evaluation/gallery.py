@@ -21,7 +21,6 @@ from mlflow_sensie.evaluation.predict_calls import predict_in_calls
 from mlflow_sensie.evaluation.sweep import Sweep
 from mlflow_sensie.perturbations.pixels import ROUNDING, to_pixels
 from mlflow_sensie.result.gallery import Flags, Gallery, differing, series_of
-from mlflow_sensie.scores.kinds import CUSTOM
 from mlflow_sensie.scores.scorer import Targets
 from mlflow_sensie.scores.table import CLEAN, ScoreTable, score_column
 
@@ -147,6 +146,8 @@ def _continuous(targets: Targets) -> bool:
 
 
 def _truths(targets: Targets, picked: NDArray[np.intp]) -> tuple[Any, ...]:
+    if not targets.are_labels:
+        return ("",) * len(picked)
     values = targets.values[picked].tolist()
     return tuple(values if targets.classes is None else (targets.classes[number] for number in values))
 
@@ -188,7 +189,7 @@ def _answers(
     scores: NDArray[np.float64],
 ) -> tuple[tuple[tuple[Any, ...], ...] | None, bool]:
     """What the model answers, per magnitude, and whether that scores as it did in the test."""
-    if sweep.scorer.kind.name == CUSTOM:  # its answers have no name, and its score may need all examples
+    if sweep.scorer.kind.needs == "predictions":  # its answers have no name, and its score may need all examples
         return None, True
     batches = [
         fresh_copy(few.inputs) if index is None else few.input_format.encode(fresh_copy(values), few.inputs)
@@ -196,6 +197,9 @@ def _answers(
     ]
     predictions = predict_in_calls(sweep.model, concat(batches), sweep.batch_size)
     answers, m = sweep.scorer.answers(predictions), len(few)
+    if sweep.scorer.encode is not None:
+        clean = next(k for k, (_, index) in enumerate(slots) if index is None)
+        truth = sweep.scorer.encode(predictions)[clean * m : (clean + 1) * m]
     again = sweep.scorer(predictions, np.tile(truth, len(slots))).reshape(scores.shape)
     same = np.allclose(again, scores, rtol=0.01, atol=0.001, equal_nan=True)  # a model may round by batch
     return tuple(tuple(answers[k * m : (k + 1) * m]) for k in range(len(slots))), same

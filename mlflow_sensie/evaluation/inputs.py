@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlflow_sensie.data.examples import CHUNK, Examples, Takes, make_examples
+from mlflow_sensie.data.examples import CHUNK, Examples, Takes, TargetsAs, make_examples
 from mlflow_sensie.data.lazy_rows import LazyRows
 from mlflow_sensie.data.sources import Data
 from mlflow_sensie.errors import DataError, RecipeError
@@ -21,8 +21,10 @@ from mlflow_sensie.evaluation.plan import Plan, align_by_key, make_plan, read_pr
 from mlflow_sensie.evaluation.stopping import stratified_sample
 from mlflow_sensie.models.model import Model, open_model
 from mlflow_sensie.models.recorded import as_positions, recorded_model, separate_predictions
-from mlflow_sensie.plugins import load_target, names_code
+from mlflow_sensie.plugins import load_target
 from mlflow_sensie.recipe.model import Recipe
+from mlflow_sensie.recipe.values import score_function
+from mlflow_sensie.scores.kinds import AGREEMENT
 
 TEXT_WORDS = 3  # words per cell, on average, from which strings are texts rather than categories
 
@@ -88,11 +90,13 @@ def resolve(request: EvaluationRequest) -> ResolvedInputs:
 
 def _open(model: Any, recipe: Recipe, task: str | None) -> Model:
     """Open a model as the recipe wants it to be asked."""
-    custom_score = callable(recipe.score) or names_code(recipe.score)
+    custom_score = score_function(recipe.score) is not None
     opened = open_model(model, task=task, plain_predict=custom_score or recipe.output == "labels")
     usual = None if custom_score else opened.usual
     assert not isinstance(recipe.predictions, tuple)  # of recorded ones
-    return replace(opened, preprocess=_function(recipe.preprocess), pick=recipe.predictions, usual=usual)
+    return replace(
+        opened, preprocess=_function(recipe.preprocess), pick=recipe.predictions, usual=usual, as_returned=custom_score
+    )
 
 
 def _resolve_recorded(request: EvaluationRequest) -> ResolvedInputs:
@@ -110,8 +114,19 @@ def _planned(
         recipe, choices = choose(recipe, examples, model if model_examples is examples else None)
     if not recipe.n_tests:
         raise RecipeError("the recipe has no tests; name properties, perturbations or class_test")
+    if recipe.score == AGREEMENT:
+        _refuse_tests_of_clean_scores(recipe)
     plan = make_plan(recipe, examples)
     return ResolvedInputs(model, examples, _with_magnitudes(recipe, plan), plan, choices, model_examples, reopen)
+
+
+def _refuse_tests_of_clean_scores(recipe: Recipe) -> None:
+    if recipe.properties or recipe.class_test:
+        asked = f"property {recipe.properties[0].name!r} has" if recipe.properties else "class_test has"
+        raise RecipeError(
+            f"score: {AGREEMENT} is 1 for every unperturbed example, so {asked} nothing to show; to see perturbations "
+            "by a column, name it in 'slices'"
+        )
 
 
 def _with_magnitudes(recipe: Recipe, plan: Plan) -> Recipe:
@@ -141,15 +156,23 @@ def _examples_of(model: Model, request: EvaluationRequest) -> tuple[Recipe, Exam
         takes="rows" if model.wants_array and signed is not None and len(signed) == 1 else takes,
         features=_features(model, data.inputs),
         names=request.columns,
+        targets=_targets_wanted(recipe),
     )
     if table is not None:
         examples = examples.with_metadata(table if key is None else align_by_key(table, key, examples.column(key)))
     size = recipe.max_examples or (MOST_EXAMPLES if recipe.recipe == "auto" else None)
     positions = np.arange(len(examples))
     if size is not None and size < len(examples):
-        positions = stratified_sample(examples.targets, size, recipe.seed)
+        strata = np.zeros(len(examples)) if examples.labels is None else examples.labels
+        positions = stratified_sample(strata, size, recipe.seed)
         examples = examples.select(positions)
     return recipe.model_copy(update={"max_examples": size}), examples, positions
+
+
+def _targets_wanted(recipe: Recipe) -> TargetsAs:
+    if recipe.score == AGREEMENT:
+        return "labels or none"
+    return "labels" if score_function(recipe.score) is None else "any"
 
 
 def _input_shape(recipe: Recipe, signed: tuple[int, ...] | None) -> tuple[int, ...] | None:

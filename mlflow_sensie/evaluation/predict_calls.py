@@ -10,7 +10,8 @@ import numpy as np
 
 from mlflow_sensie.data.examples import concat, row_bytes, rows
 from mlflow_sensie.evaluation.chunks import Version
-from mlflow_sensie.models.model import Model, Predictions
+from mlflow_sensie.models.model import Model
+from mlflow_sensie.models.outputs import Predictions, join_rows
 
 BATCH_BYTES = 32 * 2**20  # of inputs per predict call with batch_size "auto"
 
@@ -78,4 +79,4 @@ class PredictBatcher:
                 self.limit = max(1, min(self.limit, len(inputs)) // 2)
                 continue
             start = stop
-        return replace(predictions[0], values=np.concatenate([part.values for part in predictions]))
+        return replace(predictions[0], values=join_rows([part.values for part in predictions]))

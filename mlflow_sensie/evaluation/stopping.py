@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mlflow_sensie.data.examples import are_labels
 from mlflow_sensie.evaluation.chunks import FIRST_CHUNK, SweepTest
 from mlflow_sensie.result import Reason
 from mlflow_sensie.scores.scorer import Targets
@@ -64,7 +65,7 @@ def stratified_order(strata: NDArray[np.intp], seed: int) -> NDArray[np.intp]:
 
 
 def stratified_sample(targets: NDArray[Any], size: int, seed: int) -> NDArray[np.intp]:
-    """Return ``size`` positions, ascending: a seeded systematic sample of the examples ordered by target.
+    """Return ``size`` of ``n`` positions, ascending: a seeded systematic sample of the examples ordered by target.
 
     Each class (or range of a regressor's targets) gets its share to within one example.
     """
@@ -80,6 +81,8 @@ def stratified_sample(targets: NDArray[Any], size: int, seed: int) -> NDArray[np
 def strata_of(targets: Targets) -> NDArray[np.intp]:
     """Return what an order is stratified by, codes (n,): the classes, or ten quantile groups of numbers."""
     values: NDArray[Any] = targets.values
+    if not are_labels(values):
+        return np.zeros(len(values), dtype=np.intp)
     if values.dtype == object:
         return np.unique(values.astype(str), return_inverse=True)[1]
     unique, codes = np.unique(values, return_inverse=True)

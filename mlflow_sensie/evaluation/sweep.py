@@ -19,7 +19,8 @@ from mlflow_sensie.evaluation.columns import PredictedProperty
 from mlflow_sensie.evaluation.predict_calls import PredictBatcher, rows_per_call
 from mlflow_sensie.evaluation.progress import Progress
 from mlflow_sensie.evaluation.stopping import Stop, Stopping
-from mlflow_sensie.models.model import Model, Predictions
+from mlflow_sensie.models.model import Model
+from mlflow_sensie.models.outputs import Predictions
 from mlflow_sensie.result import Reason
 from mlflow_sensie.scores.scorer import Scorer, Targets
 from mlflow_sensie.scores.table import (
@@ -212,12 +213,17 @@ class Sweep:
         chunk = self.examples.take(positions)
         self._place = f"chunk {number} ({self._extent(number, chunk)})"
         truth = self.targets.values[positions]
-        block = {ID: chunk.ids, TARGET: truth, **{name: values[positions] for name, values in self.columns.items()}}
+        block = {ID: chunk.ids, TARGET: self._shown(truth)}
+        block |= {name: values[positions] for name, values in self.columns.items()}
         columns: dict[str, NDArray[Any]] = {}
+        clean: dict[int, NDArray[Any]] = {}  # the model's own answers, where they are what is right, by part
         for version, predictions in batcher.answers(self._versions(chunk, number)):
             self.n_predictions += len(version.inputs)
             self.progress.predicted(len(version.inputs), version.name)
-            for name, values in self._scored(version, predictions, truth[version.rows]).items():
+            start = version.rows.start
+            if self.scorer.encode is not None and version.test is None and isinstance(predictions, Predictions):
+                clean[start] = self.scorer.encode(predictions)
+            for name, values in self._scored(version, predictions, clean.get(start, truth[version.rows])).items():
                 columns.setdefault(name, np.full(len(chunk), np.nan))[version.rows] = values
         unperturbed = [CLEAN, EXPECTED, *(property_column(prop.slug) for prop in self.predicted)]
         block |= {name: columns[name] for name in unperturbed if name in columns}
@@ -225,6 +231,10 @@ class Sweep:
         for test in self.tests:
             block |= {name: columns[name] if self._runs(test) else unknown for name in self._columns_of(test)}
         return block
+
+    def _shown(self, truth: NDArray[Any]) -> NDArray[Any]:
+        """Targets as a column of the table: labels or values; whatever else they are, nothing of it."""
+        return truth if self.targets.are_labels else np.full(len(truth), "")
 
     def _versions(self, chunk: Examples, number: int) -> Iterator[Version]:
         """The clean inputs of a chunk, then every perturbed version of them; part by part."""

@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlflow_sensie.errors import DataError
-from mlflow_sensie.models.model import Model, Predictions
+from mlflow_sensie.models.model import Model
+from mlflow_sensie.models.outputs import Predictions
 from mlflow_sensie.recipe.model import Recipe
 
 

@@ -1,18 +1,15 @@
-"""Models: anything that predicts, behind one call, and what it returned; the one place that opens MLflow models."""
+"""Models: anything that predicts, behind one call; the one place that opens MLflow models."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
 from mlflow_sensie.data.types import Inputs
-from mlflow_sensie.errors import ModelError, did_you_mean
+from mlflow_sensie.errors import ModelError
 from mlflow_sensie.models import flavours
+from mlflow_sensie.models.outputs import Predictions, read_output, read_returned
 from mlflow_sensie.models.signature import InputSchema, fitted_names, read_schema
 
 
@@ -26,7 +23,7 @@ class Model:
     ``preprocess`` turns the inputs into what the model takes, before every call. ``pick`` is the output that the
     user named, ``usual`` the one that is taken where he named none, ``outputs`` the names that the signature gives
     the columns. ``warnings`` say what the user should know of the model. ``model_uuid`` is the identity that MLflow
-    gave it when it was logged.
+    gave it when it was logged. ``as_returned`` leaves predictions in whatever form they come, for a user's score.
     """
 
     call: Callable[[Any], Any]
@@ -44,6 +41,7 @@ class Model:
     usual: str | None = None
     outputs: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    as_returned: bool = False
 
     def predict(self, inputs: Inputs) -> Predictions:
         """Return the predictions for ``inputs`` (n rows).
@@ -53,6 +51,8 @@ class Model:
         """
         ready = inputs if self.preprocess is None else self.preprocess(inputs)
         raw = self.call(self.schema.cast(ready))
+        if self.as_returned:
+            return read_returned(raw, len(inputs), pick=self.pick, names=self.outputs)
         return read_output(raw, len(inputs), pick=self.pick, usual=self.usual, names=self.outputs)
 
 
@@ -170,101 +170,3 @@ def _open_object(model: Any, task: str | None, plain_predict: bool) -> Model:
         call = flavours.read_answers(model, flavours.texts_call(model))
         return replace(opened, call=call, schema=InputSchema(texts=True), usual="label")
     return replace(opened, call=flavours.booster_call(model) or flavours.as_texts(model, opened.call))
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What a model returned: ``values`` (n,) or (n, K); ``columns`` names the K where the model does.
-
-    ``picked`` is the name of the output that the values are, where the user named one of several.
-    """
-
-    values: NDArray[Any]
-    columns: tuple[Any, ...] | None = None
-    picked: str | None = None
-
-
-def read_output(
-    raw: Any, n: int, *, pick: str | int | None = None, usual: str | None = None, names: Sequence[Any] | None = None
-) -> Predictions:
-    """Return what the model returned for ``n`` examples as ``Predictions``.
-
-    ``raw``: an array, tensor, list, frame, dict or list of dicts, or a list of 2-D arrays, one per output.
-    ``pick`` names the output that is meant, a column or an entry; of outputs without names it is the number.
-    ``usual`` is taken where the user names none and the model has it; ``names`` are those of unnamed columns.
-
-    Raises:
-        ModelError: there is no output of that name, there are several that no score can be made of together, or
-            an output has no row per example.
-    """
-    if isinstance(raw, list) and raw and isinstance(raw[0], dict):
-        raw = pd.DataFrame(raw)
-    parts = _parts(raw, n)
-    if parts is None:
-        return _unnamed(_to_rows(raw, n), pick, names)
-    pick = usual if pick is None and usual in parts else pick
-    if pick is not None:
-        return replace(read_output(_choose(parts, pick), n), picked=str(pick))
-    if len(parts) == 1:
-        return read_output(next(iter(parts.values())), n, names=names)
-    if any(_is_wide(part) for part in parts.values()):
-        raise ModelError(
-            f"the model returns several outputs ({', '.join(map(str, parts))}); name the one to score, "
-            f"predictions: {next(iter(parts))} (a multi-label model is scored on one label at a time)"
-        )
-    frame = raw if isinstance(raw, pd.DataFrame) else pd.DataFrame(parts)
-    return Predictions(_to_rows(frame.to_numpy(), n), tuple(frame.columns))
-
-
-def _parts(raw: Any, n: int) -> Mapping[Any, Any] | None:
-    """The outputs by name, of a frame, a mapping, or a list of 2-D arrays; ``None`` for a single one."""
-    if isinstance(raw, pd.DataFrame):
-        return {name: raw.iloc[:, position] for position, name in enumerate(raw.columns)}
-    if isinstance(raw, list | tuple) and raw and all(np.ndim(part) == 2 and len(part) == n for part in raw):
-        return {str(number): part for number, part in enumerate(raw)}
-    return raw if isinstance(raw, Mapping) else None
-
-
-def _choose(parts: Mapping[Any, Any], pick: str | int) -> Any:
-    by_name = {str(name): part for name, part in parts.items()}
-    if str(pick) not in by_name:
-        hint = did_you_mean(pick, by_name)
-        raise ModelError(f"predictions: the model has no output {str(pick)!r}{hint}; it returns {', '.join(by_name)}")
-    return by_name[str(pick)]
-
-
-def _unnamed(values: NDArray[Any], pick: str | int | None, names: Sequence[Any] | None) -> Predictions:
-    """Values whose columns the signature may name, else their numbers do."""
-    columns = tuple(names) if names and values.ndim == 2 and len(names) == values.shape[1] else None
-    if pick is None:
-        return Predictions(values, columns)
-    if values.ndim == 1:
-        raise ModelError(f"predictions: {str(pick)!r} came, but the model returns a single output without a name")
-    by_name = dict(zip(columns or range(values.shape[1]), values.T, strict=True))
-    return Predictions(_choose(by_name, pick), picked=str(pick))
-
-
-def _is_wide(part: Any) -> bool:
-    """Whether an output has more than one value per example."""
-    if np.ndim(part) != 1 or not len(part):
-        return np.ndim(part) > 1
-    first = part.iloc[0] if isinstance(part, pd.Series) else part[0]
-    return isinstance(first, dict) or np.ndim(first) > 0
-
-
-def as_rows(values: NDArray[Any]) -> NDArray[Any]:
-    """Return cells that are vectors, of probabilities say, as rows."""
-    vectors = values.dtype == object and values.ndim == 1 and len(values) > 0 and np.ndim(values[0]) == 1
-    return np.stack(list(values)) if vectors else values
-
-
-def _to_rows(raw: Any, n: int) -> NDArray[Any]:
-    """Return an output as (n,) or (n, K)."""
-    values = as_rows(np.asarray(raw.detach().cpu().numpy() if hasattr(raw, "detach") else raw))
-    if values.ndim == 0 or len(values) != n:
-        raise ModelError(
-            f"the model returned an output of shape {values.shape} for {n} examples; one row each is needed"
-        )
-    if values.ndim > 2:
-        raise ModelError(f"the model returned an output of shape {values.shape}; (n,) or (n, classes) is needed")
-    return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values

@@ -16,7 +16,8 @@ from mlflow_sensie.data.lazy_rows import LazyRows
 from mlflow_sensie.data.sources import Data, as_source
 from mlflow_sensie.data.types import named_column
 from mlflow_sensie.errors import DataError, ModelError, RecipeError, did_you_mean
-from mlflow_sensie.models.model import Model, as_rows
+from mlflow_sensie.models.model import Model
+from mlflow_sensie.models.outputs import as_rows
 from mlflow_sensie.recipe.model import Recipe
 
 SOURCE = "recorded predictions"

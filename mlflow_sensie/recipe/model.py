@@ -12,7 +12,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_validator, model_validator
 
-from mlflow_sensie.errors import did_you_mean
+from mlflow_sensie.errors import RecipeError, did_you_mean
 from mlflow_sensie.plugins import source_of
 from mlflow_sensie.recipe.engine import PriorsSpec, check_priors, with_engine_defaults
 from mlflow_sensie.recipe.rules import Gate
@@ -29,6 +29,7 @@ from mlflow_sensie.recipe.values import (
     ScoreSpec,
     Seconds,
     Spec,
+    score_function,
 )
 
 OVERVIEW = ("clean_score", "worst_mean_drop", "worst_effect_bound95", "worst_spread", "n_tests", "n_failed")
@@ -288,6 +289,8 @@ class Recipe(Spec):
         self._check_headline()
         if self.baseline is not None and self.gate is None:
             raise ValueError("a baseline is there to be judged against: the recipe needs a gate")
+        if reason := _why_no_baseline(self):
+            raise ValueError(reason)
         return self
 
     def _check_headline(self) -> None:
@@ -357,6 +360,23 @@ class Recipe(Spec):
         return "\n".join([*notes, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)])
 
 
+def _why_no_baseline(recipe: Recipe) -> str:
+    """Why a recipe's score is judged against no baseline; "" where it is."""
+    against = recipe.baseline is not None or any(rule.versus is not None for rule in recipe.gate or ())
+    if recipe.score != "agreement" or not against:
+        return ""
+    return (
+        "score: agreement is with the model's own answers, and one that always answers the same agrees best; against a "
+        "baseline another score is needed"
+    )
+
+
+def refuse_baseline(recipe: Recipe) -> None:
+    """Raise RecipeError where a score that is judged against no baseline meets one, which a door may have put in."""
+    if reason := _why_no_baseline(recipe):
+        raise RecipeError(reason)
+
+
 def _function_name(value: Any) -> str:
     return value if isinstance(value, str) else getattr(value, "__name__", type(value).__name__)
 
@@ -405,7 +425,8 @@ def _frame_digest(frame: Any) -> str:
 
 
 def _not_portable(recipe: Recipe) -> list[str]:
-    named: list[tuple[str, Any]] = [("preprocess", recipe.preprocess), ("score", recipe.score)]
+    score = score_function(recipe.score)
+    named: list[tuple[str, Any]] = [("preprocess", recipe.preprocess), ("score", score and score.function)]
     named += [(f"property {spec.name}", spec.of) for spec in recipe.properties]
     named += [(f"perturbation {spec.name}", spec.apply) for spec in recipe.perturbations]
     own = [metric for metric in recipe.metrics or () if isinstance(metric, Mapping)]

@@ -16,6 +16,7 @@ from mlflow_sensie.plugins import names_code
 from mlflow_sensie.recipe.engine import PriorsSpec
 from mlflow_sensie.recipe.model import InferenceSpec, LogExamples, PerturbationSpec, PropertySpec, Recipe
 from mlflow_sensie.recipe.rules import Rule, Waiver
+from mlflow_sensie.recipe.values import ScoreFunction
 
 LOG_EXAMPLES_CAP = "MLFLOW_SENSIE_LOG_EXAMPLES"
 
@@ -114,7 +115,8 @@ def _read_file(name: str | Path, allow_code: bool) -> dict[str, Any]:
 
 def _code_in(read: Mapping[str, Any]) -> str | None:
     """The first ``module:function`` where a recipe may name one."""
-    places = [read.get("preprocess"), read.get("score")]
+    score = read.get("score")
+    places = [read.get("preprocess"), score.get("function") if isinstance(score, Mapping) else score]
     for part, key in (("properties", "of"), ("perturbations", "apply"), ("metrics", "function")):
         for item in _items(read.get(part)):
             places.append(item.get(key, item.get("name")) if isinstance(item, Mapping) else item)
@@ -139,6 +141,7 @@ _MODELS_BY_PLACE: dict[str, type[BaseModel]] = {
     "gate": Rule,
     "waive": Waiver,
     "priors": PriorsSpec,
+    "score": ScoreFunction,
 }
 
 

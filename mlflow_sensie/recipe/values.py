@@ -18,6 +18,8 @@ from pydantic import (
     PlainValidator,
     TypeAdapter,
     WithJsonSchema,
+    field_validator,
+    model_validator,
 )
 
 from mlflow_sensie.errors import did_you_mean
@@ -58,11 +60,63 @@ Folder = Annotated[
 
 SCORE_NAMES = (
     "probability", "correct", "neg_log_loss", "neg_brier_score", "neg_absolute_error", "neg_squared_error",
-    "neg_relative_error", "neg_log_error",
+    "neg_relative_error", "neg_log_error", "agreement",
 )  # fmt: skip
 TopK = Annotated[int, Field(ge=1, description="1 where the correct class is among the k most probable ones, else 0")]
 Threshold = Annotated[float, Field(gt=0, lt=1, description="1 where the decision at this probability is right, else 0")]
 Quantile = Annotated[float, Field(gt=0, lt=1, description="minus the pinball loss of this quantile")]
+
+
+class ScoreFunction(Spec):
+    """A function (predictions, targets) → (n,), and what it says of its scores: bounds, no-skill score, unit, name.
+
+    Raises:
+        ValueError: a bound is not finite, they do not increase, or the no-skill score is not between them.
+    """
+
+    function: Code
+    lower: float | None = Field(default=None, allow_inf_nan=False)
+    upper: float | None = Field(default=None, allow_inf_nan=False)
+    no_skill: float | None = Field(default=None, allow_inf_nan=False, description="score of the best constant")
+    unit: str = Field(default="", max_length=40)
+    name: str = ""
+
+    @field_validator("function")
+    @classmethod
+    def _is_code(cls, value: Any) -> Any:
+        if isinstance(value, str) and not names_code(value):
+            raise ValueError(f"'module:function' or a function (predictions, targets) → (n,); {value!r} came")
+        return value
+
+    @field_validator("name")
+    @classmethod
+    def _is_name(cls, value: str) -> str:
+        if value and not re.fullmatch(r"\w[\w .()@%/+-]{0,39}", value):
+            raise ValueError(f"at most 40 letters, digits and any of ' _.()@%/+-'; {value!r} came")
+        return value
+
+    @model_validator(mode="after")
+    def _in_order(self) -> ScoreFunction:
+        lower, upper = self.bounds
+        if not lower < upper:
+            raise ValueError(f"lower must be below upper; {self.lower:g} and {self.upper:g} came")
+        if self.no_skill is not None and not lower <= self.no_skill < upper:
+            raise ValueError(f"no_skill must be from lower to below upper; {self.no_skill:g} came")
+        return self
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The bounds, infinite where there is none."""
+        return (-math.inf if self.lower is None else self.lower), (math.inf if self.upper is None else self.upper)
+
+
+def score_function(score: Any) -> ScoreFunction | None:
+    """Return the user's function that a recipe's ``score`` is, in any of its forms; ``None`` of a built-in score."""
+    if isinstance(score, ScoreFunction):
+        return score
+    return ScoreFunction(function=score) if callable(score) or names_code(score) else None
+
+
 # Scores with a parameter: the letter that messages have for it, and what it is read by.
 SCORE_PARAMETERS: Mapping[str, tuple[str, TypeAdapter[Any]]] = MappingProxyType(
     {
@@ -78,9 +132,14 @@ def _parse_score(value: Any) -> Any:
         return value
     if isinstance(value, Mapping) and len(value) == 1 and (name := next(iter(value))) in SCORE_PARAMETERS:
         return SCORE_PARAMETERS[name][1].validate_python(value)
+    if isinstance(value, ScoreFunction):
+        return value
+    if isinstance(value, Mapping) and "function" in value:
+        return ScoreFunction.model_validate(value)
     forms = [*SCORE_NAMES, *(f"{{{name}: {letter}}}" for name, (letter, _) in SCORE_PARAMETERS.items())]
     raise ValueError(
-        f"one of {', '.join(forms)}, 'module:function' or a function (predictions, targets) → (n,); {value!r} came"
+        f"one of {', '.join(forms)}, 'module:function', a function (predictions, targets) → (n,), or {{function, "
+        f"lower, upper, no_skill, unit, name}}; {value!r} came"
     )
 
 
@@ -91,6 +150,7 @@ ScoreSpec = Annotated[
         {"type": "string", "pattern": ":"},
         *(object_schema({name: adapter.json_schema()["additionalProperties"]})
           for name, (_, adapter) in SCORE_PARAMETERS.items()),
+        ScoreFunction.model_json_schema(),
         NULL,
     ),
 ]  # fmt: skip

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlflow_sensie.inference import ScoreScale
-from mlflow_sensie.recipe.values import SCORE_PARAMETERS
+from mlflow_sensie.plugins import load_target
+from mlflow_sensie.recipe.values import SCORE_PARAMETERS, ScoreFunction
 from mlflow_sensie.scores import no_skill
 
 Floats = NDArray[np.float64]
@@ -23,8 +24,9 @@ Integers = NDArray[np.intp]
 LEAST = 1e-6  # of a probability, or of a prediction beside its target, where a logarithm is taken
 LOG_LEAST = math.log(LEAST)
 TARGET_UNIT = "target unit"
+AGREEMENT = "agreement"
 NAMELESS = ("", "target", "targets", "y", "label")  # names of targets that say nothing of their unit
-Needs = Literal["probabilities", "labels", "numbers", "predictions"]
+Needs = Literal["probabilities", "labels", "numbers", "predictions", "answers"]
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,10 @@ class ScoreKind:
     """A kind of score: its name in recipes and its label in words, its bounds and unit, and how it is computed.
 
     ``needs`` says what ``function`` (predictions, targets (n,)) → (n,) takes: class ``probabilities`` (n, K), class
-    numbers, ``labels`` (n,), both with class numbers as targets; a regressor's ``numbers`` (n,); or whatever the
-    model returns, ``predictions``. ``settings`` are the keywords that it takes besides: a parameter of the recipe,
-    called as the kind; ``positive``, the number of the positive class. ``label`` may hold ``{unit}``.
+    numbers, ``labels`` (n,), both with class numbers as targets; a regressor's ``numbers`` (n,); whatever the model
+    returns, ``predictions``; or ``answers``, numbers of labels (n,) with those of the clean inputs in place of targets.
+    ``settings`` are the keywords that it takes besides: a parameter of the recipe, called as the kind; ``positive``,
+    the number of the positive class. ``label`` may hold ``{unit}``.
     ``decision`` (probabilities, the same settings) → (n,) says which class the model decides for, where that is not
     the most probable. ``expected`` maps probabilities to the score (n,) that they announce, where they do.
     ``binary``: scores are 0 or 1. ``no_skill`` maps targets (n,), weights (n,) or ``None``, and whatever settings there
@@ -95,6 +98,15 @@ def most_probable(probabilities: Floats) -> Integers:
     array([0, 1])
     """
     return np.asarray(probabilities.argmax(axis=1))
+
+
+def agreement(answers: Integers, clean: Integers) -> Floats:
+    """Return 1 where the label is that of the model's own clean answer, else 0.
+
+    >>> agreement(np.array([0, 1]), np.array([0, 0]))
+    array([1., 0.])
+    """
+    return correctness(answers, clean)
 
 
 def of_target(probabilities: Floats, targets: Integers) -> Floats:
@@ -251,19 +263,24 @@ KINDS: Mapping[str, ScoreKind] = MappingProxyType({
                   neg_log_error, no_skill.log_error_of_median, unfit=("0 or below", lambda targets: targets <= 0)),
         ScoreKind("quantile", "−pinball loss ({unit})", ScoreScale(None, 0.0, TARGET_UNIT), "numbers",
                   neg_pinball_loss, no_skill.pinball_loss, ("quantile",)),
+        ScoreKind(AGREEMENT, "agreement with the clean answer", ScoreScale(0.0, 1.0, "agreement"), "answers", agreement,
+                  lambda targets, weights, settings: None, binary=True),
     )
 })  # fmt: skip
 CUSTOM = "custom"
 
 
-def custom_kind(function: Callable[..., Floats], lower: float | None = None, upper: float | None = None) -> ScoreKind:
-    """Return the kind of a user's own score: a function (predictions, targets) → (n,).
+def custom_kind(spec: ScoreFunction) -> ScoreKind:
+    """Return the kind of a user's own score: a function (predictions, targets) → (n,), with what it says of itself.
 
-    >>> custom_kind(lambda predictions, targets: predictions - targets).name
-    'custom'
+    With a name it is a kind of its own, which is compared with no other.
+
+    >>> custom_kind(ScoreFunction(function=max, lower=0, upper=1, name="IoU")).name
+    'custom: IoU'
     """
-    scale = ScoreScale(lower, upper, "score")
-    return ScoreKind(CUSTOM, "score", scale, "predictions", function, lambda targets, weights, settings: None)
+    name, scale = f"{CUSTOM}: {spec.name}".removesuffix(": "), ScoreScale(spec.lower, spec.upper, spec.unit or "score")
+    function: Any = load_target(spec.function) if isinstance(spec.function, str) else spec.function
+    return ScoreKind(name, spec.name or "score", scale, "predictions", function, lambda *_: spec.no_skill)
 
 
 def kind_of(score: Any) -> tuple[ScoreKind | None, Mapping[str, Any]]:

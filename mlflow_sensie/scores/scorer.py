@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,18 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
+from mlflow_sensie.data.examples import are_labels
 from mlflow_sensie.errors import DataError, ModelError
 from mlflow_sensie.inference import ScoreScale
 from mlflow_sensie.models.labels import class_order, encode, key_of, listing, positive_class, sorted_labels
-from mlflow_sensie.models.model import Model, Predictions
-from mlflow_sensie.plugins import load_target, names_code
+from mlflow_sensie.models.model import Model
+from mlflow_sensie.models.outputs import Predictions
 from mlflow_sensie.recipe.model import Recipe
-from mlflow_sensie.scores.kinds import Floats, ScoreKind, custom_kind, default_kind, kind_of, kinds_of
+from mlflow_sensie.recipe.values import ScoreFunction, score_function
+from mlflow_sensie.scores.kinds import AGREEMENT, Floats, ScoreKind, custom_kind, default_kind, kind_of, kinds_of
 
 NO_CLASS = -1  # the number of a label that is none of the classes
+ROUNDING = 1e-6  # by which a user's scores may be beyond the bounds that he declares
 SUM_TOLERANCE = 1e-3  # float16 softmax outputs sum to 1 within this
 LABELS_ALONE = (
     "the model returns labels, so the score is correctness (0 or 1) and small changes stay unseen; a model that "
@@ -37,6 +41,8 @@ class Scorer:
     ``warnings`` what the user should know of them. ``answers`` names the model's answer to each example: the
     label of a class, a number of a regressor, "" where only a custom score knows; ``None`` for a missing one.
     ``settings`` are what the kind needs to know besides, among it ``classes``, the number of a classifier's classes.
+    ``encode``, where it is there, turns clean predictions into what others of the same examples are scored against,
+    in place of targets.
     """
 
     kind: ScoreKind
@@ -46,6 +52,7 @@ class Scorer:
     warnings: tuple[str, ...] = ()
     answers: Callable[[Predictions], list[Any]] = lambda predictions: [""] * len(predictions.values)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    encode: Callable[[Predictions], NDArray[Any]] | None = None
 
     @property
     def scale(self) -> ScoreScale:
@@ -85,6 +92,11 @@ class Targets:
     values: NDArray[Any]
     classes: tuple[Any, ...] | None = None
 
+    @cached_property
+    def are_labels(self) -> bool:
+        """Whether they are labels or values (n,), and not whatever else a user's score takes, or none."""
+        return are_labels(self.values)
+
 
 def resolve_scorer(
     model: Model, first: Predictions, targets: NDArray[Any], recipe: Recipe, target_name: str = ""
@@ -112,8 +124,10 @@ def resolve_scorer(
 def _resolve(
     model: Model, first: Predictions, targets: NDArray[Any], recipe: Recipe, target_name: str
 ) -> tuple[Scorer, Targets]:
-    if callable(recipe.score) or names_code(recipe.score):
-        return _custom(recipe.score), Targets(targets)
+    if (function := score_function(recipe.score)) is not None:
+        return _custom(function), Targets(targets)
+    if recipe.score == AGREEMENT:
+        return _agreement(model, first, recipe), Targets(targets)
     if recipe.output == "score":
         return _recorded(first.values), Targets(targets)
     kind, parameters = kind_of(recipe.score)
@@ -128,23 +142,71 @@ def _resolve(
     return _classification(model, first, targets, kind, parameters, output, recipe)
 
 
-def _custom(score: Any) -> Scorer:
-    """The scorer of a user's function (predictions, targets) → (n,), or of its ``module:function``."""
-    function = score if callable(score) else load_target(score)
+def _custom(spec: ScoreFunction) -> Scorer:
+    """The scorer of a user's function (predictions, targets) → (n,): predictions in the form the model returned."""
+    kind = custom_kind(spec)
 
-    def of_frame_or_array(predictions: Predictions, truth: NDArray[Any]) -> Floats:
+    def score(predictions: Predictions, truth: NDArray[Any]) -> Floats:
         values, columns = predictions.values, predictions.columns
-        return function(values if columns is None else pd.DataFrame(values, columns=list(columns)), truth)  # type: ignore[no-any-return]
+        answers: Any = list(values) if predictions.listed else values
+        answers = answers if columns is None else pd.DataFrame(values, columns=list(columns))
+        return _within(kind, np.asarray(kind.function(answers, truth), dtype=np.float64))
 
-    return Scorer(custom_kind(function), of_frame_or_array)
+    return Scorer(kind, score)
+
+
+def _within(kind: ScoreKind, scores: Floats) -> Floats:
+    """Scores of a user's function, within the bounds that it declares; refused where they are beyond rounding."""
+    inside = kind.scale.clip(scores)
+    if (np.abs(inside - scores) > ROUNDING).any():  # NaN is missing
+        ends = (("at least", kind.scale.lower), ("at most", kind.scale.upper))
+        declared = " and ".join(f"{word} {end:g}" for word, end in ends if end is not None)
+        came = f"{np.nanmin(scores):.6g} to {np.nanmax(scores):.6g}"
+        raise ModelError(f"the score is declared to be {declared}; its function returned {came}")
+    return inside
 
 
 def _recorded(values: NDArray[Any]) -> Scorer:
     """The scorer of recorded predictions (n,) that are the scores themselves; all of them tell the bounds."""
     if values.ndim != 1 or values.dtype.kind not in "fiub":
         raise ModelError(f"output: score needs one column of numbers; {values.dtype} of shape {values.shape} came")
-    bounds = (0.0, 1.0) if _in_unit(_present(values.astype(np.float64))) else (None, None)
-    return Scorer(custom_kind(lambda values, truth: values, *bounds), lambda predictions, truth: predictions.values)
+    lower, upper = (0.0, 1.0) if _in_unit(_present(values.astype(np.float64))) else (None, None)
+    kind = custom_kind(ScoreFunction(function=lambda values, truth: values, lower=lower, upper=upper))
+    return Scorer(kind, lambda predictions, truth: predictions.values)
+
+
+def _agreement(model: Model, first: Predictions, recipe: Recipe) -> Scorer:
+    """The scorer of a classifier's labels against its own clean ones; without targets nobody knows which is right."""
+    kind, _ = kind_of(AGREEMENT)
+    assert kind is not None
+    if model.task == "regressor":
+        raise DataError(f"score: {AGREEMENT} is for classifiers, whose labels agree or do not; this is a regressor")
+    output = _output_kind(model, first, recipe)
+    k = first.values.shape[1] if first.values.ndim == 2 else 2
+    names = (recipe.label_list, model.classes, first.columns if first.values.ndim == 2 else None)
+    classes = next((tuple(known) for known in names if known is not None and len(known) == k), tuple(range(k)))
+    numbers: dict[Any, int] = {}  # of labels, as they are met
+
+    def encode(predictions: Predictions) -> NDArray[Any]:
+        values = predictions.values
+        if output != "labels":
+            p = _probabilities(values, output, k)
+            return np.where(np.isnan(p).any(axis=1), np.nan, kind.decide(p, {}))
+        _refuse_other_output(values, recipe)
+        codes = [numbers.setdefault(key_of(label), len(numbers)) for label in values.tolist()]
+        return np.where(pd.isna(values), np.nan, np.array(codes, dtype=np.float64))
+
+    def score(predictions: Predictions, clean: NDArray[Any]) -> Floats:
+        answers = encode(predictions)
+        return np.where(np.isnan(clean), np.nan, kind.score(answers, clean, {}))
+
+    def answers(predictions: Predictions) -> list[Any]:
+        if output == "labels":
+            return [None if pd.isna(label) else label for label in predictions.values.tolist()]
+        return [None if np.isnan(code) else classes[int(code)] for code in encode(predictions)]
+
+    encode(first)  # a bad output is refused before the sweep
+    return Scorer(kind, score, answers=answers, encode=encode)
 
 
 def _guess_task(first: Predictions, targets: NDArray[Any], kind: ScoreKind | None, recipe: Recipe) -> str:

@@ -8,7 +8,7 @@ import unicodedata
 import numpy as np
 
 from mlflow_sensie.inference import Interval
-from mlflow_sensie.scores.kinds import KINDS
+from mlflow_sensie.scores.kinds import CUSTOM, KINDS
 
 DAYS = "days since 1970-01-01"
 BEFORE = ("factor", "exponent", "opacity", "rate")
@@ -92,6 +92,9 @@ def score_name(kind: str, unit: str) -> str:
     """Name a score of this kind, with its unit."""
     if kind in KINDS:
         return KINDS[kind].label.format(unit=plain(unit))
+    if kind.startswith(f"{CUSTOM}: "):
+        name = kind.removeprefix(f"{CUSTOM}: ")
+        return plain(name if unit in ("", "score", name) else f"{name} ({unit})")
     bare = "accuracy" in unit or unit in ("", "score")
     return plain(unit if bare else f"score ({unit})") or "score"
 

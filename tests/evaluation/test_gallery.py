@@ -31,7 +31,8 @@ from mlflow_sensie.data.examples import InputFormat
 from mlflow_sensie.errors import RecipeError
 from mlflow_sensie.evaluation.chunks import SweepTest
 from mlflow_sensie.evaluation.gallery import can_be_shown, choose_magnitudes, evenly, pick
-from mlflow_sensie.models.model import Model, Predictions
+from mlflow_sensie.models.model import Model
+from mlflow_sensie.models.outputs import Predictions
 from mlflow_sensie.perturbations import BUILT_IN
 from mlflow_sensie.perturbations.base import FunctionPerturbation, Perturbation
 from mlflow_sensie.plugins import load_target

@@ -10,7 +10,7 @@ import pytest
 
 from mlflow_sensie import probe
 from mlflow_sensie.evaluation.predict_calls import PredictBatcher, rows_per_call
-from mlflow_sensie.models.model import Predictions
+from mlflow_sensie.models.outputs import Predictions
 
 from .logistic import GOOD, PLAIN, N, frame, labels, marked, raises_at_two, sigmoid, test_of
 

@@ -10,7 +10,8 @@ import pytest
 
 from mlflow_sensie import probe
 from mlflow_sensie.errors import DataError, ModelError, RecipeError
-from mlflow_sensie.models.model import Model, read_output
+from mlflow_sensie.models.model import Model
+from mlflow_sensie.models.outputs import read_output
 from mlflow_sensie.recipe.reading import load_recipe
 from mlflow_sensie.scores.table import CLEAN
 

@@ -18,7 +18,7 @@ from mlflow_sensie.recipe.reading import load_recipe
 from mlflow_sensie.recipe.values import SCORE_NAMES, SCORE_PARAMETERS
 from mlflow_sensie.result import ScoreInfo
 from mlflow_sensie.scores import kinds
-from mlflow_sensie.scores.kinds import KINDS, Needs, ScoreKind
+from mlflow_sensie.scores.kinds import AGREEMENT, KINDS, Needs, ScoreKind
 from mlflow_sensie.scores.table import CLEAN
 from mlflow_sensie.text import words
 
@@ -55,7 +55,7 @@ def scored(name: str) -> Any:
 
 
 def test_the_recipe_names_the_kinds_of_the_table() -> None:
-    assert {*SCORE_NAMES, *SCORE_PARAMETERS} == set(KINDS) == set(BY_HAND)
+    assert {*SCORE_NAMES, *SCORE_PARAMETERS} == set(KINDS) == {*BY_HAND, AGREEMENT}
     assert all(name in KINDS[name].settings for name in SCORE_PARAMETERS)
 
 
@@ -73,7 +73,7 @@ def test_a_kind_is_whole(name: str) -> None:
             assert function.__doc__ and ">>>" in function.__doc__
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", BY_HAND)
 def test_a_kind_is_computed_as_by_hand(name: str) -> None:
     scores, info = scored(name)
     kind = KINDS[name]
@@ -122,7 +122,7 @@ def test_the_default_is_the_first_of_its_need() -> None:
 
 def test_a_row_with_nan_scores_nan() -> None:
     p = np.array([[0.5, 0.5], [np.nan, 1.0]])
-    for kind in (kind for kind in KINDS.values() if kind.task == "classifier"):
+    for kind in (KINDS[name] for name in BY_HAND if KINDS[name].task == "classifier"):
         scores = kind.score(p, np.array([0, 1]), {"top_k": 1, "threshold": 0.5, "positive": 1})
         assert np.isnan(scores).tolist() == [False, True]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mlflow_sensie import probe
 from mlflow_sensie.models.model import open_model
 from mlflow_sensie.recipe.reading import load_recipe
-from mlflow_sensie.scores.kinds import KINDS
+from mlflow_sensie.scores.kinds import AGREEMENT, KINDS
 from mlflow_sensie.scores.scorer import resolve_scorer
 
 RNG = np.random.default_rng(14)
@@ -34,7 +34,7 @@ def constants(name: str, targets: NDArray[Any], weights: NDArray[np.float64] | N
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["alone", "weighted"])
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", [name for name in KINDS if name != AGREEMENT])
 def test_no_constant_is_better_and_one_is_as_good(name: str, weights: NDArray[np.float64] | None) -> None:
     kind = KINDS[name]
     targets: NDArray[Any] = VALUES if kind.task == "regressor" else CLASSES
@@ -64,6 +64,11 @@ def test_a_scorer_knows_it_of_its_targets(score: Any) -> None:
     scorer, targets = resolve_scorer(model, model.predict(np.zeros((4, 1))), labels, recipe)
     assert scorer.no_skill_score(targets.values) == 0.75
     assert scorer.no_skill_score(targets.values, np.array([9.0, 1, 1, 1])) == 0.75
+
+
+def test_of_agreement_it_is_unknown() -> None:
+    """A constant agrees with itself always, which says nothing of skill."""
+    assert KINDS[AGREEMENT].no_skill(np.array([0, 1]), None, {}) is None
 
 
 def test_of_a_users_function_it_is_unknown() -> None:

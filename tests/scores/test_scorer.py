@@ -12,7 +12,8 @@ from sklearn.metrics import brier_score_loss, log_loss, top_k_accuracy_score
 
 from mlflow_sensie import probe
 from mlflow_sensie.errors import DataError, ModelError
-from mlflow_sensie.models.model import Model, Predictions
+from mlflow_sensie.models.model import Model
+from mlflow_sensie.models.outputs import Predictions
 from mlflow_sensie.recipe.reading import load_recipe
 from mlflow_sensie.scores.kinds import KINDS
 from mlflow_sensie.scores.scorer import resolve_scorer
