@@ -219,3 +219,23 @@ def test_the_rope_of_a_classifier(score: str, rope: float) -> None:
     p = np.column_stack([X["x"] / 4, 1 - X["x"] / 4])
     result = probe(lambda X: p[X.index], X, (np.arange(200) % 10 < 7).astype(int), {**PROPERTY, "score": score})
     assert result.recipe["inference"]["rope"] == pytest.approx(rope, rel=1e-4)
+
+
+def test_a_price_is_read_in_its_own_unit() -> None:
+    """Errors of a fixed sum and a share of the price: in dollars they grow with size, and relatively they fall."""
+    rng = np.random.default_rng(8)
+    X = pd.DataFrame({"carat": rng.lognormal(-0.4, 0.6, 2000), "grade": rng.integers(1, 6, 2000)})
+    worth = 4000 * X["carat"] ** 1.7 * (1 + 0.08 * X["grade"])
+    price = pd.Series(worth * np.exp(rng.normal(0, 0.1, 2000)) + rng.uniform(0, 200, 2000), name="price")
+
+    def model(X: Any) -> Any:
+        return 4000 * X["carat"] ** 1.7 * (1 + 0.08 * X["grade"])
+
+    recipe: dict[str, Any] = {"properties": [{"name": "carat", "of": "carat", "rank": True}]}
+    dollars, relative = (
+        probe(model, X, price, {**recipe, "score": f"neg_{s}_error"}) for s in ("absolute", "relative")
+    )
+    assert dollars.clean.value == pytest.approx(-mean_absolute_error(price, worth)) and dollars.clean.value < -100
+    assert dollars.tests["carat"].fit.effect.hi95 < -100 and relative.tests["carat"].fit.effect.lo95 > 0
+    assert dollars.score.unit == "price" and "−absolute error (price)" in dollars.html()
+    assert relative.score.unit == "relative error" and "−relative error" in relative.html()
