@@ -117,12 +117,14 @@ def init(model_uri: str, data: DataOptions, recipe: str, model_type: str | None,
     """
     from mlflow_sensie.doors.loading import load
     from mlflow_sensie.errors import SensieError
-    from mlflow_sensie.evaluation.inputs import EvaluationRequest, resolve
+    from mlflow_sensie.evaluation.conductor import prepare
+    from mlflow_sensie.evaluation.inputs import EvaluationRequest
     from mlflow_sensie.recipe.reading import load_recipe
 
     try:
         chosen = load_recipe(recipe, allow_code=allow_code)
-        inputs = resolve(EvaluationRequest(model_uri, load(**data, recipe=chosen).sensie_data, chosen, model_type))
+        dataset = load(**data, recipe=chosen).sensie_data
+        inputs = prepare(EvaluationRequest(model_uri, dataset, chosen, model_type)).inputs
     except SensieError as error:
         raise click.ClickException(str(error)) from error
     for reason in inputs.choices:

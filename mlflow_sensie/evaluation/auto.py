@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,16 +13,19 @@ from mlflow_sensie.data.examples import Examples, concat, rows
 from mlflow_sensie.data.survey import ColumnSummary, summarise_column
 from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.errors import DataError, ModelError, RecipeError, SensieError
+from mlflow_sensie.evaluation.columns import AUTO, MOST_CLASSES, Roles, balanced_weights
 from mlflow_sensie.evaluation.plan import make_plan
 from mlflow_sensie.evaluation.predict_calls import predict_in_calls
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.recipe.model import RESERVED, PerturbationSpec, PropertySpec, Recipe, slug
 from mlflow_sensie.scores.kinds import AGREEMENT
+from mlflow_sensie.scores.scorer import Targets
 
 MOST_EXAMPLES = 2_000
 MOST_TESTS = 12
 SHUFFLED_ROWS = 20_000  # predictions spent on finding out which columns move the model
 MOSTLY_MISSING = 0.5
+RARE = 0.4  # of the share that each of K classes would have, 1/K
 
 # perturbations and properties of each kind
 _OF_KIND: Mapping[str, tuple[tuple[str, ...], dict[str, str]]] = {
@@ -76,6 +80,32 @@ def choose(recipe: Recipe, examples: Examples, model: Model | None) -> tuple[Rec
         silent |= {spec.name for spec in chosen.pop(part)}
     choices = tuple(f"{name}: {why}" for name, why in reasons if name not in silent)
     return recipe.model_copy(update=chosen), choices
+
+
+def choose_by_class(recipe: Recipe, targets: Targets, roles: Roles) -> tuple[Recipe, Roles, tuple[str, ...]]:
+    """Return recipe and roles with what waits for the classes to be known, and the reason for each choice.
+
+    The recipe ``auto`` has the class test where there are classes; ``weights: auto`` are ``balanced`` where the
+    smallest of K classes has under 0.4/K of the examples.
+    """
+    counts = np.zeros(0) if targets.classes is None else np.bincount(targets.values)
+    counts = counts[counts > 0]
+    choices: tuple[str, ...] = ()
+    if recipe.recipe == AUTO and "class_test" not in recipe.model_fields_set:
+        recipe = recipe.model_copy(update={"class_test": len(counts) > 1})
+        choices = (f"class: the targets are {len(counts)} classes",) if len(counts) > 1 else ()
+    if recipe.weights != AUTO:
+        return recipe, roles, choices
+    weights, share = None, 100 * min(counts, default=0) / len(targets.values)
+    why = f"the smallest class has {share:.2g} % of the examples"
+    if 1 < len(counts) <= MOST_CLASSES and counts.min() < RARE / len(counts) * counts.sum():
+        if recipe.inference.engine == "robust":
+            weights, roles = "balanced", replace(roles, weights=balanced_weights(targets.values))
+            choices += (f"weights: balanced, since {why}",)
+        else:
+            equal = f"engine {recipe.inference.engine!r} takes all examples as equal"
+            choices += (f"weights: none, since {equal}, though {why}",)
+    return recipe.model_copy(update={"weights": weights}), roles, choices
 
 
 def _for_kind(

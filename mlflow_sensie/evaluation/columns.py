@@ -24,6 +24,7 @@ FEW = 0.2  # a class below this share has every test shown by class, unless the 
 MOST_CLASSES = 1000  # more are no classes
 MOST_SLICES = 50  # of one column; rarer levels are merged
 TARGET = "target"
+AUTO = "auto"  # weights that are balanced where a class is rare
 
 
 @dataclass(frozen=True)
@@ -139,14 +140,16 @@ class Roles:
 
 
 def find_roles(recipe: Recipe, examples: Examples) -> Roles:
-    """Read weights, clusters and slices off the examples; slices by target are left for ``target_slices``.
+    """Read weights, clusters and slices off the examples.
+
+    Slices by target are left for ``target_slices``, and ``weights: auto`` for ``choose_by_class``.
 
     Raises:
         DataError: a column is not there, weights are not all above 0, or there is a single cluster.
     """
     columns = [spec for spec in recipe.slices or () if not spec.target]
     return Roles(
-        None if recipe.weights is None else _weights(recipe.weights, examples),
+        None if recipe.weights in (None, AUTO) else _weights(recipe.weights, examples),
         None if recipe.cluster is None else _clusters(_column(recipe.cluster, "cluster", examples)),
         tuple(_slice(spec.column, _column(spec.column, "slices", examples), spec.bins) for spec in columns),
     )
@@ -175,11 +178,11 @@ def _column(name: str | None, key: str, examples: Examples, *words: str) -> pd.S
     return column.reset_index(drop=True)
 
 
-def _weights(name: str, examples: Examples) -> NDArray[np.float64]:
+def _weights(name: str | None, examples: Examples) -> NDArray[np.float64]:
     if name == "balanced":
         if examples.labels is None:
             raise DataError("weights: balanced is for classes, and the targets are none; name a column of weights")
-        return _balanced(examples.labels)
+        return balanced_weights(examples.labels)
     column = _column(name, "weights", examples, "balanced")
     try:
         weights = pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
@@ -192,8 +195,8 @@ def _weights(name: str, examples: Examples) -> NDArray[np.float64]:
     return np.asarray(weights)
 
 
-def _balanced(targets: NDArray[Any]) -> NDArray[np.float64]:
-    """Weights that give every class the same whole weight, their mean being 1."""
+def balanced_weights(targets: NDArray[Any]) -> NDArray[np.float64]:
+    """Return weights (n,) that give every class the same whole weight, their mean being 1."""
     codes, classes = pd.factorize(pd.Series(targets))
     fractions = targets.dtype.kind == "f" and not np.array_equal(targets, np.round(targets))
     if fractions or len(classes) > MOST_CLASSES:

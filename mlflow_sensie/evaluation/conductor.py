@@ -15,6 +15,7 @@ from mlflow_sensie.data.examples import CHUNK, row_bytes
 from mlflow_sensie.data.identity import digests_of
 from mlflow_sensie.data.types import fresh_copy
 from mlflow_sensie.errors import DataError, ModelError, SensieError
+from mlflow_sensie.evaluation.auto import choose_by_class
 from mlflow_sensie.evaluation.checkpoint import Checkpoint, folder_of
 from mlflow_sensie.evaluation.chunks import largest_chunk, parts, perturbed
 from mlflow_sensie.evaluation.columns import PropertyData, Roles, target_slices
@@ -83,8 +84,10 @@ def prepare(request: EvaluationRequest) -> Prepared:
     if plan.predicted and scorer.probabilities is None:
         name = plan.predicted[0].name
         raise ModelError(f"property {name!r} needs class probabilities, which the model does not give")
+    recipe, by_class, choices = choose_by_class(recipe, targets, plan.roles)
+    inputs = replace(inputs, choices=(*inputs.choices, *choices))
     properties = (*plan.properties, *([_class_levels(scorer, targets)] if recipe.class_test else []))
-    roles = _with_target_slices(plan.roles, recipe, scorer, targets)
+    roles = _with_target_slices(by_class, recipe, scorer, targets)
     recipe = _with_rope(recipe, scorer, targets, roles)
     n_by_target = len(roles.slices) - len(plan.roles.slices)
     recipe = recipe.model_copy(update={"slices": recipe.slices or (SliceSpec(target=True),) * n_by_target})

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlflow_sensie.errors import MissingDependencyError, RecipeError
+from mlflow_sensie.evaluation.columns import AUTO
 from mlflow_sensie.evaluation.fitting import FLAGS
 from mlflow_sensie.inference import AnyPosterior, Prior, Priors, Regression, exact
 from mlflow_sensie.inference.pymc_engine import Sampling, sample
@@ -27,7 +28,7 @@ def check_engine(recipe: Recipe) -> None:
     """
     engine = recipe.inference.engine
     for key in ("weights", "cluster"):
-        if engine != "robust" and getattr(recipe, key) is not None:
+        if engine != "robust" and getattr(recipe, key) not in (None, AUTO):
             what = "equal" if key == "weights" else "independent"
             raise RecipeError(
                 f"{key}: the likelihood of engine {engine!r} takes all examples as {what}, so its intervals would be "

@@ -48,6 +48,8 @@ def load_recipe(source: Any = None, *, allow_code: bool = False) -> Recipe:
     wanted = {"recipe": None if base is None else str(base), **read, **keys}
     if not any(wanted.get(key) for key in ("properties", "perturbations", "class_test")):
         wanted["recipe"] = "auto"  # settings alone, with nothing asked: choose the tests
+    if wanted["recipe"] == "auto":
+        wanted.setdefault("weights", "auto")
     _check_keys(wanted)
     try:
         return Recipe.model_validate(wanted)

@@ -95,7 +95,17 @@ def _fitting(drawings: Iterable[tuple[str, Markup]], room: int) -> dict[str, Mar
 
 def _header(drawn: Drawn[Result]) -> dict[str, Any]:
     score = drawn.subject.score
-    return {"result": drawn.subject, "score": words.score_name(score.kind, score.unit)}
+    name = words.score_name(score.kind, score.unit)
+    return {"result": drawn.subject, "score": name, "weights": _weights(drawn.subject)}
+
+
+def _weights(result: Result) -> str:
+    """Say what examples count, where they do not count alike."""
+    weights = result.recipe.get("weights")
+    if weights != "balanced":
+        return f"weights: the column {weights}" if weights else ""
+    chosen = (choice for choice in result.choices if choice.startswith("weights: balanced, since"))
+    return next(chosen, "weights: balanced, so that every class counts the same")
 
 
 def _interactions(drawn: Drawn[Result]) -> list[list[str]] | None:

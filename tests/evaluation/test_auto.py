@@ -25,15 +25,22 @@ def reason(result: Result, name: str) -> str:
     return found
 
 
+def chosen(result: Result) -> list[str]:
+    """The tests but the class test, which costs nothing and is no choice of columns."""
+    return [name for name in result.tests if name != "class"]
+
+
 def check(result: Result) -> None:
     """What every automatic recipe keeps."""
-    assert result.n <= MOST_EXAMPLES and 1 <= len(result.tests) <= MOST_TESTS
+    assert result.n <= MOST_EXAMPLES and 1 <= len(chosen(result)) <= MOST_TESTS
+    assert ("class" in result.tests) is (result.score.kind != "neg_absolute_error")
     for name in result.tests:
         assert "left out" not in reason(result, name)
     assert not result.failed
     assert all(np.isfinite(value) for value in result.metrics.values())
     written = yaml.safe_load(result.recipe_yaml)
-    assert [spec["name"] for part in ("properties", "perturbations") for spec in written[part]] == list(result.tests)
+    assert [spec["name"] for part in ("properties", "perturbations") for spec in written[part]] == chosen(result)
+    assert written["class_test"] is ("class" in result.tests)
     assert load_recipe(written).digest() == result.recipe_sha256
 
 
@@ -42,7 +49,7 @@ def test_tables_of_numbers(load: Any) -> None:
     X, y = load(return_X_y=True, as_frame=True)
     result = probe(make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y), X, y)
     check(result)
-    assert "tabular.noise" in result.tests and len(result.tests) == MOST_TESTS
+    assert "tabular.noise" in result.tests and len(chosen(result)) == MOST_TESTS
     assert result.tests["tabular.noise"].kind == "perturbation"
     moved = {
         name: float(text.split("moves by ")[1].split()[0]) for name in X if "moves by" in (text := reason(result, name))
@@ -140,7 +147,7 @@ def test_many_columns_are_bounded_by_those_that_move_the_model() -> None:
     X.insert(20, "a", rng.normal(size=300))
     result = probe(probabilities, X, (X["a"] > 0).astype(int))
     check(result)
-    assert len(result.tests) == MOST_TESTS and next(iter(result.tests)) == "a"
+    assert len(chosen(result)) == MOST_TESTS and next(iter(result.tests)) == "a"
     assert sum("left out, at most 12 tests" in each for each in result.choices) == 41 - 11
 
 
@@ -163,7 +170,7 @@ def test_tables_of_any_form(data: str) -> None:
     call = lambda X: model.predict_proba(np.asarray(X, dtype=float))
     result = probe(call, forms[data], y)
     check(result)
-    assert list(result.tests)[-1] == "tabular.noise" and len(result.tests) == 3
+    assert list(result.tests)[-1] == "tabular.noise" and len(result.tests) == 4
     wanted = probe(call, X, y)
     assert [test.fit for test in result.tests.values()][:2] == [test.fit for test in wanted.tests.values()][:2]
 
@@ -179,15 +186,76 @@ def test_at_most_two_thousand_examples() -> None:
 def test_what_the_user_set_beside_auto_stays() -> None:
     X, y = mixed(150)
     X = X[["a", "level"]]
-    classes = probe(probabilities, X, y, {"recipe": "auto", "class_test": True})
-    assert list(classes.tests) == ["a", "level", "class", "tabular.noise", "tabular.swap"]
+    classes = probe(probabilities, X, y, {"recipe": "auto", "class_test": False})
+    assert list(classes.tests) == ["a", "level", "tabular.noise", "tabular.swap"]
     mine = {"name": "mine", "of": "a"}
     properties = probe(probabilities, X, y, {"recipe": "auto", "properties": [mine]})
-    assert list(properties.tests) == ["mine", "tabular.noise", "tabular.swap"]
+    assert list(properties.tests) == ["mine", "class", "tabular.noise", "tabular.swap"]
     assert not any(each.startswith(("a: ", "level: ")) for each in properties.choices)
     none = probe(probabilities, X, y, {"recipe": "auto", "perturbations": []})
-    assert list(none.tests) == ["a", "level"]
+    assert list(none.tests) == ["a", "level", "class"]
     assert not any(each.startswith("tabular.") for each in none.choices)
+
+
+# --- classes -----------------------------------------------------------------------------------------------
+
+
+def labels(*counts: int) -> Any:
+    return np.repeat([f"class {k}" for k in range(len(counts))], counts)
+
+
+def by_column(X: Any) -> Any:
+    """A share of the probability for each of three classes, by the column ``a``."""
+    logits = np.outer(np.asarray(X["a"], dtype=float), [0, 1, -1])
+    return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+
+
+def weighed(counts: tuple[int, ...], asked: dict[str, Any]) -> Result:
+    X = pd.DataFrame({"a": np.random.default_rng(5).normal(size=sum(counts))})
+    model = by_column if len(counts) == 3 else probabilities
+    return probe(model, X, labels(*counts), {"label_list": [f"class {k}" for k in range(len(counts))], **asked})
+
+
+@pytest.mark.parametrize(
+    ("counts", "text"),
+    [
+        ((79, 321), "weights: balanced, since the smallest class has 20 % of the examples"),  # 0.4/2 are 80
+        ((80, 320), ""),
+        ((4, 396), "weights: balanced, since the smallest class has 1 % of the examples"),
+        ((53, 147, 200), "weights: balanced, since the smallest class has 13 % of the examples"),  # 0.4/3 are 53.3
+        ((54, 146, 200), ""),
+    ],
+)
+@pytest.mark.parametrize("asked", [{"recipe": "auto"}, {"properties": ["a"], "weights": "auto"}], ids=["auto", "own"])
+def test_classes_count_alike_where_one_is_rare(asked: dict[str, Any], counts: tuple[int, ...], text: str) -> None:
+    result = weighed(counts, asked)
+    assert result.recipe.get("weights") == ("balanced" if text else None)
+    assert [choice for choice in result.choices if choice.startswith("weights: ")] == [text] * bool(text)
+    assert (f"<p>{text}.</p>" in result.html()) is bool(text)
+    scores, targets = result.score_table.column("clean"), result.score_table.column("target")
+    by_class = np.mean([scores[targets == k].mean() for k in range(len(counts))])
+    assert result.clean.value == pytest.approx(by_class if text else scores.mean())
+
+
+def test_weights_of_ones_own_stay_and_none_can_be_asked_for() -> None:
+    assert "weights" not in weighed((4, 396), {"weights": None}).recipe
+    asked = weighed((80, 320), {"weights": "balanced"})
+    assert asked.recipe["weights"] == "balanced" and "every class counts the same" in asked.html()
+
+
+def test_an_engine_of_equal_examples_says_what_it_leaves_out() -> None:
+    result = weighed((40, 360), {"inference": {"engine": "exact"}})
+    assert "weights" not in result.recipe and result.choices[-1] == (
+        "weights: none, since engine 'exact' takes all examples as equal, though the smallest class has 10 % of the "
+        "examples"
+    )
+
+
+def test_a_recipe_with_a_rare_class_is_the_same_once_more() -> None:
+    result = weighed((10, 390), {"recipe": "auto"})
+    written = yaml.safe_load(result.recipe_yaml)
+    assert (written["weights"], written["class_test"]) == ("balanced", True)
+    assert load_recipe(written).digest() == result.recipe_sha256
 
 
 def test_auto_chooses_the_same_again() -> None:

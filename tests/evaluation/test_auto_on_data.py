@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
-from evaluation.test_auto import check, reason
+from evaluation.test_auto import check, chosen, reason
 from mlflow_sensie import probe
 from mlflow_sensie.evaluation.auto import MOST_EXAMPLES, MOST_TESTS
 from mlflow_sensie.result import Result
@@ -45,7 +45,7 @@ def test_five_hundred_columns() -> None:
 
     result = probe(counted, X[1500:], y[1500:])
     check(result)
-    assert list(result.tests)[:3] == ["c3", "c77", "c400"] and len(result.tests) == MOST_TESTS
+    assert list(result.tests)[:3] == ["c3", "c77", "c400"] and len(chosen(result)) == MOST_TESTS
     assert len([each for each in result.choices if "moves by" in each]) == 500
     assert sum(asked) < 20_000 + 1_000 * 12  # what choosing costs, and then the sweep
 
@@ -92,7 +92,8 @@ def test_a_churn_frame() -> None:
     check(result)
     assert result.n == MOST_EXAMPLES
     assert shares(result)[0] == pytest.approx(share, abs=1 / MOST_EXAMPLES)
-    assert set(result.tests) == {
+    assert result.recipe["weights"] == "balanced"  # 5 % leave
+    assert set(chosen(result)) == {
         *("age", "calls", "plan", "region", "paperless", "since", "balance"),
         *("tabular.noise", "tabular.swap", "tabular.missing"),
     }
@@ -154,8 +155,6 @@ def test_series() -> None:
     model = LogisticRegression(max_iter=300).fit(X[:350], y[:350])
     result = probe(model, X[350:], y[350:], {"kind": "series"})
     check(result)
-    assert list(result.tests) == [
-        *("mean", "volatility", "series.noise", "series.scale", "series.dropout", "series.shift")
-    ]
+    assert chosen(result) == [*("mean", "volatility", "series.noise", "series.scale", "series.dropout", "series.shift")]
     assert result.tests["series.shift"].metrics["effect"] < -0.1
     assert result.tests["series.dropout"].metrics["effect"] < -0.1  # 0 is far from a signal about 3
