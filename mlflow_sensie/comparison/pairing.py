@@ -15,7 +15,7 @@ from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.inference import SamplingDesign, ScoreScale
 from mlflow_sensie.inference.weights import FloatArray
 from mlflow_sensie.recipe.values import SCORE_PARAMETERS
-from mlflow_sensie.result import Result, TestResult
+from mlflow_sensie.result import Result, TestResult, evaluate_again
 from mlflow_sensie.scores.kinds import KINDS
 from mlflow_sensie.scores.table import CLEAN, CLUSTER, EXPECTED, ID, WEIGHT, ScoreTable
 
@@ -148,7 +148,12 @@ def _joined(ours: NDArray[Any], theirs: NDArray[Any]) -> Order:
 
 
 def refuse_other_scores(a: Result, b: Result) -> None:
-    """Raise ComparisonError where the two are scored differently, or in a unit that is another on other data."""
+    """Raise ComparisonError where the two are scored differently, or in a unit that is another on other data.
+
+    So it is where two versions wrote them, of which the same names mean different numbers.
+    """
+    if a.schema_version != b.schema_version:
+        raise ComparisonError(evaluate_again(a if a.read_only else b))
     ours, theirs = a.score, b.score
     if (ours.kind, ours.lower, ours.upper) != (theirs.kind, theirs.lower, theirs.upper):
         raise ComparisonError(

@@ -249,7 +249,8 @@ def _as_prepared(result: Result, prepared: Prepared) -> Result | None:
     """A past result as a new evaluation would have it; None where it is not the same, or without its score table."""
     recipe, model = prepared.recipe, prepared.model
     identity = (model.model_uuid, prepared.data_sha256, recipe.digest())
-    if (result.model_uuid, result.data_sha256, result.recipe_sha256) != identity or result.score_table is None:
+    same = (result.model_uuid, result.data_sha256, result.recipe_sha256) == identity and not result.read_only
+    if not same or result.score_table is None:
         return None
     new = {"recipe": recipe.to_plain(), "recipe_yaml": recipe.to_yaml(), "prefix": recipe.prefix, "verdict": None}
     return result.model_copy(update={**new, "model_name": model.name})

@@ -31,6 +31,7 @@ def judge(
 
     Raises:
         RecipeError: a rule is not understood.
+        ComparisonError: an earlier version of mlflow-sensie wrote a result; it is to be evaluated again.
     """
     whole, day = Scope(result, baseline), today or datetime.date.today()
     judgements = tuple(_judge(case, day) for rule in load_gate(rules) for case in cases(rule, whole))

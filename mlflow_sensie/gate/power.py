@@ -101,6 +101,10 @@ def power(
     ``result`` is of one of them, or of a model like them. Standard errors are those of its comparison with the
     baseline's, if there is one; else its own, its pairs being taken to correlate by .88. An absolute rule supposes a
     model just as good as the result's. ``n``: on so many examples instead of the result's.
+
+    Raises:
+        RecipeError: a rule is not understood.
+        ComparisonError: an earlier version of mlflow-sensie wrote a result; it is to be evaluated again.
     """
     whole = Scope(result, baseline)
     blocking = [rule for rule in load_gate(rules) if rule.severity == "error"]

@@ -11,7 +11,7 @@ from mlflow_sensie.comparison import Comparison, Difference, compare
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.recipe.model import slug
 from mlflow_sensie.recipe.rules import QUANTITIES, Rule
-from mlflow_sensie.result import Result, TestResult
+from mlflow_sensie.result import Result, TestResult, evaluate_again
 from mlflow_sensie.scores.table import slice_column
 
 EVERY = "*"
@@ -26,12 +26,20 @@ class Scope:
     """A result and the baseline's, if there is one; ``where`` names the slice that they are of.
 
     Comparisons and slices are made when a rule first asks for them.
+
+    Raises:
+        ComparisonError: an earlier version wrote one of the two, whose names mean other numbers than a rule's.
     """
 
     result: Result
     baseline: Result | None = None
     where: str | None = None
     _slices: dict[tuple[str, str], Scope] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for result in (self.result, self.baseline):
+            if result is not None and result.read_only:
+                raise ComparisonError(evaluate_again(result))
 
     @cached_property
     def comparison(self) -> Comparison | ComparisonError:

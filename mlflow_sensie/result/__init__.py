@@ -1,7 +1,7 @@
 """What everybody reads: the frozen result of an evaluation, and the verdict of its gate."""
 
 from mlflow_sensie.result.keys import HEADLINES, Kind
-from mlflow_sensie.result.result import MOST_TESTS_WITH_KEYS, Result
+from mlflow_sensie.result.result import MOST_TESTS_WITH_KEYS, Result, evaluate_again
 from mlflow_sensie.result.tests import FirstFailure, Interaction, Reason, ScoreInfo, Slice, SliceColumn, TestResult
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "Slice",
     "SliceColumn",
     "TestResult",
+    "evaluate_again",
 ]

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
-from pydantic import PrivateAttr
+from pydantic import PrivateAttr, field_validator
 
 from mlflow_sensie.inference import GuardedEstimate, Interval
 from mlflow_sensie.inference.multiplicity import Multiplicity
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mlflow_sensie.result.gallery import Gallery
     from mlflow_sensie.scores.table import ScoreTable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1 is what 0.1.0 wrote: it is read and shown, and put beside nothing newer
 MOST_TESTS_WITH_KEYS = 50
 
 PlotKind = Literal["auto", "overview", "curve", "categories", "slices", "gallery"]
@@ -68,6 +68,18 @@ class Result(Frozen):
     _score_table: Any = PrivateAttr(default=None)
     _galleries: dict[str, Any] = PrivateAttr(default_factory=dict)
     _inference_data: Any = PrivateAttr(default=None)
+
+    @field_validator("schema_version")
+    @classmethod
+    def _readable(cls, version: int) -> int:
+        if not 1 <= version <= SCHEMA_VERSION:
+            raise ValueError(f"this version of mlflow-sensie reads the schemas 1 to {SCHEMA_VERSION}; {version} came")
+        return version
+
+    @property
+    def read_only(self) -> bool:
+        """Whether an earlier version wrote it: it is shown in that version's words, and not judged or refitted."""
+        return self.schema_version < SCHEMA_VERSION
 
     @property
     def title(self) -> str:
@@ -119,10 +131,10 @@ class Result(Frozen):
 
     def _on_run(self, test: TestResult) -> dict[str, float]:
         """The scalars of a test that land on the run."""
-        keys = self.recipe.get("keys")
-        if keys is None:  # written by 0.1.0
+        if self.read_only:
             return metrics_before(test.metrics, test.fit)
-        return {name: value for name, value in test.metrics.items() if keys == "all" or name in ESSENTIAL[test.kind]}
+        every = self.recipe.get("keys") == "all"
+        return {name: value for name, value in test.metrics.items() if every or name in ESSENTIAL[test.kind]}
 
     @property
     def worst_test(self) -> str | None:
@@ -188,9 +200,18 @@ class Result(Frozen):
 
     @classmethod
     def from_json(cls, text: str) -> Result:
-        """Read back what ``to_json`` wrote.
+        """Read back what ``to_json`` wrote, of version 0.1.0 as well: such a result is ``read_only``.
 
         Raises:
-            pydantic.ValidationError: the text is no such result.
+            pydantic.ValidationError: the text is no such result, or one of a later version.
         """
         return cls.model_validate_json(text)
+
+
+def evaluate_again(result: Result) -> str:
+    """Say why a result of an earlier version cannot be put beside a new one, and what to do."""
+    return (
+        f"{result.title!r} was evaluated by mlflow-sensie {result.version} (schema {result.schema_version} of "
+        f"report.json; this version writes {SCHEMA_VERSION}), where holds_until, spread and the scores of regressors "
+        "mean something else: evaluate it again"
+    )

@@ -190,6 +190,15 @@ def test_an_evaluation_by_the_data_scientist_is_taken_over(models: Models, count
     assert len(done.reused) == 1 and counted.sweeps == 1  # the baseline alone
 
 
+def test_a_run_of_an_earlier_version_is_not(models: Models, counted: Counted, tmp_path: Path) -> None:
+    models.check(3)
+    for report in tmp_path.rglob("report.json"):
+        text = report.read_text(encoding="utf-8")
+        assert '"schema_version": 2' in text
+        report.write_text(text.replace('"schema_version": 2', '"schema_version": 1', 1), encoding="utf-8")
+    assert models.check(3).reused == () and counted.sweeps == 4
+
+
 def test_a_run_whose_scores_are_gone_is_not(models: Models, counted: Counted, tmp_path: Path) -> None:
     models.check(3)
     for file in tmp_path.rglob("scores.parquet"):

@@ -266,7 +266,7 @@ def test_failures_and_status(result: Result) -> None:
 
 
 def test_what_a_result_says_of_itself(result: Result) -> None:
-    assert result.version == mlflow_sensie.__version__ and result.schema_version == 1
+    assert result.version == mlflow_sensie.__version__ and result.schema_version == 2 and not result.read_only
     assert (result.n, result.model_name, result.prefix, result.choices) == (N, "model", "", ())
     assert len(result.recipe_sha256) == len(result.data_sha256) == 64 and result.seconds > 0
     assert result.score_table is not None and len(result.score_table) == N
@@ -302,13 +302,20 @@ def test_json_is_plain_json(result: Result) -> None:
         raise AssertionError(f"{constant} is no JSON")
 
     read = json.loads(result.to_json(), parse_constant=refuse)
-    assert read["schema_version"] == 1 and set(read["tests"]) == set(CONTRACT)
+    assert read["schema_version"] == 2 and set(read["tests"]) == set(CONTRACT)
     assert read["tests"]["words"]["fit"]["levels"] == ["<i>", "ß"]
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"schema_version": "x"}, {"more": 1}, {"tests": {"a": {"name": "a"}}}, {"clean": None}],
+    [
+        {"schema_version": "x"},
+        {"schema_version": 3},
+        {"schema_version": 0},
+        {"more": 1},
+        {"tests": {"a": {"name": "a"}}},
+        {"clean": None},
+    ],
     ids=str,
 )
 def test_what_is_no_result_is_refused(result: Result, change: dict[str, Any]) -> None:

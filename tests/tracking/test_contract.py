@@ -204,7 +204,7 @@ def test_every_returned_artifact_loads_and_is_saved(digits: Digits, store: mlflo
         assert type(artifact).__module__ == "mlflow.models.evaluation.artifacts"
         assert artifact.content is not None and returned.artifacts[name].content is not None
     report = loaded.artifacts["sensie/report.json"].content
-    assert report["schema_version"] == 1 and set(report["tests"]) == set(KEYS)
+    assert report["schema_version"] == 2 and set(report["tests"]) == set(KEYS)
 
 
 # --- thresholds --------------------------------------------------------------------------------------------
