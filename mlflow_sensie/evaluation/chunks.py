@@ -20,7 +20,7 @@ from mlflow_sensie.data.types import Inputs, fresh_copy
 from mlflow_sensie.inference import MagnitudeGrid
 from mlflow_sensie.perturbations.base import FunctionPerturbation, Perturbation
 from mlflow_sensie.perturbations.text import EditFunction
-from mlflow_sensie.scores.table import expected_column, score_column
+from mlflow_sensie.scores.table import expected_column, output_column, score_column
 
 FIRST_CHUNK = 64
 MOST_EXAMPLES = 16_384  # of one chunk
@@ -48,6 +48,10 @@ class SweepTest:
     def columns(self) -> list[str]:
         """The columns of its scores in the score table, one per magnitude."""
         return [score_column(self.slug, index) for index in range(len(self.magnitudes))]
+
+    def output_columns(self, parts: Sequence[str]) -> list[str]:
+        """The columns of what is kept of its predictions, all ``parts`` of a magnitude after those of another."""
+        return [output_column(column, part) for column in self.columns for part in parts]
 
     @property
     def expected_columns(self) -> list[str]:

@@ -108,6 +108,19 @@ def bins_of(bins: Any, numbers: NDArray[np.float64]) -> tuple[Any, Any]:
     return bin_edges(numbers, ("uniform", bins["uniform"]) if isinstance(bins, Mapping) else bins)
 
 
+def groups_of(prop: PropertyData, values: NDArray[Any]) -> tuple[tuple[str, ...], NDArray[np.intp]]:
+    """Return the names of a property's bins or levels, none where it has no bins, and the number of each example's.
+
+    ``values`` (n,) are the property's; a missing one has the number −1.
+    """
+    if prop.levels is not None:
+        return prop.levels, values.astype(np.intp)
+    if prop.edges is None and prop.unique is None:
+        return (), np.full(len(values), -1)
+    numbers = np.searchsorted(inner_edges(prop.edges, prop.unique), values, side="right")
+    return tuple(bin_labels(prop.edges, prop.unique)), np.where(np.isnan(values), -1, numbers)
+
+
 def _to_levels(name: str, slug: str, column: pd.Series[Any], merge: Merge) -> PropertyData:
     own, values = pd.factorize(column)  # -1 for missing
     names, together = np.unique(np.array([str(value) for value in values], dtype=object), return_inverse=True)

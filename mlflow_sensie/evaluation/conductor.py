@@ -23,6 +23,7 @@ from mlflow_sensie.evaluation.engines import apply_engine
 from mlflow_sensie.evaluation.fitting import CLASS, allowed_drop, clean_score, first_failures, infer, when_precise
 from mlflow_sensie.evaluation.gallery import make_galleries
 from mlflow_sensie.evaluation.inputs import EvaluationRequest, ResolvedInputs, resolve
+from mlflow_sensie.evaluation.metrics import Followed, follow
 from mlflow_sensie.evaluation.plan import Plan
 from mlflow_sensie.evaluation.predict_calls import predict_in_calls
 from mlflow_sensie.evaluation.progress import Bar, Estimate
@@ -49,11 +50,12 @@ MOST_ESTIMATED = 1024  # examples that are tried out for an estimate
 class Prepared:
     """An evaluation that is ready to run: its inputs, how predictions are scored, whose data it is.
 
-    ``first_predictions`` are of the first chunk, unperturbed.
+    ``first_predictions`` are of the first chunk, unperturbed; ``followed`` are the metrics.
     """
 
     inputs: ResolvedInputs
     scorer: Scorer
+    followed: Followed
     targets: Targets
     properties: tuple[PropertyData, ...]
     roles: Roles
@@ -65,6 +67,11 @@ class Prepared:
     def model(self) -> Model:
         """The opened model."""
         return self.inputs.model
+
+    @property
+    def no_skill_score(self) -> float | None:
+        """The mean score of the best constant, with the weights of the clean score."""
+        return self.scorer.no_skill_score(self.targets.values, self.roles.weights)
 
     @property
     def recipe(self) -> Recipe:
@@ -92,7 +99,8 @@ def prepare(request: EvaluationRequest) -> Prepared:
     n_by_target = len(roles.slices) - len(plan.roles.slices)
     recipe = recipe.model_copy(update={"slices": recipe.slices or (SliceSpec(target=True),) * n_by_target})
     digests = digests_of(inputs.examples, roles.identity(), {prop.name: prop.column() for prop in properties})
-    return Prepared(replace(inputs, recipe=recipe), scorer, targets, properties, roles, *digests, first)
+    followed = follow(recipe, scorer, targets, None if recipe.weights == "balanced" else roles.weights)
+    return Prepared(replace(inputs, recipe=recipe), scorer, followed, targets, properties, roles, *digests, first)
 
 
 def evaluate(prepared: Prepared) -> Result:
@@ -106,12 +114,12 @@ def evaluate(prepared: Prepared) -> Result:
         table = sweep.run()
         bar.finish(sweep.savings)
     table.metadata = _table_metadata(prepared)
-    infer_part = functools.partial(infer, recipe, scorer, plan, properties, sweep)
+    infer_part = functools.partial(infer, recipe, prepared.followed, plan, properties, sweep)
     tests, sampled = apply_engine(recipe, infer_part(table))
     tests = _with_first_failures(tests, recipe, plan, scorer, table)
     result = _result(
         prepared, tests, table, sweep, started,
-        infer_slices(prepared.roles.slices, table, scorer.scale, infer_part),
+        infer_slices(prepared.roles.slices, table, prepared.followed, infer_part),
         infer_interactions(recipe, plan, properties, tests, table, scorer),
     )  # fmt: skip
     if sampled is not None:
@@ -296,6 +304,8 @@ def _result(
         n=len(table),
         clean=clean.plain.summary(),
         clean_known=clean,
+        no_skill_score=prepared.no_skill_score,
+        metric_estimates=prepared.followed.estimates(table),
         tests=tests,
         several=several(
             [test.fit for test in tests.values() if test.ok], recipe.n_tests, family=recipe.inference.family

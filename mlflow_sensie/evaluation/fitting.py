@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mlflow_sensie.errors import DataError
 from mlflow_sensie.evaluation.chunks import SweepTest
 from mlflow_sensie.evaluation.columns import PredictedProperty, PropertyData
+from mlflow_sensie.evaluation.metrics import Followed
 from mlflow_sensie.evaluation.plan import Plan
 from mlflow_sensie.evaluation.sweep import Sweep
 from mlflow_sensie.inference import (
@@ -35,6 +36,7 @@ from mlflow_sensie.inference.holds_until import AllowedDrop, Floor
 from mlflow_sensie.inference.within import split_effect
 from mlflow_sensie.recipe.model import PerturbationSpec, Recipe
 from mlflow_sensie.result import FirstFailure, Kind, TestResult
+from mlflow_sensie.scores.metrics import SKILL
 from mlflow_sensie.scores.scorer import Scorer
 from mlflow_sensie.scores.table import CLEAN, CLUSTER, EXPECTED, ID, TARGET, WEIGHT, ScoreTable, property_column
 
@@ -48,6 +50,8 @@ FLAGS = {
     "'robust': its priors are strong, or the noise is not the equal and normal one that it takes for granted",
     "few_for_holds_until": "too few examples for a tight bound on 'holds until'; it is widened by pseudo-curves",
     "few_examples": "fewer than 60 independent examples: look at the guarded and the plain interval in the report",
+    "no_skill": "the model is not surely better than a constant on the inputs as they are, so that it has no skill to "
+    "lose: it holds until 0",
     "no_fit_range": "fit_range: no side has two points in it (or a drop, for auto), so nothing is fitted to it",
     "no_polynomial": "the polynomial needs more points than its order: a side, or the bins, have too few",
     "ranks_as_known": "this engine takes ranks for known values: where the effect is steep its interval is too narrow",
@@ -56,19 +60,24 @@ FLAGS = {
 
 
 def infer(
-    recipe: Recipe, scorer: Scorer, plan: Plan, properties: Sequence[PropertyData], sweep: Sweep, table: ScoreTable
+    recipe: Recipe,
+    followed: Followed,
+    plan: Plan,
+    properties: Sequence[PropertyData],
+    sweep: Sweep,
+    table: ScoreTable,
 ) -> dict[str, TestResult]:
     """Every test by name: properties in the recipe's order, the class test, then the perturbations.
 
     What rests on clean scores alone uses every example that has one; a perturbation test those it was asked of.
     """
-    by_property = {prop.name: _infer_property(prop, recipe, scorer, table) for prop in properties}
-    by_property |= {prop.name: _infer_predicted(prop, recipe, scorer, table) for prop in plan.predicted}
+    by_property = {prop.name: _infer_property(prop, recipe, followed, table) for prop in properties}
+    by_property |= {prop.name: _infer_predicted(prop, recipe, followed, table) for prop in plan.predicted}
     order = [*(spec.name for spec in recipe.properties), *([CLASS] if recipe.class_test else [])]
     tests = {name: by_property[name] for name in order}
     for spec, test in zip(recipe.perturbations, plan.tests, strict=True):
         failure = sweep.failures.get(test.slug)
-        tests[test.name] = _infer_perturbation(spec, test, recipe, scorer, table, str(failure) if failure else None)
+        tests[test.name] = _infer_perturbation(spec, test, recipe, followed, table, str(failure) if failure else None)
     return {name: test.model_copy(update={"stopped": sweep.reason(test.slug)}) for name, test in tests.items()}
 
 
@@ -85,13 +94,13 @@ def when_precise(width: float, recipe: Recipe, scorer: Scorer, plan: Plan) -> Ca
     return precise
 
 
-def _infer_predicted(prop: PredictedProperty, recipe: Recipe, scorer: Scorer, table: ScoreTable) -> TestResult:
+def _infer_predicted(prop: PredictedProperty, recipe: Recipe, followed: Followed, table: ScoreTable) -> TestResult:
     """A property of the predictions may turn out to be constant: then this test fails, not the evaluation."""
     try:
         settled = settle_predicted(prop, table)
     except DataError as error:
         return TestResult(name=prop.name, slug=prop.slug, kind="property", error=str(error))
-    return _infer_property(settled, recipe, scorer, table)
+    return _infer_property(settled, recipe, followed, table)
 
 
 def settle_predicted(prop: PredictedProperty, table: ScoreTable) -> PropertyData:
@@ -103,7 +112,8 @@ def settle_predicted(prop: PredictedProperty, table: ScoreTable) -> PropertyData
     return prop.settle(pd.Series(table.column(property_column(prop.slug))))
 
 
-def _infer_property(prop: PropertyData, recipe: Recipe, scorer: Scorer, table: ScoreTable) -> TestResult:
+def _infer_property(prop: PropertyData, recipe: Recipe, followed: Followed, table: ScoreTable) -> TestResult:
+    scorer = followed.scorer
     kind: Kind = "property" if prop.levels is None else "class" if prop.name == CLASS else "category"
     merged = (f"{prop.merged + 1} levels under 1 % of the examples are merged",) if prop.merged else ()
     try:
@@ -122,7 +132,7 @@ def _infer_property(prop: PropertyData, recipe: Recipe, scorer: Scorer, table: S
     except ValueError as error:  # e.g. one level is left where missing scores are dropped
         text = f"test {prop.name!r}: {error}"
         return TestResult(name=prop.name, slug=prop.slug, kind=kind, unit=prop.unit, error=text)
-    return _test(prop.name, prop.slug, kind, prop.unit, fit, merged)
+    return _test(prop.name, prop.slug, kind, prop.unit, fit, followed.groups(prop, table), merged)
 
 
 def fit_property(
@@ -169,7 +179,7 @@ def _infer_perturbation(
     spec: PerturbationSpec,
     test: SweepTest,
     recipe: Recipe,
-    scorer: Scorer,
+    followed: Followed,
     table: ScoreTable,
     failure: str | None,
 ) -> TestResult:
@@ -177,11 +187,15 @@ def _infer_perturbation(
     if failure is not None:
         return TestResult(name=test.name, slug=test.slug, kind="perturbation", unit=unit, error=failure)
     try:
-        fit = fit_perturbation(spec, test, recipe, scorer, table)
+        fit = fit_perturbation(spec, test, recipe, followed.scorer, table)
     except ValueError as error:  # e.g. too few examples are left where missing scores are dropped
         text = f"test {test.name!r}: {error}"
         return TestResult(name=test.name, slug=test.slug, kind="perturbation", unit=unit, error=text)
-    return _test(test.name, test.slug, "perturbation", unit, fit)
+    drop = allowed_drop(spec, recipe)
+    sweeps = followed.sweeps(test, table, drop, recipe.family)
+    if SKILL in sweeps and isinstance(drop, int | float):
+        fit = fit.held_by(sweeps[SKILL].sides, no_skill="no_skill" in sweeps[SKILL].flags)
+    return _test(test.name, test.slug, "perturbation", unit, fit, sweeps)
 
 
 def fit_perturbation(
@@ -206,14 +220,18 @@ def fit_perturbation(
     )
 
 
-def _test(name: str, slug: str, kind: Any, unit: str, fit: Any, more: tuple[str, ...] = ()) -> TestResult:
+def _test(
+    name: str, slug: str, kind: Any, unit: str, fit: Any, metrics: Mapping[str, Any], more: tuple[str, ...] = ()
+) -> TestResult:
     warnings = [FLAGS[flag] for flag in fit.flags if flag in FLAGS]  # the counts say the others
     if fit.n_dropped:
         left_out = f"{fit.n_dropped} examples with a missing score are left out"
         warnings.append(f"{left_out}; if scores are missing because they would be low, the loss is larger")
     if getattr(fit, "n_missing", 0):
         warnings.append(f"the property is missing for {fit.n_missing} examples: a bin of their own, outside the slope")
-    return TestResult(name=name, slug=slug, kind=kind, unit=unit, fit=fit, warnings=(*more, *warnings))
+    return TestResult(
+        name=name, slug=slug, kind=kind, unit=unit, fit=fit, metric_fits=dict(metrics), warnings=(*more, *warnings)
+    )
 
 
 def first_failures(

@@ -19,6 +19,7 @@ from mlflow_sensie.evaluation.fitting import (
     settle_predicted,
     unannounced,
 )
+from mlflow_sensie.evaluation.metrics import Followed
 from mlflow_sensie.evaluation.plan import Plan
 from mlflow_sensie.inference import PerturbationFit, ScoreScale
 from mlflow_sensie.recipe.model import Recipe
@@ -30,21 +31,21 @@ from mlflow_sensie.scores.table import CLEAN, ScoreTable, property_column, slice
 def infer_slices(
     columns: Sequence[PropertyData],
     table: ScoreTable,
-    scale: ScoreScale,
+    followed: Followed,
     run: Callable[[ScoreTable], dict[str, TestResult]],
 ) -> tuple[SliceColumn, ...]:
     """Run the tests within each slice; ``run`` infers all tests from a part of the score table."""
-    return tuple(SliceColumn(column=prop.name, slices=tuple(_slices(prop, table, scale, run))) for prop in columns)
+    return tuple(SliceColumn(column=prop.name, slices=tuple(_slices(prop, table, followed, run))) for prop in columns)
 
 
 def _slices(
-    column: PropertyData, table: ScoreTable, scale: ScoreScale, run: Callable[[ScoreTable], dict[str, TestResult]]
+    column: PropertyData, table: ScoreTable, followed: Followed, run: Callable[[ScoreTable], dict[str, TestResult]]
 ) -> Iterator[Slice]:
     without = {CLASS} if column.name == TARGET else {column.name}  # constant within its own slices
     for code, level in enumerate(column.levels or ()):
         part = table.part(slice_column(column.slug), code)
         try:
-            known = clean_score(part, scale)
+            known = clean_score(part, followed.scorer.scale)
         except DataError:  # fewer than two examples
             continue
         tests = {name: test for name, test in run(part).items() if test.ok and name not in without}
@@ -54,7 +55,8 @@ def _slices(
             n=len(part),
             clean=known.plain.summary(),
             clean_known=known,
-            unannounced=unannounced(part, scale),
+            unannounced=None if column.name == TARGET else unannounced(part, followed.scorer.scale),
+            metric_estimates=followed.estimates(part),
             tests=tests,
         )
 

@@ -30,6 +30,8 @@ from mlflow_sensie.scores.table import (
     TARGET,
     Block,
     ScoreTable,
+    is_output,
+    output_column,
     property_column,
 )
 
@@ -140,7 +142,8 @@ class Sweep:
         return ", ".join(f"{name!r} after {stop.n:,}" for name, stop in stops if stop.reason == reason)
 
     def _columns_of(self, test: SweepTest) -> list[str]:
-        return [*test.columns, *(test.expected_columns if self.calibration else [])]
+        outputs = test.output_columns(self.scorer.outputs.parts)
+        return [*test.columns, *(test.expected_columns if self.calibration else []), *outputs]
 
     def _runs(self, test: SweepTest) -> bool:
         return test.slug not in self.failures and test.slug not in self.stops
@@ -170,7 +173,7 @@ class Sweep:
         columns = [column for test in failed for column in self._columns_of(test)]
         cleared = ScoreTable()
         for block in table.blocks():
-            cleared.append({**block, **dict.fromkeys(columns, np.full(len(block[ID]), np.nan))})
+            cleared.append({**block, **{name: self._unknown(name, len(block[ID])) for name in columns}})
         return cleared
 
     # --- chunk by chunk ------------------------------------------------------------------------------------
@@ -224,17 +227,22 @@ class Sweep:
             if self.scorer.encode is not None and version.test is None and isinstance(predictions, Predictions):
                 clean[start] = self.scorer.encode(predictions)
             for name, values in self._scored(version, predictions, clean.get(start, truth[version.rows])).items():
-                columns.setdefault(name, np.full(len(chunk), np.nan))[version.rows] = values
-        unperturbed = [CLEAN, EXPECTED, *(property_column(prop.slug) for prop in self.predicted)]
+                columns.setdefault(name, self._unknown(name, len(chunk)))[version.rows] = values
+        outputs = [output_column(CLEAN, part) for part in self.scorer.outputs.parts]
+        unperturbed = [CLEAN, EXPECTED, *outputs, *(property_column(prop.slug) for prop in self.predicted)]
         block |= {name: columns[name] for name in unperturbed if name in columns}
-        unknown = np.full(len(chunk), np.nan)
         for test in self.tests:
-            block |= {name: columns[name] if self._runs(test) else unknown for name in self._columns_of(test)}
+            names = self._columns_of(test)
+            block |= {name: columns[name] if self._runs(test) else self._unknown(name, len(chunk)) for name in names}
         return block
 
     def _shown(self, truth: NDArray[Any]) -> NDArray[Any]:
         """Targets as a column of the table: labels or values; whatever else they are, nothing of it."""
         return truth if self.targets.are_labels else np.full(len(truth), "")
+
+    def _unknown(self, column: str, n: int) -> NDArray[Any]:
+        """Values (n,) of a column that nothing is known of yet."""
+        return np.full(n, np.nan, self.scorer.outputs.dtype if is_output(column) else np.float64)
 
     def _versions(self, chunk: Examples, number: int) -> Iterator[Version]:
         """The clean inputs of a chunk, then every perturbed version of them; part by part."""
@@ -279,11 +287,12 @@ class Sweep:
             if bad and self.missing == "fail":
                 raise ModelError(f"the score is NaN or infinite for {bad} of {len(scores)} examples")
             expected = self.scorer.expected(predictions) if test is None or self.calibration else None
-            if test is not None:
-                more = {} if expected is None else {test.expected_columns[index]: expected}
-                return {test.columns[index]: scores, **more}
-            more = {} if expected is None else {EXPECTED: expected}
-            return {CLEAN: scores, **more, **self._properties_of(predictions)}
+            column = CLEAN if test is None else test.columns[index]
+            outputs = self.scorer.outputs.read(predictions, truth)
+            more = {output_column(column, part): values for part, values in outputs.items()}
+            if expected is not None:
+                more[EXPECTED if test is None else test.expected_columns[index]] = expected
+            return {column: scores, **more, **(self._properties_of(predictions) if test is None else {})}
         except Exception as error:
             if test is None:
                 raise ModelError(f"the model failed on the unperturbed examples, {self._place}: {error}") from error

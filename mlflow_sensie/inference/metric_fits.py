@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from scipy.optimize import brentq
@@ -129,9 +129,7 @@ def metric_estimate(sample: MetricSample, family: int = 1) -> MetricEstimate:
     0.442
     """
     interval = None if sample.method == "none" else value_interval(sample, 0, family)
-    flags = _flags(sample)
-    if sample.name == "skill" and interval is not None and not interval.lo95 > 0:
-        flags = (*flags, "no_skill")
+    flags = _flags(sample, interval)
     return MetricEstimate(sample.name, float(sample.values[0]), interval, sample.no_skill, sample.n, flags)
 
 
@@ -170,7 +168,7 @@ def metric_sweep(
         holds_until=None if first is None else first.value,
         holds_until_lo95=min((side.lo95 for side in sides), default=None),
         censored=first is not None and first.censored,
-        flags=_flags(sample),
+        flags=_flags(sample, curve[0]),
     )
 
 
@@ -417,18 +415,25 @@ def _holds(
         bound = holds_until(side, moments, floor, (low, high), family, always=True)
         value, start = float(crossings(side, curve[None], floor)[0]), float(side.distances[0])
         censored = not bool((curve[list(side.columns)] - floor.keep * curve[0] + floor.below < ROUNDING).any())
-        if nothing_to_lose:
-            value, censored = start, False
-        lo95 = start if nothing_to_lose else min(value, bound.lo95)
-        sides.append(replace(bound, value=value, lo95=lo95, censored=censored))
+        held = replace(bound, value=value, lo95=min(value, bound.lo95), censored=censored)
+        if nothing_to_lose:  # below the floor at once, for sure
+            held = replace(
+                bound, value=start, lo95=start, censored=False, distances=(start,), margin=(-1.0,), variance=(0.0,),
+                covariance=(0.0,),
+            )  # fmt: skip
+        sides.append(held)
     return tuple(sides)
 
 
-def _flags(sample: MetricSample) -> tuple[str, ...]:
+def _flags(sample: MetricSample, clean: Interval | None = None) -> tuple[str, ...]:
     smallest = sample.smallest_class
     influence = sample.rows[:, 0] - sample.values[0]
     fourth = float((influence**4).sum())
     informative = float((influence**2).sum()) ** 2 / fourth if fourth > 0 else len(influence)
     heavy = sample.classes is None and informative < HEAVY
-    flags: dict[str, Any] = {"few_of_a_class": smallest is not None and smallest < FEW, "heavy_tailed": heavy}
+    flags = {
+        "few_of_a_class": smallest is not None and smallest < FEW,
+        "heavy_tailed": heavy,
+        "no_skill": sample.name == "skill" and clean is not None and not clean.lo95 > 0,
+    }
     return tuple(name for name, raised in flags.items() if raised)

@@ -175,6 +175,18 @@ class PerturbationFit:
         flags = (*flags, *narrower(effects, [side.posterior for side in self.sides]))
         return replace(self, flags=flags, **_of_sides(sides, self.rope, self.family))
 
+    def held_by(self, sides: Sequence[HoldsUntil], *, no_skill: bool) -> PerturbationFit:
+        """Say up to where it holds by another curve, side by side; a model of ``no_skill`` holds until 0."""
+        first = min(sides, key=lambda holds: (holds.value, holds.censored))
+        return replace(
+            self,
+            sides=tuple(replace(side, holds=holds) for side, holds in zip(self.sides, sides, strict=True)),
+            holds_until=first.value,
+            holds_until_lo95=min(holds.lo95 for holds in sides),
+            censored=first.censored,
+            flags=(*self.flags, "no_skill") if no_skill else self.flags,
+        )
+
     def precise(self, width: float) -> bool:
         """Tell whether a test that looks at its scores again and again may stop: never for what it found.
 

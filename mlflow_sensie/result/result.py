@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
-from pydantic import PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
 from mlflow_sensie.inference import GuardedEstimate, Interval
+from mlflow_sensie.inference.metric_fits import MetricEstimate
 from mlflow_sensie.inference.multiplicity import Multiplicity
 from mlflow_sensie.inference.pymc_engine import Sampling
 from mlflow_sensie.result import frames
@@ -32,8 +33,9 @@ PlotKind = Literal["auto", "overview", "curve", "categories", "slices", "gallery
 class Result(Frozen):
     """What an evaluation found: every test by name, and what it was measured on.
 
-    ``n`` examples have a clean score, of which ``clean_known`` is all that is known. ``n_predictions`` were made for
-    scores, of the ``n_planned`` of all examples at all magnitudes. ``sampling`` tells how engine ``pymc`` sampled.
+    ``n`` examples have a clean score, of which ``clean_known`` is all that is known; the best constant prediction has
+    ``no_skill_score``. ``metric_estimates`` are the metrics of the clean inputs by name, skill first.
+    ``n_predictions`` were made for scores, of the ``n_planned`` of all examples at all magnitudes. ``sampling`` tells how engine ``pymc`` sampled.
     ``verdict`` is the answer of the recipe's gate. ``model_uuid`` is the identity of a logged model, which an alias or
     a version of a registry may stand for; ``label`` the name of its run, where its own name is an id.
     ``examples_sha256`` is of inputs, targets, weights and clusters, ``data_sha256`` of the properties as well.
@@ -45,6 +47,8 @@ class Result(Frozen):
     n: int
     clean: Interval
     clean_known: GuardedEstimate | None = None
+    no_skill_score: float | None = None
+    metric_estimates: dict[str, MetricEstimate] = Field(default_factory=dict)
     tests: dict[str, TestResult]
     several: Multiplicity | None = None
     slices: tuple[SliceColumn, ...] = ()

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter
 from pydantic_core.core_schema import ValidationInfo
 
 from mlflow_sensie.inference import CategoryFit, Curve, GuardedEstimate, Interval, PerturbationFit, PropertyFit
+from mlflow_sensie.inference.metric_fits import MetricEstimate, MetricGroups, MetricSweep
 from mlflow_sensie.result.keys import HEADLINES, Kind, metrics_of
 
 CURVE = ["p", "score", "sd", "n", "lo95", "hi95"]
@@ -65,6 +66,7 @@ class TestResult(Frozen):
     ``fit`` holds the whole posterior and the curve, in the scores' and the property's own units; ``None`` and
     an ``error`` where the test failed. ``unit`` is that of the property or magnitude. ``stopped`` says why the
     test used no more examples: because these are ``all``, or for the recipe's ``precision`` or ``time_budget``.
+    ``metric_fits`` hold the metrics by name, over the magnitudes or in the bins or levels; without what is undefined.
     ``flips`` are the examples that a perturbation upsets first; none under ``log_examples: none``.
     """
 
@@ -77,6 +79,7 @@ class TestResult(Frozen):
     error: str | None = None
     stopped: Reason = "all"
     fit: Fit = None
+    metric_fits: dict[str, MetricSweep | MetricGroups] = {}
     warnings: tuple[str, ...] = ()
     flips: tuple[FirstFailure, ...] = ()
 
@@ -142,6 +145,7 @@ class Slice(Frozen):
     clean: Interval
     clean_known: GuardedEstimate
     unannounced: Interval | None = None
+    metric_estimates: dict[str, MetricEstimate] = {}
     tests: dict[str, TestResult]
 
 

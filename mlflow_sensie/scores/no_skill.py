@@ -5,7 +5,8 @@ Each function takes targets (n,), class numbers or values, weights (n,) or ``Non
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -136,3 +137,17 @@ def pinball_loss(targets: NDArray[Any], weights: Weights, settings: Settings) ->
     """
     errors = targets - quantile(targets, weights, q := settings["quantile"])
     return -float(np.average(np.maximum(q * errors, (q - 1) * errors), weights=weights))
+
+
+# The best constant prediction of the scores of numbers, by the kind's name.
+CONSTANTS: Mapping[str, Callable[[NDArray[Any], Weights, Settings], float]] = MappingProxyType(
+    {
+        "neg_absolute_error": lambda targets, weights, settings: quantile(targets, weights, 0.5),
+        "neg_squared_error": lambda targets, weights, settings: float(np.average(targets, weights=weights)),
+        "neg_relative_error": lambda targets, weights, settings: quantile(
+            targets, (1.0 if weights is None else weights) / np.abs(targets), 0.5
+        ),
+        "neg_log_error": lambda targets, weights, settings: quantile(targets, weights, 0.5),
+        "quantile": lambda targets, weights, settings: quantile(targets, weights, settings["quantile"]),
+    }
+)

@@ -21,6 +21,7 @@ from mlflow_sensie.models.outputs import Predictions
 from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.recipe.values import ScoreFunction, score_function
 from mlflow_sensie.scores.kinds import AGREEMENT, Floats, ScoreKind, custom_kind, default_kind, kind_of, kinds_of
+from mlflow_sensie.scores.outputs import NOTHING, Outputs, of_labels, of_numbers, of_probabilities
 
 NO_CLASS = -1  # the number of a label that is none of the classes
 ROUNDING = 1e-6  # by which a user's scores may be beyond the bounds that he declares
@@ -43,6 +44,7 @@ class Scorer:
     ``settings`` are what the kind needs to know besides, among it ``classes``, the number of a classifier's classes.
     ``encode``, where it is there, turns clean predictions into what others of the same examples are scored against,
     in place of targets.
+    ``outputs`` is what the score table keeps of predictions for metrics.
     """
 
     kind: ScoreKind
@@ -53,6 +55,7 @@ class Scorer:
     answers: Callable[[Predictions], list[Any]] = lambda predictions: [""] * len(predictions.values)
     settings: Mapping[str, Any] = field(default_factory=dict)
     encode: Callable[[Predictions], NDArray[Any]] | None = None
+    outputs: Outputs = NOTHING
 
     @property
     def scale(self) -> ScoreScale:
@@ -249,7 +252,8 @@ def _regression(
     def answers(predictions: Predictions) -> list[Any]:
         return [None if pd.isna(value) else float(value) for value in predictions.values]
 
-    return Scorer(kind.named_after(target_name), score, answers=answers, settings=parameters), Targets(values)
+    kind, outputs = kind.named_after(target_name), of_numbers(first.values)
+    return Scorer(kind, score, answers=answers, settings=parameters, outputs=outputs), Targets(values)
 
 
 def _classification(
@@ -272,7 +276,9 @@ def _classification(
         return [None if np.isnan(row).any() else classes[k] for row, k in zip(p, decisions, strict=True)]
 
     probabilities(first)  # a bad output is refused before the sweep
-    return Scorer(kind, score, probabilities, answers=answers, settings=settings), Targets(encoded, classes)
+    outputs = of_probabilities(probabilities, kind, settings, first.values, whole=recipe.keep == "predictions")
+    scorer = Scorer(kind, score, probabilities, answers=answers, settings=settings, outputs=outputs)
+    return scorer, Targets(encoded, classes)
 
 
 def _output_kind(model: Model, first: Predictions, recipe: Recipe) -> str:
@@ -366,17 +372,21 @@ def _label_scorer(
     classes = tuple(recipe.label_list or model.classes or seen)
     numbers = {key_of(label): number for number, label in enumerate(classes)}
 
-    def score(predictions: Predictions, truth: NDArray[Any]) -> Floats:
-        _refuse_other_output(predictions.values, recipe)
+    def label_numbers(predictions: Predictions) -> Floats:
         keys = map(key_of, predictions.values.tolist())
         labels = np.array([numbers.get(key, NO_CLASS) for key in keys], dtype=np.float64)
-        return kind.score(np.where(pd.isna(predictions.values), np.nan, labels), truth, {})
+        return np.where(pd.isna(predictions.values), np.nan, labels)
+
+    def score(predictions: Predictions, truth: NDArray[Any]) -> Floats:
+        _refuse_other_output(predictions.values, recipe)
+        return kind.score(label_numbers(predictions), truth, {})
 
     def answers(predictions: Predictions) -> list[Any]:
         labels = [(label, numbers.get(key_of(label))) for label in predictions.values.tolist()]
         return [None if pd.isna(label) else label if k is None else classes[k] for label, k in labels]
 
-    scorer = Scorer(kind, score, warnings=(LABELS_ALONE,), answers=answers)
+    outputs = of_labels(label_numbers, len(classes), positive_class(classes, recipe))
+    scorer = Scorer(kind, score, warnings=(LABELS_ALONE,), answers=answers, outputs=outputs)
     return scorer, Targets(encode(targets, classes), classes)
 
 

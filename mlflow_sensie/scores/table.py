@@ -41,6 +41,16 @@ def expected_column(slug: str, index: int) -> str:
     return f"expected/{slug}/{index}"
 
 
+def output_column(scores: str, part: str) -> str:
+    """Name of the column that holds a part of the predictions which the column ``scores`` was made of."""
+    return f"output/{scores}/{part}"
+
+
+def is_output(column: str) -> bool:
+    """Whether a column holds a part of predictions."""
+    return column.startswith("output/")
+
+
 class ScoreTable:
     """Row blocks of equal columns, appended one by one and read back one by one.
 
