@@ -79,8 +79,11 @@ class Followed:
     ) -> dict[str, MetricSample]:
         """Return each metric's sample at the predictions that these columns of scores were made of."""
         outputs = self.scorer.outputs
+        if not self.metrics:
+            return {}
         by_scores = any(metric.needs == "scores" for metric in self.metrics) and DISTANCE not in outputs.parts
-        parts = table.array([output_column(column, part) for column in columns for part in outputs.parts])
+        names = [output_column(column, part) for column in columns for part in outputs.parts]
+        parts = table.array(names) if names else np.empty((len(table), 0))
         scores = table.array(columns) if by_scores else None
         some = np.isfinite(table.column(CLEAN)) if rows is None else rows & np.isfinite(table.column(CLEAN))
         for array in (parts, scores):

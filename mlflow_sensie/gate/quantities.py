@@ -24,10 +24,15 @@ from mlflow_sensie.inference import (
     SkewedT,
     Spread,
 )
+from mlflow_sensie.inference.holds_until import HoldsUntil
+from mlflow_sensie.inference.metric_fits import MetricEstimate
 from mlflow_sensie.inference.weights import FloatArray
+from mlflow_sensie.recipe.rules import CLEAN, DROP, metric_of, rule_quantity
 from mlflow_sensie.result import Result, TestResult
+from mlflow_sensie.result.keys import SKILL
 
 FEW = "few examples are informative: judged by the guarded interval"
+FEW_OF_A_CLASS = "a class has fewer than ten examples, so that no coverage is promised"
 FEW_LEVELS = 5
 MOST_TIMES = 1000
 
@@ -101,10 +106,10 @@ def quantity_of(case: Case) -> GateQuantity:
     if test and not test.ok:
         raise NotJudged(f"test {test.name!r} failed: {test.error}")
     if test and not has_metric(metric, test):
-        need = QUANTITIES[metric].needs.get(test.kind)
+        need = judged_as(metric).needs.get(test.kind)
         why = f" ({need})" if need else ""
         raise NotJudged(f"test {test.name!r}, a {test.kind} test, has no {metric}{why}")
-    return QUANTITIES[metric]
+    return judged_as(metric)
 
 
 # --- how many examples would settle a rule -----------------------------------------------------------------
@@ -191,6 +196,66 @@ def _clean_score(limit: float, result: Result) -> Evidence:
     return Evidence(result.clean.value, *posterior.interval(), kept, 1 - kept, result.n, few)
 
 
+def _estimate(name: str, result: Result) -> MetricEstimate:
+    estimate = result.metric_estimates.get(name)
+    if estimate is None:
+        known = ", ".join(result.metric_estimates) or "none"
+        why = "undefined here" if name == SKILL else f"not followed, or undefined here; those that are: {known}"
+        raise NotJudged(f"the metric {name!r} is {why}")
+    return estimate
+
+
+def _metric(name: str, limit: float, result: Result) -> Evidence:
+    """A metric of the clean inputs, greater or smaller being better."""
+    estimate = _estimate(name, result)
+    if estimate.posterior is None or estimate.interval is None:
+        raise NotJudged(f"the metric {name!r} is biased, so that nothing is known of how sure it is")
+    posterior = _skewed(estimate.posterior)
+    better = rule_quantity(SKILL if name == SKILL else f"{CLEAN}{name}").better
+    kept = posterior.prob_above(limit) if better == "higher" else posterior.prob_below(limit)
+    few = (FEW_OF_A_CLASS,) if "few_of_a_class" in estimate.flags else ()
+    return Evidence(estimate.value, estimate.interval.lo95, estimate.interval.hi95, kept, 1 - kept, estimate.n, few)
+
+
+def _metric_error(name: str, result: Result) -> float:
+    posterior = _estimate(name, result).posterior
+    if posterior is None:
+        raise NotJudged(f"the metric {name!r} is biased, so that nothing is known of how sure it is")
+    return posterior.scale
+
+
+def _metric_drop(name: str, limit: float, test: TestResult) -> Evidence:
+    fit: Any = test.metric_fits[name]
+    posterior = _skewed(fit.mean_drop_posterior)
+    kept = posterior.prob_below(limit)
+    few = (FEW_OF_A_CLASS,) if "few_of_a_class" in fit.flags else ()
+    return Evidence(fit.mean_drop.value, fit.mean_drop.lo95, fit.mean_drop.hi95, kept, 1 - kept, test.fit.n, few)
+
+
+def _metric_holds(name: str, limit: float, test: TestResult) -> Evidence:
+    fit: Any = test.metric_fits[name]
+    assert fit.holds_until is not None
+    return _held(limit, test, fit.sides, fit.holds_until, fit.holds_until_lo95)
+
+
+def judged_as(quantity: str) -> GateQuantity:
+    """Return how a quantity is judged: by the table, or by what it is of a metric."""
+    of_metric = metric_of(quantity)
+    if of_metric is None:
+        return QUANTITIES[quantity]
+    name, form = of_metric
+    if form == CLEAN:
+        return GateQuantity(functools.partial(_metric, name), functools.partial(_metric_error, name))
+    needs = {"perturbation": f"the recipe's metrics do not have {name!r}, or it is undefined here"}
+    if form == DROP:
+        return GateQuantity(
+            functools.partial(_metric_drop, name), lambda test: test.metric_fits[name].mean_drop_posterior.scale, needs
+        )
+    return GateQuantity(
+        functools.partial(_metric_holds, name), lambda test: _holding_error(test.metric_fits[name].sides), needs
+    )
+
+
 def _mean_drop(limit: float, test: TestResult) -> Evidence:
     fit: PerturbationFit = test.fit
     posterior = _skewed(fit.mean_drop_posterior)
@@ -230,17 +295,26 @@ def _size_error(posteriors: Posteriors, test: TestResult) -> float:
 
 def _holds_until(limit: float, test: TestResult) -> Evidence:
     fit: PerturbationFit = test.fit
-    tested = min(side.holds.distances[-1] for side in fit.sides)
+    return _held(limit, test, [side.holds for side in fit.sides], fit.holds_until, fit.holds_until_lo95)
+
+
+def _held(limit: float, test: TestResult, sides: Sequence[HoldsUntil], value: float, lo95: float | None) -> Evidence:
+    """That all sides hold up to a distance."""
+    tested = min(side.length for side in test.fit.sides)
     if limit > tested:
         raise NotJudged(f"test {test.name!r} was tested up to a distance of {tested:g} only")
-    kept = [side.holds.prob_at_least(limit) for side in fit.sides]
+    kept = [side.prob_at_least(limit) for side in sides]
     few = _few(test, "few_for_holds_until")
-    return Evidence(fit.holds_until, fit.holds_until_lo95, None, min(kept), _any_broken(kept), fit.n, few)
+    return Evidence(value, lo95, None, min(kept), _any_broken(kept), test.fit.n, few)
 
 
 def _holds_until_error(test: TestResult) -> float:
+    return _holding_error([side.holds for side in test.fit.sides])
+
+
+def _holding_error(sides: Sequence[HoldsUntil]) -> float:
     """From where P(holds) falls: half the distance between its .84 and .16 points, at most what was tested."""
-    side = min((side.holds for side in test.fit.sides), key=lambda holds: holds.value)
+    side = min(sides, key=lambda holds: holds.value)
     at = np.linspace(side.distances[0], side.distances[-1], 201)
     kept = np.array([side.prob_at_least(float(x)) for x in at])
     reached = [at[kept >= p].max(initial=at[0]) for p in (0.1587, 0.8413)]
@@ -271,6 +345,7 @@ def _spread_error(test: TestResult) -> float:
 QUANTITIES: Mapping[str, GateQuantity] = MappingProxyType(
     {
         "clean_score": GateQuantity(_clean_score, lambda result: _clean_known(result).posterior.scale),
+        "skill": GateQuantity(functools.partial(_metric, SKILL), functools.partial(_metric_error, SKILL)),
         "mean_drop": GateQuantity(_mean_drop, lambda test: test.fit.mean_drop_posterior.scale),
         "effect": GateQuantity(functools.partial(_size, _effects), functools.partial(_size_error, _effects)),
         "spread": GateQuantity(_spread, _spread_error, {"property": "it needs bins"}),

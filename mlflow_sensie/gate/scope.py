@@ -10,7 +10,7 @@ from typing import Any
 from mlflow_sensie.comparison import Comparison, Difference, compare
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.recipe.model import slug
-from mlflow_sensie.recipe.rules import QUANTITIES, Rule
+from mlflow_sensie.recipe.rules import Rule, metric_of, rule_quantity
 from mlflow_sensie.result import Result, TestResult, evaluate_again
 from mlflow_sensie.scores.table import slice_column
 
@@ -90,6 +90,7 @@ def _sliced(result: Result, column: str, level: str) -> Result | None:
     if part is None:
         return None
     new = {"tests": part.tests, "n": part.n, "clean": part.clean, "clean_known": part.clean_known, "slices": ()}
+    new["metric_estimates"] = part.metric_estimates
     alone = result.model_copy(update=new)
     if result.score_table is not None:
         alone._score_table = result.score_table.part(slice_column(slug(column)), part.code)
@@ -132,7 +133,10 @@ def cases(rule: Rule, whole: Scope) -> Iterator[Case]:
 
 def has_metric(metric: str, test: TestResult) -> bool:
     """Whether a test that went well has a quantity."""
-    return test.kind in QUANTITIES[metric].kinds and getattr(test.fit, metric, None) is not None
+    of_metric = metric_of(metric)
+    if of_metric is not None:
+        return getattr(test.metric_fits.get(of_metric[0]), of_metric[1].strip("_"), None) is not None
+    return test.kind in rule_quantity(metric).kinds and getattr(test.fit, metric, None) is not None
 
 
 def _tests(rule: Rule, result: Result) -> list[TestResult | None]:
@@ -140,7 +144,7 @@ def _tests(rule: Rule, result: Result) -> list[TestResult | None]:
 
     A test is found by its name or slug, whatever its kind; of a kind, or of ``*``, those that have the metric.
     """
-    kinds, many = QUANTITIES[rule.metric].kinds, rule.test in (None, EVERY)
+    kinds, many = rule_quantity(rule.metric).kinds, rule.test in (None, EVERY)
     if not kinds:
         return [None]
     tests: list[TestResult | None] = [

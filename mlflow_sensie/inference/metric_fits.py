@@ -71,8 +71,9 @@ class MetricSample:
 class MetricEstimate:
     """A metric of the inputs as they are: its ``value`` with its intervals, ``None`` for one that is biased.
 
-    ``no_skill`` is what the best constant prediction gets; ``few_examples`` of a class (under ten), ``heavy_tailed``
-    (few examples carry it) are the flags, for which no coverage is promised.
+    ``posterior`` is what one-sided claims are made with; ``no_skill`` is what the best constant prediction gets;
+    ``few_of_a_class`` (under ten examples) and ``heavy_tailed`` (few examples carry it) are the flags, for which no
+    coverage is promised, and ``no_skill`` of a skill that is not surely above 0.
     """
 
     name: str
@@ -80,6 +81,7 @@ class MetricEstimate:
     interval: Interval | None
     no_skill: float | None
     n: int
+    posterior: Posterior | None = None
     flags: tuple[str, ...] = ()
 
 
@@ -130,7 +132,8 @@ def metric_estimate(sample: MetricSample, family: int = 1) -> MetricEstimate:
     """
     interval = None if sample.method == "none" else value_interval(sample, 0, family)
     flags = _flags(sample, interval)
-    return MetricEstimate(sample.name, float(sample.values[0]), interval, sample.no_skill, sample.n, flags)
+    posterior = None if interval is None else contrast_posterior(sample, np.eye(sample.rows.shape[1])[0])
+    return MetricEstimate(sample.name, float(sample.values[0]), interval, sample.no_skill, sample.n, posterior, flags)
 
 
 def metric_sweep(

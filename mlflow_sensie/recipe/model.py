@@ -32,7 +32,10 @@ from mlflow_sensie.recipe.values import (
     score_function,
 )
 
-OVERVIEW = ("clean_score", "worst_mean_drop", "worst_effect_bound95", "worst_spread", "n_tests", "n_failed")
+OVERVIEW = (
+    "clean_score", "clean_score_lo95", "clean_score_hi95", "no_skill_score", "skill", "skill_lo95", "worst_mean_drop",
+    "worst_effect_bound95", "worst_spread", "n_tests", "n_failed",
+)  # fmt: skip
 RESERVED = frozenset({"class", "posterior", *OVERVIEW})
 
 # What changes no number: left out of the digest.

@@ -6,11 +6,12 @@ import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from mlflow_sensie.recipe.values import Spec
+from mlflow_sensie.errors import did_you_mean
+from mlflow_sensie.recipe.values import LOSSES, Spec
 
 TestKind = Literal["perturbation", "property", "category", "class"]
 Severity = Literal["error", "warn"]
@@ -33,6 +34,7 @@ class RuleQuantity:
 QUANTITIES: Mapping[str, RuleQuantity] = MappingProxyType(
     {
         "clean_score": RuleQuantity((), "higher"),
+        "skill": RuleQuantity((), "higher"),
         "mean_drop": RuleQuantity(("perturbation",), "lower"),
         "effect": RuleQuantity(("perturbation", "property"), "smaller"),
         "spread": RuleQuantity(("property", "category", "class"), "lower"),
@@ -40,10 +42,50 @@ QUANTITIES: Mapping[str, RuleQuantity] = MappingProxyType(
         "holds_until": RuleQuantity(("perturbation",), "higher"),
     }
 )
-if TYPE_CHECKING:
-    Metric = str
-else:
-    Metric = Literal[tuple(QUANTITIES)]  # so that the recipe's schema lists them
+# And of each metric that a recipe follows: before or after its name.
+CLEAN, DROP, HOLDS = "clean_", "_mean_drop", "_holds_until"
+FORMS = f"{CLEAN}<metric>, <metric>{DROP}, <metric>{HOLDS}"
+OF_METRICS: Mapping[str, RuleQuantity] = MappingProxyType(
+    {DROP: RuleQuantity(("perturbation",), "lower"), HOLDS: RuleQuantity(("perturbation",), "higher")}
+)
+
+
+def metric_of(quantity: str) -> tuple[str, str] | None:
+    """Return the metric that a quantity is of and its form, ``None`` where it is of the score.
+
+    >>> metric_of("recall-3_mean_drop"), metric_of("clean_roc_auc"), metric_of("mean_drop")
+    (('recall-3', '_mean_drop'), ('roc_auc', 'clean_'), None)
+    """
+    if quantity in QUANTITIES:
+        return None
+    if quantity.startswith(CLEAN):
+        return quantity.removeprefix(CLEAN), CLEAN
+    return next(((quantity.removesuffix(form), form) for form in OF_METRICS if quantity.endswith(form)), None)
+
+
+def rule_quantity(name: str) -> RuleQuantity:
+    """Return what a rule may limit by its name.
+
+    Raises:
+        ValueError: there is no such quantity.
+    """
+    if name in QUANTITIES:
+        return QUANTITIES[name]
+    of_metric = metric_of(name)
+    if of_metric is None or not of_metric[0]:
+        hint = did_you_mean(name, QUANTITIES)
+        raise ValueError(f"metric: one of {', '.join(QUANTITIES)}, or {FORMS}; {name!r} came{hint}")
+    metric, form = of_metric
+    return RuleQuantity((), "lower" if metric in LOSSES else "higher") if form == CLEAN else OF_METRICS[form]
+
+
+def _is_a_quantity(name: str) -> str:
+    rule_quantity(name)
+    return name
+
+
+_PATTERN = rf"^({'|'.join(QUANTITIES)}|{CLEAN}.+|.+{DROP}|.+{HOLDS})$"
+Metric = Annotated[str, AfterValidator(_is_a_quantity), WithJsonSchema({"type": "string", "pattern": _PATTERN})]
 LIMITS = ("at_least", "at_most", "worse_by_at_most")
 
 
@@ -75,7 +117,8 @@ class Rule(Spec):
 
     Limits are in the quantity's own unit: the score's for ``clean_score``, ``mean_drop``, ``effect``, ``spread``
     and ``unexpected``, distance from the neutral for ``holds_until``. ``effect`` and ``unexpected`` are limited in
-    their size, whatever the sign. ``slice`` is {column: level} of one of the recipe's slices, or {column: "*"}.
+    their size, whatever the sign. ``skill`` has no unit, ``clean_<metric>`` and ``<metric>_mean_drop`` have that of a
+    metric which the recipe follows. ``slice`` is {column: level} of one of the recipe's slices, or {column: "*"}.
     """
 
     metric: Metric
@@ -98,7 +141,7 @@ class Rule(Spec):
             raise ValueError(f"exactly one of {', '.join(LIMITS)} is needed; {' and '.join(limits) or 'none'} came")
         if (self.versus is None) is (limits[0] == "worse_by_at_most"):
             raise ValueError("worse_by_at_most and 'versus: baseline' belong together")
-        right = "at_least" if QUANTITIES[self.metric].better == "higher" else "at_most"
+        right = "at_least" if rule_quantity(self.metric).better == "higher" else "at_most"
         if limits[0] not in (right, "worse_by_at_most"):
             better = "greater" if right == "at_least" else "smaller"
             raise ValueError(f"{better} is better for {self.metric}, so its limit is {right}; {limits[0]} came")
@@ -106,7 +149,7 @@ class Rule(Spec):
 
     @model_validator(mode="after")
     def _is_about_something(self) -> Rule:
-        kinds = QUANTITIES[self.metric].kinds
+        kinds = rule_quantity(self.metric).kinds
         if not kinds and (self.test is not None or self.kind is not None):
             raise ValueError(f"{self.metric} belongs to the whole evaluation: leave test and kind out")
         if kinds and (self.test is None) is (self.kind is None):
@@ -129,7 +172,7 @@ class Rule(Spec):
     @property
     def quantity(self) -> str:
         """The metric, between bars where its size is limited."""
-        return f"|{self.metric}|" if QUANTITIES[self.metric].better == "smaller" else self.metric
+        return f"|{self.metric}|" if rule_quantity(self.metric).better == "smaller" else self.metric
 
     @property
     def claim(self) -> str:
@@ -140,7 +183,7 @@ class Rule(Spec):
     def label(self) -> str:
         """The rule's name, or what it says."""
         about = self.test if self.test not in (None, "*") else f"every {self.kind or 'test'}"
-        parts = [self.quantity, *([f"of {about}"] if QUANTITIES[self.metric].kinds else []), self.claim]
+        parts = [self.quantity, *([f"of {about}"] if rule_quantity(self.metric).kinds else []), self.claim]
         for column, level in (self.slice or {}).items():
             parts.append(f"for every {column}" if level == "*" else f"where {column} = {level}")
         return self.name or " ".join(parts)

@@ -161,6 +161,7 @@ METRIC_NAMES = (
     "roc_auc", "average_precision", "accuracy", "balanced_accuracy", "f1", "precision", "recall", "mcc", "log_loss",
     "brier", "ece", "rmse", "mae", "pinball", "mape", "r2", "skill",
 )  # fmt: skip
+LOSSES = ("log_loss", "brier", "ece", "rmse", "mae", "pinball", "mape")  # of which smaller is better
 OF_A_CLASS = ("f1", "precision", "recall")
 NOT_METRICS = ("score", "score_lo95", "score_hi95", "p", "changed")  # series of a run that are there already
 _METRIC_NAME = r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,49}"  # as it stands in keys and names of files

@@ -5,7 +5,7 @@ The one table of them. A key is ``sensie/<test>/<name>``, or ``sensie/<name>`` f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
@@ -88,7 +88,7 @@ def _departure(fit: Any) -> float | None:
 
 
 E95, E50 = ("lo95", "hi95"), ("lo50", "hi50")
-SCORE, DISTANCE = "score", "distance"
+SCORE, DISTANCE, SKILL = "score", "distance", "skill"
 DECISIONS: Mapping[str, float] = MappingProxyType({"sensitive": 1.0, "undecided": 0.0, "negligible": -1.0})
 KEYS: tuple[MetricKey, ...] = (
     MetricKey("ok", ALL, "", "1; a test that failed has 0, and no other key", lambda fit: 1.0, ALL),
@@ -152,15 +152,44 @@ KEYS: tuple[MetricKey, ...] = (
 )  # fmt: skip
 
 
+# Of each metric that a recipe follows: its name stands before these, and they are read of its own fit.
+METRIC = "metric"
+METRIC_KEYS: tuple[MetricKey, ...] = (
+    MetricKey(
+        "mean_drop", PERTURBATION, METRIC, "how much worse it is on average over the sweep than clean",
+        attrgetter("mean_drop.value"), PERTURBATION,
+    ),
+    MetricKey("mean_drop_lo95", PERTURBATION, METRIC, "lower end of its 95 % interval", attrgetter("mean_drop.lo95")),
+    MetricKey("mean_drop_hi95", PERTURBATION, METRIC, "upper end of its 95 % interval", attrgetter("mean_drop.hi95")),
+    MetricKey(
+        "holds_until", PERTURBATION, DISTANCE,
+        "largest distance up to which the allowed drop is kept, as a share of what lies above no skill",
+        attrgetter("holds_until"),
+    ),
+    MetricKey(
+        "holds_until_lo95", PERTURBATION, DISTANCE, "lower bound of it (95 %, one-sided)",
+        attrgetter("holds_until_lo95"),
+    ),
+    MetricKey("spread", PROPERTY, METRIC, "SD between its values in the bins, noise removed", attrgetter("spread")),
+)  # fmt: skip
+
+
 ESSENTIAL: Mapping[Kind, frozenset[str]] = MappingProxyType(
     {kind: frozenset(key.name for key in KEYS if kind in key.essential) for kind in ALL}
 )
 
 
-def metrics_of(kind: Kind, fit: Any) -> dict[str, float]:
-    """Give the scalars of a fit by their names; finite floats all."""
+def metrics_of(kind: Kind, fit: Any, metric_fits: Mapping[str, Any]) -> dict[str, float]:
+    """Give the scalars of a fit and of its metrics by their names; finite floats all."""
     values = {key.name: key.read(fit) for key in KEYS if kind in key.kinds}
+    for name, metric in metric_fits.items():
+        values |= {f"{name}_{key.name}": key.read(metric) for key in METRIC_KEYS if kind in key.kinds}
     return {name: float(value) for name, value in values.items() if value is not None}
+
+
+def essential_of(kind: Kind, metrics: Iterable[str]) -> frozenset[str]:
+    """Give the names that a test of this kind puts on the run by default, those of its metrics among them."""
+    return ESSENTIAL[kind] | {f"{name}_{key.name}" for name in metrics for key in METRIC_KEYS if kind in key.essential}
 
 
 def metrics_before(metrics: Mapping[str, float], fit: Any) -> dict[str, float]:
@@ -177,6 +206,11 @@ WORST: Mapping[str, Kinds] = MappingProxyType(
 )
 
 
+def _skill(end: str, result: Any) -> float | None:
+    estimate = result.metric_estimates.get(SKILL)
+    return None if estimate is None else float(getattr(estimate.interval, end))
+
+
 def _worst(name: str, kinds: Kinds, result: Any) -> float | None:
     """The largest value among the tests of these kinds; none where one of them failed."""
     tests = [test for test in result.tests.values() if test.kind in kinds]
@@ -186,7 +220,13 @@ def _worst(name: str, kinds: Kinds, result: Any) -> float | None:
 
 
 OVERVIEW: tuple[MetricKey, ...] = (
-    MetricKey("clean_score", (), SCORE, "mean score of the unperturbed examples", attrgetter("clean.value")),
+    *_estimate("clean_score", (), SCORE, "mean score of the unperturbed examples", *E95, of=attrgetter("clean")),
+    MetricKey(
+        "no_skill_score", (), SCORE, "score of the best constant prediction on the same targets",
+        attrgetter("no_skill_score"),
+    ),
+    MetricKey("skill", (), "skill", "from the best constant (0) to perfection (1)", partial(_skill, "value")),
+    MetricKey("skill_lo95", (), "skill", "lower end of its central 95 % interval", partial(_skill, "lo95")),
     *(
         MetricKey(
             f"worst_{name}", (), SCORE, f"largest {name} of the {' and '.join(kinds)} tests, if none of them failed",
@@ -199,7 +239,15 @@ OVERVIEW: tuple[MetricKey, ...] = (
 )  # fmt: skip
 
 
+# Of each metric but skill, of the unperturbed examples: ``clean_<metric>`` stands before these.
+CLEAN_KEYS: tuple[tuple[str, str], ...] = (("", "value"), ("_lo95", "interval.lo95"), ("_hi95", "interval.hi95"))
+
+
 def overview_of(result: Any) -> dict[str, float]:
     """Give the scalars of a whole result by their names; finite floats all."""
     values = {key.name: key.read(result) for key in OVERVIEW}
+    for name, estimate in result.metric_estimates.items():
+        if name != SKILL:
+            keys = CLEAN_KEYS if estimate.interval else CLEAN_KEYS[:1]
+            values |= {f"clean_{name}{end}": attrgetter(path)(estimate) for end, path in keys}
     return {name: float(value) for name, value in values.items() if value is not None}

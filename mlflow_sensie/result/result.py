@@ -14,7 +14,7 @@ from mlflow_sensie.inference.metric_fits import MetricEstimate
 from mlflow_sensie.inference.multiplicity import Multiplicity
 from mlflow_sensie.inference.pymc_engine import Sampling
 from mlflow_sensie.result import frames
-from mlflow_sensie.result.keys import ESSENTIAL, WORST, metrics_before, overview_of
+from mlflow_sensie.result.keys import WORST, essential_of, metrics_before, overview_of
 from mlflow_sensie.result.tests import Frozen, Interaction, ScoreInfo, SliceColumn, TestResult
 from mlflow_sensie.result.verdict import Verdict
 
@@ -35,10 +35,11 @@ class Result(Frozen):
 
     ``n`` examples have a clean score, of which ``clean_known`` is all that is known; the best constant prediction has
     ``no_skill_score``. ``metric_estimates`` are the metrics of the clean inputs by name, skill first.
-    ``n_predictions`` were made for scores, of the ``n_planned`` of all examples at all magnitudes. ``sampling`` tells how engine ``pymc`` sampled.
-    ``verdict`` is the answer of the recipe's gate. ``model_uuid`` is the identity of a logged model, which an alias or
-    a version of a registry may stand for; ``label`` the name of its run, where its own name is an id.
-    ``examples_sha256`` is of inputs, targets, weights and clusters, ``data_sha256`` of the properties as well.
+    ``n_predictions`` were made for scores, of the ``n_planned`` of all examples at all magnitudes. ``sampling`` tells
+    how engine ``pymc`` sampled. ``verdict`` is the answer of the recipe's gate. ``model_uuid`` is the identity of a
+    logged model, which an alias or a version of a registry may stand for; ``label`` the name of its run, where its own
+    name is an id. ``examples_sha256`` is of inputs, targets, weights and clusters, ``data_sha256`` of the properties
+    as well.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -137,8 +138,8 @@ class Result(Frozen):
         """The scalars of a test that land on the run."""
         if self.read_only:
             return metrics_before(test.metrics, test.fit)
-        every = self.recipe.get("keys") == "all"
-        return {name: value for name, value in test.metrics.items() if every or name in ESSENTIAL[test.kind]}
+        every, essential = self.recipe.get("keys") == "all", essential_of(test.kind, test.metric_fits)
+        return {name: value for name, value in test.metrics.items() if every or name in essential}
 
     @property
     def worst_test(self) -> str | None:

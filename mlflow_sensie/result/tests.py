@@ -97,7 +97,7 @@ class TestResult(Frozen):
     @property
     def metrics(self) -> dict[str, float]:
         """The scalars under the last part of their contract names; a failed test has ``ok`` = 0 and no other."""
-        return metrics_of(self.kind, self.fit) if self.ok else {"ok": 0.0}
+        return metrics_of(self.kind, self.fit, self.metric_fits) if self.ok else {"ok": 0.0}
 
     @property
     def curve(self) -> pd.DataFrame:

@@ -314,7 +314,12 @@ def test_a_users_function_gets_its_params() -> None:
     result = probe(sigmoid, frame(), np.ones(N, dtype=int), {"perturbations": [spec]})
     for index, p in enumerate((1, 2)):
         np.testing.assert_allclose(result.score_table.column(f"score/add/{index}"), expit(frame()["a"] + 3 * p))
-    assert result.score_table.columns[-1] == "score/add/1"
+    assert result.score_table.columns[-4:] == (
+        "score/add/0",
+        "score/add/1",
+        "output/score/add/0/1",
+        "output/score/add/1/1",
+    )
 
 
 def test_a_users_neutral_is_where_the_clean_score_stands_and_the_function_is_not_called() -> None:

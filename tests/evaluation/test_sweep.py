@@ -198,10 +198,11 @@ def test_all_tests_failed() -> None:
     asked = {"perturbations": [test_of(at_two(raising)), test_of(at_two(raising), name="too")], "on_error": "record"}
     result = probe(sigmoid, frame(), labels(), asked)
     assert result.status == "error"
-    assert result.metrics == {
-        "sensie/clean_score": result.clean.value, "sensie/n_tests": 2.0, "sensie/n_failed": 2.0,
-        "sensie/bad/ok": 0.0, "sensie/too/ok": 0.0,
-    }  # fmt: skip
+    counts = {"sensie/n_tests": 2.0, "sensie/n_failed": 2.0, "sensie/bad/ok": 0.0, "sensie/too/ok": 0.0}
+    clean = {key: value for key, value in result.metrics.items() if key not in counts}
+    assert result.metrics == {**clean, **counts}
+    assert clean["sensie/clean_score"] == result.clean.value
+    assert all(key.startswith(("sensie/clean_", "sensie/skill", "sensie/no_skill")) for key in clean)
     assert list(result.summary()["decision"]) == ["failed", "failed"]
 
 

@@ -13,7 +13,17 @@ import pytest
 
 from mlflow_sensie import Result, probe
 from mlflow_sensie.recipe.model import RESERVED
-from mlflow_sensie.result.keys import ESSENTIAL, HEADLINES, KEYS, OVERVIEW, WORST, Kind, MetricKey
+from mlflow_sensie.result.keys import (
+    CLEAN_KEYS,
+    ESSENTIAL,
+    HEADLINES,
+    KEYS,
+    METRIC_KEYS,
+    OVERVIEW,
+    WORST,
+    Kind,
+    MetricKey,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 KINDS = get_args(Kind)
@@ -34,7 +44,7 @@ def result() -> Result:
     return probe(lambda inputs: 1 / (1 + np.exp(-2 * inputs["a"].to_numpy())), X, y, recipe)
 
 
-@pytest.mark.parametrize("key", [*KEYS, *OVERVIEW], ids=lambda key: key.name)
+@pytest.mark.parametrize("key", [*KEYS, *METRIC_KEYS, *OVERVIEW], ids=lambda key: key.name)
 def test_every_key_says_all_that_is_to_be_said(key: MetricKey) -> None:
     assert re.fullmatch(r"[a-z][a-z0-9_]*", key.name) and key.meaning
     assert set(key.kinds) <= set(KINDS) and set(key.essential) <= set(key.kinds)
@@ -72,7 +82,12 @@ def on_run(result: Result, slug: str) -> dict[str, float]:
 def test_the_keys_are_read_off_every_kind_of_fit(result: Result) -> None:
     assert {test.kind for test in result.tests.values()} == set(KINDS)
     for test in result.tests.values():
-        assert set(test.metrics) == {key.name for key in KEYS if test.kind in key.kinds}
+        of_metrics = {
+            f"{name}_{key.name}" for name in test.metric_fits for key in METRIC_KEYS if test.kind in key.kinds
+        }
+        assert set(test.metrics) == {key.name for key in KEYS if test.kind in key.kinds} | of_metrics
+    assert list(result.metric_estimates) == ["skill", "roc_auc", "balanced_accuracy"]
+    assert {"sensie/clean_roc_auc", "sensie/clean_roc_auc_lo95", "sensie/clean_roc_auc_hi95"} <= set(result.metrics)
     assert {f"sensie/{key.name}" for key in OVERVIEW} <= set(result.metrics)
     assert all(type(value) is float and np.isfinite(value) for value in result.metrics.values())
 
@@ -95,8 +110,14 @@ def rows() -> Iterator[str]:
 
     for key in KEYS:
         yield f"| `{key.name}` | {listed(key.kinds)} | {listed(key.essential)} | {key.unit} | {key.meaning} |"
+    for key in METRIC_KEYS:
+        yield f"| `<metric>_{key.name}` | {listed(key.kinds)} | {listed(key.essential)} | {key.unit} | {key.meaning} |"
     for key in OVERVIEW:
         yield f"| `{key.name}` | whole result | whole result | {key.unit} | {key.meaning} |"
+    for end, _ in CLEAN_KEYS:
+        bound = {"_lo95": "lower", "_hi95": "upper"}.get(end)
+        meaning = f"{bound} end of its 95 % interval" if bound else "the metric of the unperturbed examples"
+        yield f"| `clean_<metric>{end}` | whole result | whole result | metric | {meaning} |"
 
 
 def test_the_page_has_the_table_of_the_keys() -> None:

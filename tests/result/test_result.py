@@ -33,23 +33,34 @@ PROPERTY = ALL | EFFECT | SLOPE | SPREAD | {"departure"}
 OF_CLASSES = PROPERTY | {"within_effect", "within_effect_lo95", "within_effect_hi95"}
 OF_PROBABILITIES = OF_CLASSES | {"unexpected", "unexpected_lo95", "unexpected_hi95"}
 CATEGORY = ALL | SPREAD | {"range"}
+FOLLOWED = ("skill", "roc_auc", "balanced_accuracy")
+DROPS = {
+    f"{name}_{key}"
+    for name in FOLLOWED
+    for key in ("mean_drop", "mean_drop_lo95", "mean_drop_hi95", "holds_until", "holds_until_lo95")
+}
+SPREADS = {f"{name}_spread" for name in FOLLOWED}
 # DESIGN.md, "What lands on the run: names are a contract".
 CONTRACT = {
-    "number": ("property", OF_PROBABILITIES),
+    "number": ("property", OF_PROBABILITIES | SPREADS),
     "uncut": ("property", OF_PROBABILITIES - SPREAD - {"departure"}),
-    "holes": ("property", OF_PROBABILITIES),
-    "day": ("property", OF_PROBABILITIES),
+    "holes": ("property", OF_PROBABILITIES | SPREADS),
+    "day": ("property", OF_PROBABILITIES | SPREADS),
     "words": ("category", CATEGORY),
     "flag": ("category", CATEGORY),
     "class": ("class", CATEGORY),
-    "one side": ("perturbation", PERTURBATION),
-    "below": ("perturbation", PERTURBATION),
-    "two sides": ("perturbation", TWO_SIDED),
-    "factor": ("perturbation", TWO_SIDED),
-    "no neutral": ("perturbation", PERTURBATION),
+    "one side": ("perturbation", PERTURBATION | DROPS),
+    "below": ("perturbation", PERTURBATION | DROPS),
+    "two sides": ("perturbation", TWO_SIDED | DROPS),
+    "factor": ("perturbation", TWO_SIDED | DROPS),
+    "no neutral": ("perturbation", PERTURBATION | DROPS),
     "broken": ("perturbation", {"ok"}),
 }
-OVERVIEW = {"clean_score", "worst_mean_drop", "worst_effect_bound95", "worst_spread", "n_tests", "n_failed"}
+CLEAN = {f"clean_{name}{end}" for name in FOLLOWED[1:] for end in ("", "_lo95", "_hi95")}
+OVERVIEW = CLEAN | {
+    "clean_score", "clean_score_lo95", "clean_score_hi95", "no_skill_score", "skill", "skill_lo95", "worst_mean_drop",
+    "worst_effect_bound95", "worst_spread", "n_tests", "n_failed",
+}  # fmt: skip
 
 
 def broken(x: Any, p: float) -> Any:
@@ -117,7 +128,7 @@ def test_metrics_carry_the_slugs_and_the_overview(result: Result) -> None:
 
 def test_scores_that_are_no_probabilities_have_nothing_unexpected() -> None:
     found = probe(model, *data(), {"properties": ["number"], "score": "correct"})
-    assert set(found.tests["number"].metrics) == OF_CLASSES
+    assert set(found.tests["number"].metrics) == OF_CLASSES | SPREADS
 
 
 def test_effects_are_split_by_the_mix_of_classes_where_that_is_wanted_and_there_are_some() -> None:
@@ -125,7 +136,7 @@ def test_effects_are_split_by_the_mix_of_classes_where_that_is_wanted_and_there_
     found = probe(model, X, y, {"properties": ["number"], "adjust": "none"})
     assert found.tests["number"].fit.split is None
     of_a_number = probe(lambda X: X["number"], X, X["number"] + 1, {"properties": ["number"]}, task="regressor")
-    assert set(of_a_number.tests["number"].metrics) == PROPERTY
+    assert set(of_a_number.tests["number"].metrics) == PROPERTY | {"skill_spread", "r2_spread"}
     one_class = probe(model, X, np.full(N, "yes"), {"properties": ["number"], "label_list": ["no", "yes"]})
     assert one_class.tests["number"].fit.split is None
     split = probe(model, X, y, {"properties": ["number"]}).tests["number"].fit.split
