@@ -419,11 +419,11 @@ def _holds(
         value, start = float(crossings(side, curve[None], floor)[0]), float(side.distances[0])
         censored = not bool((curve[list(side.columns)] - floor.keep * curve[0] + floor.below < ROUNDING).any())
         held = replace(bound, value=value, lo95=min(value, bound.lo95), censored=censored)
-        if nothing_to_lose:  # below the floor at once, for sure
+        if nothing_to_lose:  # below the floor everywhere, for sure
+            zeros, below = (0.0,) * len(bound.distances), (-1.0,) * len(bound.distances)
             held = replace(
-                bound, value=start, lo95=start, censored=False, distances=(start,), margin=(-1.0,), variance=(0.0,),
-                covariance=(0.0,),
-            )  # fmt: skip
+                bound, value=start, lo95=start, censored=False, margin=below, variance=zeros, covariance=zeros
+            )
         sides.append(held)
     return tuple(sides)
 

@@ -74,7 +74,7 @@ def rule_quantity(name: str) -> RuleQuantity:
     of_metric = metric_of(name)
     if of_metric is None or not of_metric[0]:
         hint = did_you_mean(name, QUANTITIES)
-        raise ValueError(f"metric: one of {', '.join(QUANTITIES)}, or {FORMS}; {name!r} came{hint}")
+        raise ValueError(f"one of {', '.join(QUANTITIES)}, or {FORMS}; {name!r} came{hint}")
     metric, form = of_metric
     return RuleQuantity((), "lower" if metric in LOSSES else "higher") if form == CLEAN else OF_METRICS[form]
 
@@ -84,8 +84,8 @@ def _is_a_quantity(name: str) -> str:
     return name
 
 
-_PATTERN = rf"^({'|'.join(QUANTITIES)}|{CLEAN}.+|.+{DROP}|.+{HOLDS})$"
-Metric = Annotated[str, AfterValidator(_is_a_quantity), WithJsonSchema({"type": "string", "pattern": _PATTERN})]
+_SCHEMA = {"anyOf": [{"enum": list(QUANTITIES)}, {"type": "string", "pattern": f"^({CLEAN}.+|.+{DROP}|.+{HOLDS})$"}]}
+Metric = Annotated[str, AfterValidator(_is_a_quantity), WithJsonSchema(_SCHEMA)]
 LIMITS = ("at_least", "at_most", "worse_by_at_most")
 
 

@@ -116,7 +116,7 @@ def sample_of(
     groups: Sequence[int] | None = None,
     seed: int = 0,
 ) -> MetricSample | None:
-    """Return a metric at W columns of predictions, as its intervals need it; ``None`` where it is undefined.
+    """Return a metric at W columns of predictions, as intervals need it; ``None`` if undefined, or of one cluster.
 
     ``columns`` are W arrays of what the metric needs, (n, K) or (n,); ``groups`` (W,) numbers the columns that have
     pseudo-examples in common, by default the first one and all others.
@@ -126,6 +126,8 @@ def sample_of(
     >>> sample_of(METRICS["recall"], [np.array([0, 0, 1, 0]), np.array([0, 1, 0, 0])], truth).values
     array([0.5, 0. ])
     """
+    if len(truth.targets) < 2 or (clusters is not None and len(np.unique(clusters)) < 2):
+        return None  # of one independent example nobody knows how sure it is
     design = SamplingDesign(truth.weights, clusters)
     groups = [min(k, 1) for k in range(len(columns))] if groups is None else groups
     try:

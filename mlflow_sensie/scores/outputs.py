@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from mlflow_sensie.models.model import Predictions
+from mlflow_sensie.models.outputs import Predictions
 from mlflow_sensie.scores.kinds import Floats, ScoreKind, most_probable
 from mlflow_sensie.scores.metric_functions import Truth, squared_distance
 from mlflow_sensie.scores.metrics import Needs

@@ -52,7 +52,7 @@ WRONG: list[tuple[Any, str]] = [
     (CLEAN, "gate: a list of at least one rule; {'metric'"),
     (["clean"], "gate.0: Input should be a valid dictionary or instance of Rule; 'clean' came"),
     ([{"at_least": 0.9}], "gate.0.metric: Field required"),
-    ([{**CLEAN, "metric": "max_drop"}], "gate.0.metric: Input should be 'clean_score', 'mean_drop'"),
+    ([{**CLEAN, "metric": "max_drop"}], "gate.0.metric: one of clean_score, skill, mean_drop"),
     ([{**CLEAN, "at_laest": 1}], "unknown key 'at_laest' in gate.0 (did you mean 'at_least'?); allowed: metric, test"),
     ([{"metric": "clean_score"}], "exactly one of at_least, at_most, worse_by_at_most is needed; none came"),
     ([{**CLEAN, "at_most": 1}], "is needed; at_least and at_most came"),

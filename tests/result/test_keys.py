@@ -23,6 +23,7 @@ from mlflow_sensie.result.keys import (
     WORST,
     Kind,
     MetricKey,
+    essential_of,
 )
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -69,7 +70,9 @@ def test_the_decision_is_a_number(result: Result) -> None:
 def test_a_run_gets_the_essential_keys_or_all(result: Result) -> None:
     everything = result.model_copy(update={"recipe": {**result.recipe, "keys": "all"}})
     for test in result.tests.values():
-        essential = {name: value for name, value in test.metrics.items() if name in ESSENTIAL[test.kind]}
+        names = essential_of(test.kind, test.metric_fits)
+        assert ESSENTIAL[test.kind] <= names
+        essential = {name: value for name, value in test.metrics.items() if name in names}
         assert on_run(result, test.slug) == essential
         assert on_run(everything, test.slug) == test.metrics
 
