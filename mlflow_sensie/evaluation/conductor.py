@@ -23,7 +23,7 @@ from mlflow_sensie.evaluation.engines import apply_engine
 from mlflow_sensie.evaluation.fitting import CLASS, allowed_drop, clean_score, first_failures, infer, when_precise
 from mlflow_sensie.evaluation.gallery import make_galleries
 from mlflow_sensie.evaluation.inputs import EvaluationRequest, ResolvedInputs, resolve
-from mlflow_sensie.evaluation.metrics import Followed, follow
+from mlflow_sensie.evaluation.metrics import Followed
 from mlflow_sensie.evaluation.plan import Plan
 from mlflow_sensie.evaluation.predict_calls import predict_in_calls
 from mlflow_sensie.evaluation.progress import Bar, Estimate
@@ -38,6 +38,7 @@ from mlflow_sensie.recipe.model import Recipe, SliceSpec
 from mlflow_sensie.recipe.reading import capped_log_examples
 from mlflow_sensie.result import Interaction, Result, ScoreInfo, SliceColumn, TestResult
 from mlflow_sensie.scores.kinds import KINDS
+from mlflow_sensie.scores.metric_reader import METADATA, MetricReader
 from mlflow_sensie.scores.scorer import Scorer, Targets, resolve_scorer
 from mlflow_sensie.scores.table import WEIGHT, ScoreTable, property_column
 
@@ -99,7 +100,9 @@ def prepare(request: EvaluationRequest) -> Prepared:
     n_by_target = len(roles.slices) - len(plan.roles.slices)
     recipe = recipe.model_copy(update={"slices": recipe.slices or (SliceSpec(target=True),) * n_by_target})
     digests = digests_of(inputs.examples, roles.identity(), {prop.name: prop.column() for prop in properties})
-    followed = follow(recipe, scorer, targets, None if recipe.weights == "balanced" else roles.weights)
+    weights = None if recipe.weights == "balanced" else roles.weights
+    reader = MetricReader.of(recipe.metrics, scorer, targets, weights, recipe.seed)
+    followed = Followed(reader, scorer)
     return Prepared(replace(inputs, recipe=recipe), scorer, followed, targets, properties, roles, *digests, first)
 
 
@@ -286,6 +289,7 @@ def _table_metadata(prepared: Prepared) -> dict[str, Any]:
         "data_sha256": prepared.data_sha256,
         "recipe_sha256": prepared.recipe.digest(),
         "tests": {test.slug: {"name": test.name, "magnitudes": list(test.magnitudes)} for test in tests},
+        METADATA: prepared.followed.reader.metadata,
     }
 
 
@@ -326,7 +330,7 @@ def _result(
         seconds=time.monotonic() - started,
         prefix=recipe.prefix,
     )  # fmt: skip
-    result._score_table = table
+    result._score_table, result._metric_functions = table, prepared.followed.reader.functions
     return result
 
 

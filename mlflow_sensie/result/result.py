@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -71,6 +71,7 @@ class Result(Frozen):
     prefix: str = ""
     verdict: Verdict | None = None
     _score_table: Any = PrivateAttr(default=None)
+    _metric_functions: dict[str, Any] = PrivateAttr(default_factory=dict)
     _galleries: dict[str, Any] = PrivateAttr(default_factory=dict)
     _inference_data: Any = PrivateAttr(default=None)
 
@@ -96,6 +97,11 @@ class Result(Frozen):
         """The scores of all examples; ``None`` on a result that was read back from JSON."""
         table: ScoreTable | None = self._score_table
         return table
+
+    @property
+    def metric_functions(self) -> Mapping[str, Callable[..., float]]:
+        """The functions of users' metrics by name; none on a result that was read back."""
+        return MappingProxyType(self._metric_functions)
 
     @property
     def galleries(self) -> Mapping[str, Gallery]:

@@ -63,7 +63,7 @@ def _metric(spec: Any, needs: Needs, classes: Sequence[Any]) -> Metric:
         function = load_target(function)
     if function is not None:
         function = load_target(function) if isinstance(function, str) else function
-        call = partial(_users_value, function=function, classes=np.asarray(classes, dtype=object))
+        call = partial(_users_value, function=function, classes=_array_of(classes))
         better = bool(options.get("greater_is_better", True))
         return Metric(name, name, needs, ScoreScale(None, None, ""), call, "jackknife", better)
     if name not in METRICS:
@@ -88,6 +88,11 @@ def _of_class(metric: Metric, of: Any, classes: Sequence[Any]) -> Metric:
     return replace(
         metric, name=metric_key({"name": metric.name, "of": of}), label=f"{metric.label} of {of}", function=function
     )
+
+
+def _array_of(labels: Sequence[Any]) -> NDArray[Any]:
+    """Return labels as scikit-learn takes them: those of one type as an array of that type."""
+    return np.asarray(labels, None if len({type(label) for label in labels}) == 1 else object)
 
 
 def _users_value(

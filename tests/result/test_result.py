@@ -286,7 +286,14 @@ def test_what_a_result_says_of_itself(result: Result) -> None:
     assert (result.n, result.model_name, result.prefix, result.choices) == (N, "model", "", ())
     assert len(result.recipe_sha256) == len(result.data_sha256) == 64 and result.seconds > 0
     assert result.score_table is not None and len(result.score_table) == N
-    assert result.score_table.metadata == {
+    metadata = dict(result.score_table.metadata)
+    predictions = metadata.pop("predictions")
+    assert (predictions["needs"], predictions["parts"], predictions["classes"]) == (
+        "probabilities",
+        ["1"],
+        ["no", "yes"],
+    )
+    assert metadata == {
         "score": "probability", "data_sha256": result.data_sha256, "recipe_sha256": result.recipe_sha256,
         "tests": {test.slug: {"name": name, "magnitudes": magnitudes} for name, test, magnitudes in (
             (spec["name"], result.tests[spec["name"]], swept(spec)) for spec in RECIPE["perturbations"])},
