@@ -148,7 +148,7 @@ class ScoreTable:
     def array(self, columns: Sequence[str]) -> NDArray[np.float64]:
         """Return columns of numbers as an array (n, k), with NaN after their end."""
         array, start = np.empty((len(self), len(columns))), 0
-        for block in self.blocks(columns):  # one at a time, so that nothing is held twice
+        for block in self.blocks(columns) if columns else ():  # one at a time, so that nothing is held twice
             rows = array[start : start + _length(block)]
             for index, name in enumerate(columns):
                 rows[:, index] = block[name]

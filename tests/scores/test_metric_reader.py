@@ -60,8 +60,9 @@ def evaluation(case: str) -> Result:
     if case == "twenty-five":
         y = np.concatenate([np.arange(25), noisy_labels(many)[25:]])
         return probe(many, x, y, {**recipe, "label_list": list(range(25)), "metrics": ["accuracy"]})
-    assert case == "custom"
-    return probe(lambda x: x[:, 0], x, x[:, 0], {**recipe, "score": lambda predictions, truth: -abs(predictions)})
+    bounds = {"declared": {"lower": 0.0, "upper": 1.0, "no_skill": 0.4}, "custom": {}}[case]
+    score = {"function": lambda predictions, truth: 1 / (1 + abs(predictions)), **bounds}
+    return probe(lambda x: x[:, 0], x, x[:, 0], {**recipe, "score": score})
 
 
 def read_back(result: Result, folder: Path) -> ScoreTable:
@@ -70,7 +71,7 @@ def read_back(result: Result, folder: Path) -> ScoreTable:
     return ScoreTable.read_parquet(folder / "scores.parquet")
 
 
-@pytest.mark.parametrize("case", ["numbers", "labels", "threshold", "three", "twenty-five", "custom"])
+@pytest.mark.parametrize("case", ["numbers", "labels", "threshold", "three", "twenty-five", "declared", "custom"])
 def test_metrics_of_a_table_that_was_read_back_are_those_of_the_evaluation(case: str, tmp_path: Path) -> None:
     result = evaluation(case)
     table = read_back(result, tmp_path)
