@@ -155,29 +155,36 @@ def _quantities(metric: Metric, population: Population, data: Draw) -> list[tupl
         metric_difference(both, np.eye(4)[0]).difference,
         metric_difference(both, drop).difference,
     ]
-    flag = float(bool(clean.flags))
+    flag = float(any(name != "no_skill" for name in clean.flags))
     return [*((one.value, one.lo95, one.hi95) for one in intervals), (flag, 0.0, 0.0)]
 
 
 def coverage(population: Population, sets: int) -> list[Row]:
     """Cover all four, a row per metric."""
     truths = _truths(population)
+    return [
+        _row(population, name, np.array(quantities), truths[name])
+        for name, quantities in _simulated(population, range(sets)).items()
+    ]
+
+
+def _simulated(population: Population, sets: Sequence[int]) -> dict[str, list[list[tuple[float, float, float]]]]:
+    """The quantities of each metric in the data sets of these numbers in which it is defined."""
     results = {metric.name: [] for metric in population.metrics}
-    for k in range(sets):
+    for k in sets:
         data = population.draw(np.random.default_rng([23, population.n, k]), population.n)
         for metric in population.metrics:
             if (quantities := _quantities(metric, population, data)) is not None:
                 results[metric.name].append(quantities)
-    rows = []
-    for metric in population.metrics:
-        array = np.array(results[metric.name])
-        truth = truths[metric.name]
-        inside = [
-            float(((array[:, k, 1] <= truth[k] + 1e-9) & (truth[k] <= array[:, k, 2] + 1e-9)).mean()) for k in range(4)
-        ]
-        width = float((array[:, 0, 2] - array[:, 0, 1]).mean())
-        rows.append(Row(population.name, population.n, metric.name, [*inside, width, float(array[:, 4, 0].mean())]))
-    return rows
+    return results
+
+
+def _row(population: Population, name: str, quantities: Array, truth: Sequence[float]) -> Row:
+    """The coverage of all four; the width, flags and misses without a flag are those of the clean value."""
+    low, high, flagged = quantities[:, :4, 1], quantities[:, :4, 2], quantities[:, 4, 0] > 0
+    inside = (low <= np.array(truth) + 1e-9) & (np.array(truth) <= high + 1e-9)
+    width, missed = float((high - low)[:, 0].mean()), float((~inside[:, 0] & ~flagged).mean())
+    return Row(population.name, population.n, name, [*inside.mean(axis=0), width, float(flagged.mean()), missed])
 
 
 def _truths(population: Population) -> dict[str, list[float]]:
@@ -192,5 +199,13 @@ def _truths(population: Population) -> dict[str, list[float]]:
     return truths
 
 
-COLUMNS = ("clean", "mean drop", "difference, clean", "difference, mean drop", "mean width", "flagged")
+COLUMNS = (
+    "clean",
+    "mean drop",
+    "difference, clean",
+    "difference, mean drop",
+    "mean width",
+    "flagged",
+    "missed, not flagged",
+)
 TABLES: list[Table] = [("Metrics: coverage of 95 % intervals", POPULATIONS, coverage, COLUMNS)]

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -34,8 +35,11 @@ from mlflow_sensie.inference.weights import AS_THEY_ARE, FloatArray, IntArray, S
 Method = Literal["mean", "auc", "classes", "ratio", "bootstrap", "none"]
 FEW = 10  # examples of a class, below which a metric's interval is not promised
 LEVELS = 0.5, 0.95
+TINY = 1e-12
 LEAST = 3.0  # examples that carry a ratio, below which two pseudo-examples at the ends of its range are added
-HEAVY = 12.0  # examples that carry a mean, below which its tails are too heavy for an interval to be promised
+# Examples that carry a mean, below which its tails may be too heavy for an interval to be promised: n/25 within these.
+# Of squared errors t3 ones have 1 to 40 at any n, normal ones n/8.
+HEAVY = 12.0, 40.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +67,20 @@ class MetricSample:
 
     @property
     def smallest_class(self) -> int | None:
-        """The number of examples of the rarest class."""
-        return None if self.classes is None else int(np.unique(self.classes, return_counts=True)[1].min())
+        """The number of examples (or of clusters that have some) of the rarest class; pseudo-examples do not count."""
+        if self.classes is None:
+            return None
+        clusters = self.design.clusters
+        classes = self.classes[: self.n]
+        if clusters is not None:
+            classes = np.unique(np.stack([classes, clusters[: self.n]]), axis=1)[0]
+        counts = np.bincount(classes)
+        return int(counts[counts > 0].min())
+
+    @cached_property
+    def units(self) -> Units:
+        """The rows as independent units."""
+        return Units.of(self.rows, self.design)
 
 
 @dataclass(frozen=True)
@@ -155,8 +171,8 @@ def metric_sweep(
         return None
     slopes, width = len(grid.sides), grid.width
     drop = sample.sign * grid.contrasts()[:, slopes]
-    posterior = contrast_posterior(sample, drop)
-    curve = [value_interval(sample, column, family) for column in range(width)]
+    posterior, *of_values = contrast_posteriors(sample, np.column_stack([drop, np.eye(width)]))
+    curve = [_value_interval(sample, column, one, family) for column, one in enumerate(of_values)]
     sides = _holds(sample, grid, allowed_drop, curve[0], family)
     first = min(sides, key=lambda side: (side.value, side.censored), default=None)
     return MetricSweep(
@@ -223,7 +239,7 @@ def metric_difference(sample: MetricSample, contrast: FloatArray, family: int = 
     """
     zeros = np.zeros_like(contrast)
     both = np.concatenate([-contrast, contrast])
-    posterior = contrast_posterior(sample, both)
+    (posterior,) = contrast_posteriors(sample, both[:, None])
     a, b = (float(sample.values @ np.concatenate(parts)) for parts in ((contrast, zeros), (zeros, contrast)))
     interval = contrast_interval(sample, both, posterior, family)
     return MetricDifference(sample.name, a, b, interval, posterior, _flags(sample))
@@ -232,22 +248,23 @@ def metric_difference(sample: MetricSample, contrast: FloatArray, family: int = 
 # --- intervals ---------------------------------------------------------------------------------------------
 
 
-def contrast_posterior(sample: MetricSample, contrast: FloatArray) -> Posterior:
-    """Give the t of a contrast (W,) of the columns' values, guarded as that of scores is."""
-    units = Units.of(sample.rows, sample.design)
-    reach = _reach(sample)
-    (estimate,) = contrast_estimates(units, contrast[:, None], reach)
-    # Those of classes have pseudo-examples of their own; of ratios few degrees of freedom are guard enough.
-    few = estimate.few_informative and sample.method != "classes"
-    if sample.method == "ratio":
-        few = estimate.informative < LEAST
-    posterior = estimate.posterior if few else estimate.plain
-    df = posterior.df if posterior.df is not None else np.inf
-    if sample.classes is not None:
-        df = min(df, max(_satterthwaite(sample, contrast), 2.0))
-    if sample.method in ("auc", "ratio") and not few:
-        df = min(df, max(estimate.informative - 1, 2.0))
-    return replace(posterior, df=float(df))
+def contrast_posteriors(sample: MetricSample, contrasts: FloatArray) -> list[Posterior]:
+    """Give the t of each contrast (W, q) of the columns' values, guarded as that of scores is."""
+    posteriors = []
+    estimates = contrast_estimates(sample.units, contrasts, _reach(sample))
+    for estimate, satterthwaite in zip(estimates, _satterthwaite(sample, contrasts), strict=True):
+        # Those of classes have pseudo-examples of their own; of ratios few degrees of freedom are guard enough.
+        few = estimate.few_informative and sample.method != "classes"
+        if sample.method == "ratio":
+            few = estimate.informative < LEAST
+        posterior = estimate.posterior if few else estimate.plain
+        df = min(posterior.df if posterior.df is not None else np.inf, satterthwaite)
+        if sample.method in ("auc", "ratio") and not few:
+            df = min(df, max(estimate.informative - 1, 2.0))
+        if sample.method == "classes":  # few pairs of labels differ, beside which the pseudo-examples count
+            df = min(df, max(3 * estimate.informative, 2.0))
+        posteriors.append(replace(posterior, df=float(df)))
+    return posteriors
 
 
 def contrast_interval(sample: MetricSample, contrast: FloatArray, posterior: Posterior, family: int = 1) -> Interval:
@@ -273,14 +290,17 @@ def contrast_interval(sample: MetricSample, contrast: FloatArray, posterior: Pos
 
 def value_interval(sample: MetricSample, column: int, family: int = 1) -> Interval:
     """Give the value at a column with its intervals at 1 - α/``family``, inside the metric's bounds."""
+    (posterior,) = contrast_posteriors(sample, np.eye(len(sample.values))[:, [column]])
+    return _value_interval(sample, column, posterior, family)
+
+
+def _value_interval(sample: MetricSample, column: int, posterior: Posterior, family: int) -> Interval:
     value = float(sample.values[column])
-    one = np.eye(sample.rows.shape[1])[column]
     if sample.method == "auc":
         ends = [end for level in LEVELS for end in _newcombe(sample, column, 1 - (1 - level) / family)]
     elif sample.draws is not None:
         ends = [end for level in LEVELS for end in _logit_draws(sample, column, 1 - (1 - level) / family)]
     else:
-        posterior = contrast_posterior(sample, one)
         ends = [end for level in LEVELS for end in posterior.interval(1 - (1 - level) / family)]
         if sample.method == "classes":
             ends = _both_centres(ends, value - posterior.loc)
@@ -345,21 +365,34 @@ def _newcombe_ends(value: float, m: float, n: float, z: float) -> tuple[float, f
     def excess(theta: float) -> float:
         return abs(theta - value) - z * math.sqrt(_hanley(theta, m, n))
 
-    low = 0.0 if value <= 0 or excess(0.0) <= 0 else float(brentq(excess, 0.0, value))
-    high = 1.0 if value >= 1 or excess(1.0) <= 0 else float(brentq(excess, value, 1.0))
+    # At a bound the variance of the bound itself is 0, which is no end of the interval: begin beside it.
+    low = 0.0 if value <= 0 else float(brentq(excess, 0.0, min(value, 1 - TINY)))
+    high = 1.0 if value >= 1 else float(brentq(excess, max(value, TINY), 1.0))
     return low, high
 
 
 def _logit_draws(sample: MetricSample, column: int, level: float) -> tuple[float, float]:
-    """Give t on the logit, its SD that of the bootstrap draws, df = n₁ - 1."""
+    """Give t on the logit, its SD that of the bootstrap draws, df = n₁ - 1, joined with the same of guarded draws.
+
+    Those have half a positive more, ranked last: draws of a value near 1 hardly vary, and say nothing of the
+    positives far down that so few examples may lack.
+    """
     assert sample.draws is not None
-    value = min(max(float(sample.values[column]), 1e-6), 1 - 1e-6)
-    draws = logit(np.clip(sample.draws[:, column], 1e-6, 1 - 1e-6))
-    positives = sample.smallest_class or len(sample.rows)
-    quantile = float(stdtrit(max(positives - 1, 1), (1 + level) / 2))
-    half = quantile * _grown(sample) * float(draws.std(ddof=1))
-    centre = float(logit(value))
-    return float(expit(centre - half)), float(expit(centre + half))
+    draws, positives = sample.draws[:, column], sample.smallest_class or len(sample.rows)
+    quantile = float(stdtrit(max(positives - 1, 1), (1 + level) / 2)) * _grown(sample)
+    half_more = np.random.default_rng(0).exponential(0.5, len(draws))
+    last = half_more / (positives + half_more)
+    guarded = draws * (1 - last) + (sample.no_skill or 0.0) * last
+    lows, highs = [], []
+    for centre, some in ((_logit(sample.values[column]), draws), (_logit(guarded).mean(), guarded)):
+        half = quantile * float(_logit(some).std(ddof=1))
+        lows.append(float(expit(centre - half)))
+        highs.append(float(expit(centre + half)))
+    return min(lows), max(highs)
+
+
+def _logit(values: FloatArray) -> FloatArray:
+    return np.asarray(logit(np.clip(values, 1e-6, 1 - 1e-6)))
 
 
 def _grown(sample: MetricSample) -> float:
@@ -377,16 +410,21 @@ def _variances(sample: MetricSample, column: int) -> tuple[float, float]:
     return float((units**2).sum()) / float(w.sum()) ** 2, float((influence**2).sum()) / n**2
 
 
-def _satterthwaite(sample: MetricSample, contrast: FloatArray) -> float:
-    """Give the degrees of freedom of a variance that is a sum of the classes', (ΣV)²/Σ V²/(n - 1)."""
+def _satterthwaite(sample: MetricSample, contrasts: FloatArray) -> FloatArray:
+    """Give the degrees of freedom (q,) of variances that are sums of the classes', (ΣV)²/Σ V²/(n - 1), at least 2."""
     if sample.classes is None:
-        return np.inf
-    influence = (sample.rows - sample.values) @ contrast
-    squares = np.bincount(sample.classes, (sample.design.weight(len(influence)) * influence) ** 2)
-    counts = np.bincount(sample.classes)
-    some = counts > 0
-    below = (squares[some] ** 2 / np.maximum(counts[some] - 1, 0.5)).sum()
-    return float(squares.sum() ** 2 / below) if below > 0 else np.inf
+        return np.full(contrasts.shape[1], np.inf)
+    classes, influences = sample.classes, (sample.rows - sample.values) @ contrasts
+    influences *= sample.design.weight(len(influences))[:, None]
+    if sample.design.clusters is not None:
+        pairs = np.stack([classes, np.unique(sample.design.clusters, return_inverse=True)[1]])
+        (classes, _), unit = np.unique(pairs, axis=1, return_inverse=True)
+        influences = np.stack([np.bincount(unit.ravel(), column) for column in influences.T], axis=1)
+    counts = np.bincount(classes)
+    of_class = np.stack([np.bincount(classes, column, len(counts)) for column in np.square(influences).T])
+    below = (of_class**2 / np.maximum(counts - 1, 0.5)).sum(axis=1)
+    df = of_class.sum(axis=1) ** 2 / np.where(below > 0, below, 1.0)
+    return np.where(below > 0, np.maximum(df, 2.0), np.inf)
 
 
 def _reach(sample: MetricSample) -> tuple[float, float]:
@@ -409,7 +447,7 @@ def _holds(
         return ()
     above = sample.sign * (sample.no_skill if sample.no_skill is not None else 0.0)
     floor = Floor(1.0, drop, drop) if absolute else Floor(1 - drop, -drop * above, drop)
-    moments = Units.of(sample.sign * sample.rows, sample.design).moments
+    moments = replace(sample.units.moments, mean=sample.sign * sample.units.moments.mean)
     low, high = sorted(sample.sign * end for end in _reach(sample))
     surely = min(sample.sign * clean.lo95, sample.sign * clean.hi95)
     nothing_to_lose = not absolute and not surely > above
@@ -430,10 +468,10 @@ def _holds(
 
 def _flags(sample: MetricSample, clean: Interval | None = None) -> tuple[str, ...]:
     smallest = sample.smallest_class
-    influence = sample.rows[:, 0] - sample.values[0]
-    fourth = float((influence**4).sum())
-    informative = float((influence**2).sum()) ** 2 / fourth if fourth > 0 else len(influence)
-    heavy = sample.classes is None and informative < HEAVY
+    squares = np.square(sample.rows[:, 0] - sample.values[0])
+    total, fourth = float(squares.sum()), float(squares @ squares)
+    informative = total**2 / fourth if fourth > 0 else sample.n
+    heavy = sample.classes is None and informative < min(max(sample.n / 25, HEAVY[0]), HEAVY[1])
     flags = {
         "few_of_a_class": smallest is not None and smallest < FEW,
         "heavy_tailed": heavy,

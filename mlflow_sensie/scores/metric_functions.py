@@ -242,10 +242,9 @@ def r2(numbers: Floats, truth: Truth) -> Estimate:
 def _counts(labels: Integers, truth: Truth) -> tuple[Floats, Floats, Floats]:
     """Return the shares (K,) of right answers, of targets and of labels, by class; a label may be no class (−1)."""
     k = truth.classes
-    known = np.where(labels < 0, k, labels)
-    predicted = np.bincount(known, truth.share, k + 1)[:k]
-    right = np.bincount(truth.targets, truth.share * (labels == truth.targets), k)
-    return right.astype(np.float64), truth.class_shares, predicted.astype(np.float64)
+    cells = truth.targets * (k + 1) + np.where(labels < 0, k, labels)
+    confusion: Floats = np.bincount(cells, truth.share, k * (k + 1)).astype(np.float64).reshape(k, k + 1)
+    return np.diagonal(confusion).copy(), confusion.sum(axis=1), confusion.sum(axis=0)[:k]
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
