@@ -148,7 +148,7 @@ def metric_estimate(sample: MetricSample, family: int = 1) -> MetricEstimate:
     """
     interval = None if sample.method == "none" else value_interval(sample, 0, family)
     flags = _flags(sample, interval)
-    posterior = None if interval is None else contrast_posterior(sample, np.eye(sample.rows.shape[1])[0])
+    posterior = None if interval is None else contrast_posteriors(sample, np.eye(len(sample.values))[:, :1])[0]
     return MetricEstimate(sample.name, float(sample.values[0]), interval, sample.no_skill, sample.n, posterior, flags)
 
 
@@ -388,7 +388,8 @@ def _logit_draws(sample: MetricSample, column: int, level: float) -> tuple[float
         half = quantile * float(_logit(some).std(ddof=1))
         lows.append(float(expit(centre - half)))
         highs.append(float(expit(centre + half)))
-    return min(lows), max(highs)
+    value = float(sample.values[column])
+    return min(*lows, value), max(*highs, value)
 
 
 def _logit(values: FloatArray) -> FloatArray:
