@@ -211,12 +211,19 @@ def _skill(end: str, result: Any) -> float | None:
     return None if estimate is None else float(getattr(estimate.interval, end))
 
 
+def size_of(name: str, test: Any, headline: str) -> float | None:
+    """Give what tests are ranked by; of a mean drop that of the recipe's ``headline``, where that is a metric."""
+    ranked = f"{headline}_{name}" if name == "mean_drop" and headline != SCORE else name
+    value: float | None = test.metrics.get(ranked)
+    return value
+
+
 def _worst(name: str, kinds: Kinds, result: Any) -> float | None:
-    """The largest value among the tests of these kinds; none where one of them failed."""
+    """The largest value among the tests of these kinds; none where one of them failed, or does not have it."""
     tests = [test for test in result.tests.values() if test.kind in kinds]
-    if not tests or not all(test.ok for test in tests):
-        return None
-    return float(max(test.metrics[name] for test in tests))
+    sizes = [size_of(name, test, result.recipe.get("headline", SCORE)) if test.ok else None for test in tests]
+    known = [size for size in sizes if size is not None]
+    return float(max(known)) if known and len(known) == len(sizes) else None
 
 
 OVERVIEW: tuple[MetricKey, ...] = (
@@ -229,7 +236,9 @@ OVERVIEW: tuple[MetricKey, ...] = (
     MetricKey("skill_lo95", (), "skill", "lower end of its central 95 % interval", partial(_skill, "lo95")),
     *(
         MetricKey(
-            f"worst_{name}", (), SCORE, f"largest {name} of the {' and '.join(kinds)} tests, if none of them failed",
+            f"worst_{name}", (), SCORE,
+            f"largest {name}{' (of the headline)' if name == 'mean_drop' else ''} of the {' and '.join(kinds)} tests, "
+            "if none of them failed",
             partial(_worst, name, kinds),
         )
         for name, kinds in WORST.items()

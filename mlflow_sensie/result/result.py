@@ -14,7 +14,7 @@ from mlflow_sensie.inference.metric_fits import MetricEstimate
 from mlflow_sensie.inference.multiplicity import Multiplicity
 from mlflow_sensie.inference.pymc_engine import Sampling
 from mlflow_sensie.result import frames
-from mlflow_sensie.result.keys import WORST, essential_of, metrics_before, overview_of
+from mlflow_sensie.result.keys import WORST, essential_of, metrics_before, overview_of, size_of
 from mlflow_sensie.result.tests import Frozen, Interaction, ScoreInfo, SliceColumn, TestResult
 from mlflow_sensie.result.verdict import Verdict
 
@@ -149,11 +149,13 @@ class Result(Frozen):
 
     @property
     def worst_test(self) -> str | None:
-        """The test whose mean drop, |effect| or spread is largest, in this order of kinds."""
+        """The test whose mean drop (of the headline), |effect| or spread is largest, in this order of kinds."""
+        headline = self.recipe.get("headline", "score")
         for name, kinds in WORST.items():
             tests = [test for test in self.tests.values() if test.kind in kinds and test.ok]
-            if tests:
-                return max(tests, key=lambda test: test.metrics[name]).name
+            sizes = {test.name: size for test in tests if (size := size_of(name, test, headline)) is not None}
+            if sizes:
+                return max(sizes, key=sizes.__getitem__)
         return None
 
     def summary(self) -> pd.DataFrame:

@@ -131,6 +131,27 @@ def test_metrics_carry_the_slugs_and_the_overview(result: Result) -> None:
     assert (result.metrics["sensie/n_tests"], result.metrics["sensie/n_failed"]) == (13.0, 1.0)
 
 
+def test_what_is_worst_is_said_of_the_headline() -> None:
+    """To turn faint answers around costs all of the AUC and little of the score; to turn half of them far, both."""
+    sign = np.tile([-1.0, 1.0, -1.0, 1.0], N // 4)
+    X = pd.DataFrame({"signal": 0.02 * sign, "sign": sign, "half": np.arange(N) % 4 < 2})
+    tests = [
+        {"name": "all, faintly", "apply": lambda x, m: x.assign(signal=x["signal"] * (1 - 2 * m))},
+        {"name": "half, far", "apply": lambda x, m: x.assign(signal=x["signal"] - 0.4 * m * x["half"] * x["sign"])},
+    ]
+    asked = {"perturbations": [{**test, "magnitudes": [0, 1], "neutral": 0} for test in tests]}
+    found = {
+        headline: probe(lambda x: 0.5 + x["signal"], X, (sign > 0).astype(int), {**asked, "headline": headline})
+        for headline in ("score", "roc_auc")
+    }
+    assert {headline: result.worst_test for headline, result in found.items()} == {
+        "score": "half, far", "roc_auc": "all, faintly",
+    }  # fmt: skip
+    assert found["roc_auc"].metrics["sensie/worst_mean_drop"] == pytest.approx(
+        0.5
+    )  # from 1 to 0, half of it on average
+
+
 def test_scores_that_are_no_probabilities_have_nothing_unexpected() -> None:
     found = probe(model, *data(), {"properties": ["number"], "score": "correct"})
     assert set(found.tests["number"].metrics) == OF_CLASSES | {"skill_spread", "balanced_accuracy_spread"}
