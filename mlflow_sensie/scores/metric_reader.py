@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlflow_sensie.inference.metric_fits import MetricSample
+from mlflow_sensie.inference.metric_intervals import MetricSample
 from mlflow_sensie.scores.kinds import KINDS, Floats, ScoreKind, most_probable
 from mlflow_sensie.scores.metric_functions import Truth, squared_distance
 from mlflow_sensie.scores.metric_samples import resolve_metrics, sample_of

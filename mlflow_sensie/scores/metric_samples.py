@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mlflow_sensie.errors import RecipeError, did_you_mean
 from mlflow_sensie.inference import SamplingDesign, ScoreScale
-from mlflow_sensie.inference.metric_fits import MetricSample
+from mlflow_sensie.inference.metric_intervals import MetricSample
 from mlflow_sensie.models.labels import key_of, listing
 from mlflow_sensie.plugins import load_target
 from mlflow_sensie.recipe.model import metric_key

@@ -10,12 +10,12 @@ from scipy.special import ndtri, softmax
 
 from mlflow_sensie.inference import MagnitudeGrid, SamplingDesign, ScoreScale, perturbation_test
 from mlflow_sensie.inference.metric_fits import (
-    MetricSample,
     metric_difference,
     metric_estimate,
     metric_groups,
     metric_sweep,
 )
+from mlflow_sensie.inference.metric_intervals import MetricSample
 from mlflow_sensie.scores.metric_functions import Truth
 from mlflow_sensie.scores.metric_samples import sample_of
 from mlflow_sensie.scores.metrics import METRICS, SKILLS, Metric
