@@ -32,12 +32,17 @@ MOST_CHARACTERS = 1 << 17  # of texts perturbed at a time: each may have an edit
 
 @dataclass(frozen=True)
 class SweepTest:
-    """A perturbation test as the sweep runs it; ``magnitudes`` are ascending, without the neutral."""
+    """A perturbation test as the sweep runs it; ``magnitudes`` are ascending, without the neutral.
+
+    ``label`` is what the magnitude is called, where that is not the test's name; ``notes`` what the result says of it.
+    """
 
     name: str
     slug: str
     perturbation: Perturbation
     magnitudes: tuple[float, ...]
+    label: str = ""
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def grid(self) -> MagnitudeGrid:
@@ -157,8 +162,14 @@ def perturbed(test: SweepTest, some: Examples, place: tuple[int, int], seed: int
         state = np.random.SeedSequence([*entropy, number, start])
     copy = some.input_format.decode(some.inputs)
     versions = test.perturbation.along(copy, test.magnitudes, np.random.default_rng(state))
-    # A user's function may hand out one buffer again and again; what waits for the model must not change.
-    yield from map(fresh_copy, versions) if isinstance(test.perturbation, FunctionPerturbation) else versions
+    if not isinstance(test.perturbation, FunctionPerturbation):
+        yield from versions
+        return
+    for values in versions:
+        if isinstance(values, list) and isinstance(copy, np.ndarray):
+            yield np.array(values, dtype=object if copy.dtype == object else None)
+        else:  # it may hand out one buffer again and again; what waits for the model must not change
+            yield fresh_copy(values)
 
 
 def check_perturbed(values: Any, before: Inputs, perturbation: Perturbation) -> None:

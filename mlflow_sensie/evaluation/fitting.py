@@ -183,19 +183,20 @@ def _infer_perturbation(
     table: ScoreTable,
     failure: str | None,
 ) -> TestResult:
-    unit = test.perturbation.unit
+    unit, label = test.perturbation.unit, test.label
     if failure is not None:
-        return TestResult(name=test.name, slug=test.slug, kind="perturbation", unit=unit, error=failure)
+        return TestResult(name=test.name, slug=test.slug, kind="perturbation", unit=unit, label=label, error=failure)
     try:
         fit = fit_perturbation(spec, test, recipe, followed.scorer, table)
     except ValueError as error:  # e.g. too few examples are left where missing scores are dropped
         text = f"test {test.name!r}: {error}"
-        return TestResult(name=test.name, slug=test.slug, kind="perturbation", unit=unit, error=text)
+        return TestResult(name=test.name, slug=test.slug, kind="perturbation", unit=unit, label=label, error=text)
     drop = allowed_drop(spec, recipe)
     sweeps = followed.sweeps(test, table, drop, recipe.family)
     if SKILL in sweeps and isinstance(drop, int | float):
         fit = fit.held_by(sweeps[SKILL].sides, no_skill="no_skill" in sweeps[SKILL].flags)
-    return _test(test.name, test.slug, "perturbation", unit, fit, sweeps)
+    tested = _test(test.name, test.slug, "perturbation", unit, fit, sweeps)
+    return tested.model_copy(update={"label": label, "warnings": (*test.notes, *tested.warnings)})
 
 
 def fit_perturbation(

@@ -17,6 +17,7 @@ from mlflow_sensie.data.sources import Data
 from mlflow_sensie.errors import DataError, RecipeError
 from mlflow_sensie.evaluation.auto import MOST_EXAMPLES, choose
 from mlflow_sensie.evaluation.engines import check_engine
+from mlflow_sensie.evaluation.neutral import is_open
 from mlflow_sensie.evaluation.plan import Plan, align_by_key, make_plan, read_property_table
 from mlflow_sensie.evaluation.stopping import stratified_sample
 from mlflow_sensie.models.model import Model, open_model
@@ -117,7 +118,7 @@ def _planned(
     if recipe.score == AGREEMENT:
         _refuse_tests_of_clean_scores(recipe)
     plan = make_plan(recipe, examples)
-    return ResolvedInputs(model, examples, _with_magnitudes(recipe, plan), plan, choices, model_examples, reopen)
+    return ResolvedInputs(model, examples, _with_geometry(recipe, plan), plan, choices, model_examples, reopen)
 
 
 def _refuse_tests_of_clean_scores(recipe: Recipe) -> None:
@@ -129,14 +130,14 @@ def _refuse_tests_of_clean_scores(recipe: Recipe) -> None:
         )
 
 
-def _with_magnitudes(recipe: Recipe, plan: Plan) -> Recipe:
-    """Write out the default magnitudes, so that the resolved recipe stays what it is when a default changes."""
-    defaults = [tuple(sorted(map(float, test.perturbation.default_magnitudes))) for test in plan.tests]
-    written = tuple(
-        spec if spec.magnitudes else spec.model_copy(update={"magnitudes": default})
-        for spec, default in zip(recipe.perturbations, defaults, strict=True)
-    )
-    return recipe.model_copy(update={"perturbations": written})
+def _with_geometry(recipe: Recipe, plan: Plan) -> Recipe:
+    """Write out default magnitudes and neutrals that were found, so that the recipe stays what it is."""
+    written = []
+    for spec, test in zip(recipe.perturbations, plan.tests, strict=True):
+        default = tuple(sorted(map(float, test.perturbation.default_magnitudes)))
+        found = test.perturbation.neutral if is_open(test, spec.neutral) else spec.neutral
+        written.append(spec.model_copy(update={"magnitudes": spec.magnitudes or default, "neutral": found}))
+    return recipe.model_copy(update={"perturbations": tuple(written)})
 
 
 def _examples_of(model: Model, request: EvaluationRequest) -> tuple[Recipe, Examples, NDArray[np.intp]]:

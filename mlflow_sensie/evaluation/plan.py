@@ -19,6 +19,7 @@ from mlflow_sensie.errors import DataError, RecipeError, did_you_mean
 from mlflow_sensie.evaluation.chunks import SweepTest
 from mlflow_sensie.evaluation.columns import PredictedProperty, PropertyData, Roles, bins_of, find_roles, to_property
 from mlflow_sensie.evaluation.columnwise import ColumnwisePerturbation, Part, Surveyed, Surveys
+from mlflow_sensie.evaluation.neutral import is_open, with_neutral
 from mlflow_sensie.inference import Ranks, merge_rare
 from mlflow_sensie.perturbations import BUILT_IN
 from mlflow_sensie.perturbations.base import FunctionPerturbation, Perturbation
@@ -48,7 +49,7 @@ def make_plan(recipe: Recipe, examples: Examples) -> Plan:
         DataError: a property is not there, constant, or of the wrong length.
     """
     surveys = Surveys(examples, recipe.layout, recipe.value_range)
-    tests = tuple(_plan_perturbation(spec, surveys) for spec in recipe.perturbations)
+    tests = tuple(_plan_perturbation(spec, surveys, recipe.seed) for spec in recipe.perturbations)
     properties = [_plan_property(spec, surveys) for spec in recipe.properties]
     return Plan(
         surveys.whole.survey,
@@ -62,7 +63,7 @@ def make_plan(recipe: Recipe, examples: Examples) -> Plan:
 # --- perturbations -----------------------------------------------------------------------------------------
 
 
-def _plan_perturbation(spec: PerturbationSpec, surveys: Surveys) -> SweepTest:
+def _plan_perturbation(spec: PerturbationSpec, surveys: Surveys, seed: int) -> SweepTest:
     where = f"perturbation {spec.name!r}"
     target, kind = _find_perturbation(spec), surveys.examples.input_format.kind
     if getattr(target, "kind", "any") in ("tensor", "series") and kind == "tabular":
@@ -79,7 +80,9 @@ def _plan_perturbation(spec: PerturbationSpec, surveys: Surveys) -> SweepTest:
         raise RecipeError(f"{where}: a function has no default magnitudes; give 'magnitudes', at least two")
     _check_magnitudes(magnitudes, perturbation, where)
     tested = tuple(p for p in magnitudes if p != perturbation.neutral)
-    test = SweepTest(spec.name, slug(spec.name), perturbation, tested)
+    test = SweepTest(spec.name, slug(spec.name), perturbation, tested, spec.label or "")
+    if is_open(test, spec.neutral):
+        test = with_neutral(test, surveys.examples, seed)
     _check_fit_range(spec, test, where)
     return test
 
@@ -118,13 +121,20 @@ def _make_perturbation(spec: PerturbationSpec, target: Any, where: str) -> Pertu
             target = replace(target, **spec.params)
         else:
             function = functools.partial(target, **spec.params) if spec.params else target
-            return FunctionPerturbation(function, neutral=spec.neutral)
+            neutral = None if spec.neutral == "none" else spec.neutral
+            return FunctionPerturbation(function, neutral=neutral, unit=spec.unit or "")
     except (TypeError, ValueError) as error:
         raise RecipeError(f"{where}: {spec.apply!r} does not take params {dict(spec.params)}: {error}") from error
-    if spec.neutral is not None and spec.neutral != target.neutral:
-        raise RecipeError(f"{where}: the neutral of {spec.apply!r} is {target.neutral:g}; {spec.neutral:g} came")
+    for key in ("neutral", "unit"):
+        own, asked = (_text(getattr(part, key)) for part in (target, spec))
+        if getattr(spec, key) is not None and asked != own:
+            raise RecipeError(f"{where}: the {key} of {spec.apply!r} is {own}; {asked} came")
     perturbation: Perturbation = target
     return perturbation
+
+
+def _text(value: float | str | None) -> str:
+    return "none" if value is None else value if isinstance(value, str) else f"{value:g}"
 
 
 def _check_magnitudes(magnitudes: tuple[float, ...], perturbation: Perturbation, where: str) -> None:

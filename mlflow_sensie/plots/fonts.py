@@ -32,7 +32,8 @@ def axis_name(test: TestResult | TestComparison, inches: float, size: float, not
     """Name the property or magnitude for an axis, with its unit and a note; the name is shortened to fit."""
     unit = "date" if test.unit == words.DAYS else shorten(legible(test.unit), inches / 2, size)
     tail = (f" ({unit})" if unit else "") + (f", {note}" if note else "")
-    return shorten(name_of(test), inches - width(tail, size), size) + tail
+    name = legible(getattr(test, "label", "")) or name_of(test)  # a comparison has no label
+    return shorten(name, inches - width(tail, size), size) + tail
 
 
 @lru_cache(maxsize=1)

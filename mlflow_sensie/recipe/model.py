@@ -129,7 +129,9 @@ class PerturbationSpec(Spec):
     name: str = Field(min_length=1)
     apply: Function
     magnitudes: Magnitudes | None = None
-    neutral: float | None = None
+    neutral: float | Literal["none"] | None = None
+    unit: str | None = None
+    label: str | None = None
     params: Mapping[str, Any] = Field(default_factory=dict)
     allowed_drop: AllowedDrop | None = None
     fit_range: FitRange | None = None

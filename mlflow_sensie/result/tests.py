@@ -64,7 +64,8 @@ class TestResult(Frozen):
     """What one test found, or why it failed.
 
     ``fit`` holds the whole posterior and the curve, in the scores' and the property's own units; ``None`` and
-    an ``error`` where the test failed. ``unit`` is that of the property or magnitude. ``stopped`` says why the
+    an ``error`` where the test failed. ``unit`` is that of the property or magnitude, ``label`` what
+    a magnitude is called where that is not the test's name. ``stopped`` says why the
     test used no more examples: because these are ``all``, or for the recipe's ``precision`` or ``time_budget``.
     ``metric_fits`` hold the metrics by name, over the magnitudes or in the bins or levels; without what is undefined.
     ``flips`` are the examples that a perturbation upsets first; none under ``log_examples: none``.
@@ -76,6 +77,7 @@ class TestResult(Frozen):
     slug: str
     kind: Kind
     unit: str = ""
+    label: str = ""
     error: str | None = None
     stopped: Reason = "all"
     fit: Fit = None

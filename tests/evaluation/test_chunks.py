@@ -116,7 +116,8 @@ def test_noise_is_seeded_differs_between_chunks_and_is_shared_by_magnitudes() ->
 
     def run(seed: int) -> Any:
         seen.clear()
-        return probe(sigmoid, frame(), labels(), {"perturbations": [test_of(drawn, (1, 2))], "seed": seed})
+        asked = {**test_of(drawn, (1, 2)), "neutral": "none"}
+        return probe(sigmoid, frame(), labels(), {"perturbations": [asked], "seed": seed})
 
     first = run(0)
     assert [len(noise) for noise in seen] == [64, 64, 64, 64, 128, 128, 256, 256, 88, 88]

@@ -207,7 +207,8 @@ def test_what_fails_a_second_time_costs_the_gallery_alone() -> None:
             raise RuntimeError("once only")
         return x + p
 
-    recipe = {"perturbations": [{"name": "once", "apply": once, "magnitudes": [1, 2]}, ROTATE], "log_examples": "full"}
+    asked = {"name": "once", "apply": once, "magnitudes": [1, 2], "neutral": "none"}
+    recipe = {"perturbations": [asked, ROTATE], "log_examples": "full"}
     with pytest.warns(UserWarning, match="there is no gallery of 'once': RuntimeError: once only"):
         result = mlflow_sensie.probe(seen, images()[:40], classes()[:40], recipe)
     assert not result.failed and list(result.galleries) == ["turn"]

@@ -335,6 +335,9 @@ def test_a_users_neutral_is_where_the_clean_score_stands_and_the_function_is_not
     assert result.tests["noted"].curve["p"].tolist() == [-1, 0, 1, 2]
     called.clear()
     result = probe(half, frame(), np.arange(N) % 2, {"perturbations": [spec]})
+    assert called.index(0) == 0 and called.count(0) == 1  # to see whether it is the neutral
+    assert result.n_predictions == N * 4 and result.tests["noted"].fit.neutral == 0
+    result = probe(half, frame(), np.arange(N) % 2, {"perturbations": [{**spec, "neutral": "none"}]})
     assert sorted(set(called)) == [-1, 0, 1, 2]
     assert result.tests["noted"].curve["p"].tolist() == [-1, 0, 1, 2]
     assert result.n_predictions == N * 5

@@ -104,7 +104,12 @@ def test_a_test_that_fails_late_leaves_no_scores() -> None:
         seen.append(len(x))
         return raising(x) if len(seen) > 4 else x  # the second magnitude of the second chunk
 
-    result = probe(sigmoid, frame(), labels(), {**PLAIN, "perturbations": [test_of(late), GOOD], "on_error": "record"})
+    result = probe(
+        sigmoid,
+        frame(),
+        labels(),
+        {**PLAIN, "perturbations": [{**test_of(late), "neutral": "none"}, GOOD], "on_error": "record"},
+    )
     assert "magnitude 2, chunk 1 (examples 64 to 127)" in result.failed["bad"]
     assert len(seen) == 5  # and is not asked again
     assert_alone(result)

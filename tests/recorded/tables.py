@@ -85,12 +85,13 @@ def sweeps() -> Results:
 def sweeps_without_a_neutral() -> Results:
     """Functions without a neutral: the clean score is the reference alone; one with parameters."""
     sweep = {"apply": data.age_by, "params": {"years": 2.5}}
+    none = {"neutral": "none"}
     return of_patients(
         perturbations=[
-            {"name": "dilute", "apply": data.dilute, "magnitudes": [0.1, 0.3, 0.6, 0.9]},
-            {"name": "both ways", "magnitudes": [-8, -4, 4, 8], **sweep},
+            {"name": "dilute", "apply": data.dilute, "magnitudes": [0.1, 0.3, 0.6, 0.9], **none},
+            {"name": "both ways", "magnitudes": [-8, -4, 4, 8], **none, **sweep},
             {"name": "one way", "magnitudes": {"start": 1, "stop": 9, "num": 5}, "neutral": 0, **sweep},
-            {"name": "from 5", "magnitudes": [5, 6, 8], **sweep},
+            {"name": "from 5", "magnitudes": [5, 6, 8], **none, **sweep},
         ]
     )
 
@@ -356,6 +357,7 @@ def stopped_early() -> Results:
     n = 600
     frame = data.told_frame(rng.normal(0.85, 0.05, n), rng.normal(0.03, 0.01, n)).assign(q=rng.random(n))
     wild = {"name": "wild", "apply": lambda x, p: x.assign(at=p * (5 * x["q"] - 2)), "magnitudes": [1, 2, 3]}
+    wild["neutral"] = "none"
     recipe = {"properties": ["q"], "perturbations": [LOSE, wild], "precision": 0.04, "class_test": True, "seed": 5}
     return {"result": probe(data.told, frame, frame["truth"].to_numpy(), recipe)}
 
