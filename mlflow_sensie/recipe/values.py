@@ -163,7 +163,11 @@ METRIC_NAMES = (
 )  # fmt: skip
 LOSSES = ("log_loss", "brier", "ece", "rmse", "mae", "pinball", "mape")  # of which smaller is better
 OF_A_CLASS = ("f1", "precision", "recall")
-NOT_METRICS = ("score", "score_lo95", "score_hi95", "p", "changed")  # series of a run that are there already
+# Keys of a test that are there already; a metric has a series under its own name.
+_OTHER_KEY = (
+    "(score|p|ok|n|changed|sensitive|censored|range|departure|spread|unexpected|slope|mean_drop|max_drop|"
+    "(within_|below_|above_)?effect|holds_until(_below|_above)?|credible)(_lo50|_hi50|_lo95|_hi95|_bound95)?"
+)
 _METRIC_NAME = r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,49}"  # as it stands in keys and names of files
 
 
@@ -199,7 +203,7 @@ def _parse_function_metric(value: Mapping[str, Any]) -> Mapping[str, Any]:
     name, function = value["name"], value["function"]
     if not isinstance(name, str) or not re.fullmatch(_METRIC_NAME, name):
         raise ValueError(f"a metric's name is 1 to 50 letters, digits, '_', '.' and '-'; {name!r} came")
-    if name in (*METRIC_NAMES, *NOT_METRICS):
+    if name in METRIC_NAMES or re.fullmatch(_OTHER_KEY, name):
         raise ValueError(f"{name!r} is taken; give the function another 'name'")
     if not callable(function) and not names_code(function):
         raise ValueError(f"{name}: a function or 'module:function' is needed; {function!r} came")
@@ -208,6 +212,7 @@ def _parse_function_metric(value: Mapping[str, Any]) -> Mapping[str, Any]:
     return dict(value)
 
 
+_TAKEN = {"anyOf": [{"enum": list(METRIC_NAMES)}, {"pattern": f"^{_OTHER_KEY}$"}]}
 MetricSpec = Annotated[
     Any, PlainValidator(_parse_metric),
     any_of(
@@ -219,7 +224,7 @@ MetricSpec = Annotated[
             "of": {"type": ["string", "number", "boolean"], "description": "the class, by its label"},
         }),
         {**object_schema({
-            "name": {"type": "string", "pattern": f"^{_METRIC_NAME}$", "not": {"enum": [*METRIC_NAMES, *NOT_METRICS]}},
+            "name": {"type": "string", "pattern": f"^{_METRIC_NAME}$", "not": _TAKEN},
             "function": {"type": "string", "pattern": ":"},
             "greater_is_better": {"type": "boolean"},
         }), "required": ["name", "function"]},

@@ -13,6 +13,7 @@ from mlflow_sensie.errors import RecipeError
 from mlflow_sensie.recipe.model import DEFAULT_METRICS, Recipe, metric_key
 from mlflow_sensie.recipe.reading import load_recipe
 from mlflow_sensie.recipe.values import METRIC_NAMES, OF_A_CLASS
+from mlflow_sensie.result.keys import KEYS
 from mlflow_sensie.scores.metric_samples import DEFAULTS, OF_TWO
 from mlflow_sensie.scores.metrics import METRICS, SKILL
 
@@ -86,6 +87,12 @@ def test_metrics_in_each_form() -> None:
 def test_a_metric_that_there_is_not(keys: dict[str, Any], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         load_recipe({"class_test": True, **keys})
+
+
+def test_a_metric_takes_the_name_of_no_other_key() -> None:
+    for key in KEYS:
+        with pytest.raises(RecipeError, match=f"'{key.name}' is taken"):
+            load_recipe({"class_test": True, "metrics": [{"name": key.name, "function": cost}]})
 
 
 def test_the_names_of_metrics_are_those_that_are_computed() -> None:
