@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_validator, model_validator
+from pydantic import ConfigDict, Field, StrictInt, field_validator, model_validator
 
 from mlflow_sensie.errors import RecipeError, did_you_mean
 from mlflow_sensie.plugins import source_of
 from mlflow_sensie.recipe.engine import PriorsSpec, check_priors, with_engine_defaults
+from mlflow_sensie.recipe.plain import IN_MEMORY, plain_fields, plain_table
 from mlflow_sensie.recipe.rules import Gate
 from mlflow_sensie.recipe.values import (
     AllowedDrop,
@@ -58,8 +58,6 @@ WITHOUT_EFFECT = frozenset(
 DEFAULT_METRICS = ("roc_auc", "balanced_accuracy", "r2")  # of some task where a recipe names none
 
 LogExamples = Literal["none", "ids", "full"]  # from the least to the most
-
-IN_MEMORY = "table sha256:"  # how a table that was given in memory stands in a recipe
 
 
 def slug(name: str) -> str:
@@ -351,7 +349,7 @@ class Recipe(Spec):
 
         With ``sources`` a function stands as the SHA-256 of its source instead.
         """
-        return _plain_fields(self, sources)
+        return plain_fields(self, sources)
 
     def to_yaml(self) -> str:
         """Return the recipe as YAML, with a comment for each part that is not portable.
@@ -386,49 +384,6 @@ def _function_name(value: Any) -> str:
     return value if isinstance(value, str) else getattr(value, "__name__", type(value).__name__)
 
 
-def _plain_fields(part: BaseModel, sources: bool) -> dict[str, Any]:
-    values = {name: getattr(part, name) for name in type(part).model_fields}
-    present = {name: value for name, value in values.items() if value is not None}
-    return {n: (_plain_table if n == "property_table" else _plain)(value, sources) for n, value in present.items()}
-
-
-def _plain(value: Any, sources: bool) -> Any:
-    if isinstance(value, BaseModel):
-        return _plain_fields(value, sources)
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item, sources) for key, item in value.items()}
-    if hasattr(value, "to_dict") and hasattr(value, "columns"):  # a frame
-        return f"{IN_MEMORY}{_frame_digest(value)}"
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return [_plain(item, sources) for item in value]
-    if hasattr(value, "tolist"):  # numpy scalars and arrays
-        return value.tolist()
-    if callable(value):
-        name, source = source_of(value)
-        return f"sha256:{hashlib.sha256(source.encode()).hexdigest()}" if sources else name
-    return value if isinstance(value, str | int | float | bool) else str(value)
-
-
-def _plain_table(table: Any, sources: bool) -> Any:
-    """A property table by its digest; a file by its path, or with ``sources`` by its content."""
-    if isinstance(table, Mapping) and set(table) == {"path", "key"}:
-        return {"path": _plain_table(table["path"], sources), "key": str(table["key"])}
-    if isinstance(table, Mapping):
-        text = json.dumps(_plain(table, sources), sort_keys=True, default=str)
-        return f"{IN_MEMORY}{hashlib.sha256(text.encode()).hexdigest()}"
-    if isinstance(table, str | Path):
-        known = sources and Path(table).is_file()
-        return f"sha256:{hashlib.sha256(Path(table).read_bytes()).hexdigest()}" if known else str(table)
-    return _plain(table, sources)
-
-
-def _frame_digest(frame: Any) -> str:
-    import pandas as pd
-
-    hashed = pd.util.hash_pandas_object(frame, index=False).to_numpy()
-    return hashlib.sha256(repr(list(frame.columns)).encode() + hashed.tobytes()).hexdigest()
-
-
 def _not_portable(recipe: Recipe) -> list[str]:
     score = score_function(recipe.score)
     named: list[tuple[str, Any]] = [("preprocess", recipe.preprocess), ("score", score and score.function)]
@@ -438,6 +393,6 @@ def _not_portable(recipe: Recipe) -> list[str]:
     named += [(f"metric {metric['name']}", metric.get("function")) for metric in own]
     functions = [(what, value) for what, value in named if callable(value)]
     notes = [f"{what} is the function {source_of(value)[0]}" for what, value in functions]
-    if str(_plain_table(recipe.property_table, False)).startswith(IN_MEMORY):
+    if str(plain_table(recipe.property_table, False)).startswith(IN_MEMORY):
         notes.append("property_table was given in memory")
     return notes
