@@ -156,7 +156,10 @@ def differences(pair: Pair, a: Array, b: Array, rng: Rng, *, together: bool = Tr
     found = sweep_pair(pair, a, b, together=together)
     floor = Floor.of(0.1, pair.scale.fractional)
     clean = joint_of(a[:, :1], b[:, :1], np.eye(1), found.reach, together=together)
-    return {"clean_score": clean.difference("clean_score", 0, rising=True), **found.differences(floor, rng)}
+    return {
+        "clean_score": clean.difference("clean_score", 0, rising=True),
+        **found.differences(found.holding(floor), rng),
+    }
 
 
 def truth_of(pair: Pair) -> tuple[dict[str, float], dict[str, float], Array]:

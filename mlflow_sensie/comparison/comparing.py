@@ -13,6 +13,7 @@ import pandas as pd
 from mlflow_sensie.comparison.contrasts import Joint, Rng, paired, property_differences, unpaired
 from mlflow_sensie.comparison.difference import CurveDifference, Difference
 from mlflow_sensie.comparison.groups import compare_groups
+from mlflow_sensie.comparison.metrics import MetricPair, clean_name, holdings_of
 from mlflow_sensie.comparison.pairing import (
     Pairing,
     refuse_other_scores,
@@ -22,15 +23,18 @@ from mlflow_sensie.comparison.pairing import (
     why_not,
 )
 from mlflow_sensie.comparison.result import Compared, Comparison, TestComparison
-from mlflow_sensie.comparison.sweeps import SweepPair, contrasts_of
+from mlflow_sensie.comparison.sweeps import Holding, SweepPair, contrasts_of
 from mlflow_sensie.inference import Interval, PropertyFit, Ranks, ScoreScale, bin_edges, property_test
 from mlflow_sensie.inference.binning import inner_edges
-from mlflow_sensie.inference.holds_until import Floor
+from mlflow_sensie.inference.holds_until import AllowedDrop, Floor
 from mlflow_sensie.inference.weights import FloatArray
 from mlflow_sensie.result import HEADLINES, Result, TestResult
+from mlflow_sensie.scores.metrics import SKILL
 from mlflow_sensie.scores.table import CLEAN, EXPECTED, expected_column, property_column, score_column
 
 FEW = "few examples carry a difference, so pseudo-examples at the score's bounds widen its interval"
+FEW_OF_A_CLASS = "a class has fewer than ten examples, so that no coverage is promised for metrics"
+SCORE = "score"
 
 
 def compare(a: Result, b: Result, source_a: str = "", source_b: str = "") -> Comparison:
@@ -50,27 +54,31 @@ def compare(a: Result, b: Result, source_a: str = "", source_b: str = "") -> Com
         Compared(result.model_name, result.n, result.data_sha256, result.recipe_sha256, result.version, source)
         for result, source in ((a, source_a), (b, source_b))
     )
-    return _ResultPair(a, b, join(score_table_of(a), score_table_of(b)), scale).comparison(tuple(sides))
+    pairing = join(score_table_of(a), score_table_of(b))
+    return _ResultPair(a, b, pairing, scale, MetricPair.of(a, b, pairing)).comparison(tuple(sides))
 
 
 @dataclass(frozen=True)
 class _ResultPair:
-    """Two results, their examples joined, and the scale of their scores."""
+    """Two results, their examples joined, the scale of their scores, and the metrics that both follow."""
 
     a: Result
     b: Result
     pairing: Pairing
     scale: ScoreScale
+    metrics: MetricPair
 
     def comparison(self, sides: tuple[Compared, ...]) -> Comparison:
         tests, not_compared = self._tests()
         joint = self._joint([CLEAN], np.eye(1), self._reach([CLEAN]))
-        clean = joint.difference("clean_score", 0, rising=True)
+        clean, metrics = joint.difference("clean_score", 0, rising=True), self.metrics.clean()
         agree = self.pairing.identical()
         same_model = agree and self.a.model_uuid is not None and self.a.model_uuid == self.b.model_uuid
-        identical = same_model or (agree and self.pairing.telling(self.scale))
+        same = agree and self.pairing.same_predictions()
+        identical = same_model or (same and self.pairing.telling(self.scale))
         if identical:
             tests, clean = {name: test.as_identical() for name, test in tests.items()}, clean.as_identical()
+            metrics = {name: difference.as_identical() for name, difference in metrics.items()}
         a, b = self.a.title, self.b.title
         return Comparison(
             a=a if a != b else f"{a} (A)",
@@ -85,13 +93,15 @@ class _ResultPair:
             clean=clean,
             tests=tests,
             not_compared=not_compared,
-            warnings=(*self._warnings(clean.n), *([self._agreement(identical, same_model)] if agree else [])),
+            warnings=(*self._warnings(clean.n), *([self._agreement(identical, same_model, same)] if agree else [])),
             sides=sides,
+            metrics=metrics,
+            headline=self._headline(metrics),
         )
 
     def _tests(self) -> tuple[dict[str, TestComparison], dict[str, str]]:
         """Compare every test of either; of those that cannot be, say why."""
-        tests, not_compared = {}, {}
+        tests, not_compared = {}, {f"metric {name}": why for name, why in self.metrics.reasons.items()}
         names = {test.slug: test.name for result in (self.b, self.a) for test in result.tests.values()}
         order = [*(test.slug for test in self.a.tests.values()), *(test.slug for test in self.b.tests.values())]
         for slug in dict.fromkeys(order):
@@ -124,10 +134,17 @@ class _ResultPair:
             warnings.append("the two recipes are not the same; what agrees between them is compared")
         return warnings
 
-    def _agreement(self, identical: bool, same_model: bool) -> str:
+    def _headline(self, metrics: Mapping[str, Difference]) -> str:
+        """What leads: the metric that A's recipe names, if it is compared, else the score."""
+        headline = str(self.a.recipe.get("headline", SCORE))
+        return headline if clean_name(headline) in metrics else SCORE
+
+    def _agreement(self, identical: bool, same_model: bool, same_predictions: bool) -> str:
         """Say what it means that all scores agree."""
         if same_model:
             return "A and B are the same model"
+        if not same_predictions:
+            return f"all scores are the same on {self.pairing.n} examples, but the predictions are not"
         agree = f"all scores are the same on {self.pairing.n} examples"
         if identical:
             missed = max(1, self.pairing.n // 3)
@@ -147,7 +164,11 @@ class _ResultPair:
             spread, curve = self._groups(test, None, rng)
             differences = {"spread": spread}
         n = next(iter(differences.values())).n
-        few = (FEW,) if any(difference.few_informative for difference in differences.values()) else ()
+        flags = {
+            FEW: any(difference.few_informative for difference in differences.values()),
+            FEW_OF_A_CLASS: any(difference.few_of_a_class for difference in differences.values()),
+        }
+        few = tuple(text for text, raised in flags.items() if raised)
         return TestComparison(test.name, test.slug, test.kind, test.unit, n, differences, curve, few)
 
     def _perturbation(self, test: TestResult, rng: Rng) -> tuple[dict[str, Difference], CurveDifference]:
@@ -156,12 +177,24 @@ class _ResultPair:
         expected = [EXPECTED, *(expected_column(test.slug, index) for index in magnitudes)]
         reach, contrasts = self._reach(scores), contrasts_of(grid)
         pair = SweepPair(grid, self._joint(scores, contrasts, reach), reach)
-        differences, curve = pair.differences(self._floor(test.name), rng), pair.curve(rng)
+        drops, holdings = self._metrics(test, scores)
+        holding = holdings.get(SKILL) if self._by_skill(test) else pair.holding(self._floor(test.name))
+        differences, curve = pair.differences(holding, rng), pair.curve(rng)
         if self._in_both(expected):
             reach = reach[0] - reach[1], reach[1] - reach[0]
             excess = self._joint(scores, contrasts, reach, expected)
             differences["unexpected"] = SweepPair(grid, excess, reach).effect(rng, "unexpected")
-        return differences, curve
+        return {**differences, **drops, **holdings_of(holdings, rng)}, curve
+
+    def _metrics(self, test: TestResult, scores: Sequence[str]) -> tuple[dict[str, Difference], dict[str, Holding]]:
+        drop = self._allowed_drop(test.name)
+        relative = drop if isinstance(drop, int | float) else 0.1  # an absolute drop is one of the score
+        return self.metrics.sweep((test, self.b.tests[test.name]), scores, relative)
+
+    def _by_skill(self, test: TestResult) -> bool:
+        """Whether up to where it holds is said of skill, as in the two results themselves."""
+        fits = test.metric_fits, self.b.tests[test.name].metric_fits
+        return not isinstance(self._allowed_drop(test.name), tuple) and any(SKILL in named for named in fits)
 
     def _joint(
         self, columns: Sequence[str], contrasts: FloatArray, reach: tuple[float, float], less: Sequence[str] = ()
@@ -181,10 +214,12 @@ class _ResultPair:
     def _in_both(self, columns: Sequence[str]) -> bool:
         return all({*columns} <= {*table.columns} for table in (self.pairing.a, self.pairing.b))
 
-    def _floor(self, name: str) -> Floor:
+    def _allowed_drop(self, name: str) -> AllowedDrop:
         drop = spec_of(self.a, name).get("allowed_drop") or self.a.recipe.get("allowed_drop", 0.1)
-        allowed = ("absolute", drop["absolute"]) if isinstance(drop, Mapping) else drop
-        return Floor.of(allowed, self.scale.fractional)
+        return ("absolute", drop["absolute"]) if isinstance(drop, Mapping) else float(drop)
+
+    def _floor(self, name: str) -> Floor:
+        return Floor.of(self._allowed_drop(name), self.scale.fractional)
 
     def _property(self, test: TestResult, rng: Rng) -> tuple[dict[str, Difference], CurveDifference | None]:
         ours, theirs = test.fit, self.b.tests[test.name].fit

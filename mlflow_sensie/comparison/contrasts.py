@@ -107,19 +107,25 @@ def unpaired(
 ) -> Joint:
     """Estimate the like of A's scores (n, k) and B's (m, k) on examples of its own, `designs` those of both."""
     (n_a, ours), (n_b, theirs) = (_complete(rows, design) for rows, design in zip((a, b), designs, strict=True))
-    var_a, var_b = (units.moments.covariance() / units.n for units in (ours, theirs))
-    n, step = min(ours.n, theirs.n), theirs.moments.mean - ours.moments.mean
-    covariance = np.block([[var_a, -var_a], [-var_a, var_a + var_b]])
+    step = theirs.moments.mean - ours.moments.mean
     of_a, of_b = (_estimates(units, contrasts, reach) for units in (ours, theirs))
     points = (_estimates(units, np.eye(len(contrasts)), reach, strict=True) for units in (ours, theirs))
     return Joint(
         n=min(n_a, n_b),
-        moments=Moments(n, np.concatenate([ours.moments.mean, step]), covariance * n * (n - 1)),
+        moments=moments_apart(ours.moments, theirs.moments),
         contrasts=contrasts,
         a=of_a,
         d=tuple(map(_apart, of_a, of_b, step @ contrasts)),
         points=tuple(map(_apart, *points, step)),
     )
+
+
+def moments_apart(a: Moments, b: Moments) -> Moments:
+    """Give the moments of A's k columns and of B - A's (2k) from those of independent units of each."""
+    var_a, var_b = (moments.covariance() / moments.n for moments in (a, b))
+    covariance = np.block([[var_a, -var_a], [-var_a, var_a + var_b]])
+    n = min(a.n, b.n)
+    return Moments(n, np.concatenate([a.mean, b.mean - a.mean]), covariance * n * (n - 1))
 
 
 def independent(a: SkewedT, b: SkewedT) -> SkewedT:

@@ -33,7 +33,8 @@ class Difference:
     and for holds until, smaller |values| for effects, whose |b| - |a| `sizes` are the draws of. `bound` is a
     posterior that is never more hopeful than `loss`, by which a claim "worse by at most" is judged; None where
     `loss` serves. `informative` counts the examples that carry the difference, (Σd²)²/Σd⁴, None where that is not
-    known; where they are few, `few_informative`, the interval is a guarded one.
+    known; where they are few, `few_informative`, the interval is a guarded one. Of a metric a class may have fewer
+    than ten examples, `few_of_a_class`: then no coverage is promised.
     """
 
     metric: str
@@ -47,6 +48,7 @@ class Difference:
     bound: DifferencePosterior | None = None
     informative: float | None = None
     few_informative: bool = False
+    few_of_a_class: bool = False
 
     @property
     def loss(self) -> DifferencePosterior:
@@ -93,7 +95,7 @@ class Difference:
         point, nothing = SkewedT(0.0, 0.0), Interval(0.0, 0.0, 0.0, 0.0, 0.0)
         return replace(
             self, b=self.a, difference=nothing, posterior=point, sizes=None, bound=None, informative=0.0,
-            few_informative=False,
+            few_informative=False, few_of_a_class=False,
         )  # fmt: skip
 
     def scaled(self, metric: str, factor: float) -> Difference:

@@ -17,7 +17,7 @@ from mlflow_sensie.inference.weights import FloatArray
 from mlflow_sensie.recipe.values import SCORE_PARAMETERS
 from mlflow_sensie.result import Result, TestResult, evaluate_again
 from mlflow_sensie.scores.kinds import KINDS
-from mlflow_sensie.scores.table import CLEAN, CLUSTER, EXPECTED, ID, WEIGHT, ScoreTable
+from mlflow_sensie.scores.table import CLEAN, CLUSTER, EXPECTED, ID, WEIGHT, ScoreTable, is_output
 
 TELLING = 10
 MEASURED = ("score/", "expected/")
@@ -79,6 +79,11 @@ class Pairing:
             np.subtract(b, a, out=rows[:, len(columns) + k])
         return rows
 
+    def arrays(self, a: Sequence[str], b: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+        """Return columns (n, k) of A and (n, l) of B; where they are paired, a row is the same example in both."""
+        ours, theirs = self.a.array(a), self.b.array(b)
+        return (ours, theirs) if self.order is None else (ours[self.order[0]], theirs[self.order[1]])
+
     @cached_property
     def designs(self) -> tuple[SamplingDesign, SamplingDesign]:
         """How A's and B's rows count."""
@@ -103,6 +108,11 @@ class Pairing:
     def identical(self) -> bool:
         """Whether every score of the two is equal: clean, expected, and at all magnitudes that both have."""
         return self.paired and all(map(self.same, self._scores_of_both()))
+
+    def same_predictions(self) -> bool:
+        """Whether all that is kept of predictions is equal in both; scores alone may agree where these do not."""
+        kept = [{name for name in table.columns if is_output(name)} for table in (self.a, self.b)]
+        return kept[0] == kept[1] and all(map(self.same, kept[0]))
 
     def telling(self, scale: ScoreScale) -> bool:
         """Whether A's scores differ so much among themselves that another model agrees with all by no chance.

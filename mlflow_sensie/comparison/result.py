@@ -89,7 +89,14 @@ class Comparison:
     warnings: tuple[str, ...] = ()
     sides: tuple[Compared, ...] = ()
     same_model: bool = False
+    metrics: dict[str, Difference] = field(default_factory=dict)
+    headline: str = "score"
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def whole(self) -> dict[str, Difference]:
+        """The differences of the clean inputs by name: ``clean_score``, and those of metrics."""
+        return {"clean_score": self.clean, **self.metrics}
 
     @property
     def conclusions(self) -> list[Conclusion]:
@@ -97,12 +104,12 @@ class Comparison:
         return [test.headline.conclusion for test in self.tests.values()]
 
     def difference(self, test: str | None, metric: str) -> Difference:
-        """Give one difference: of a test by name or slug, or with no test `clean_score`.
+        """Give a difference, of a test by its name or slug, or of all: ``clean_score``, ``skill``, ``clean_<metric>``.
 
         Raises:
             ComparisonError: there is no such difference; the message says why.
         """
-        differences = {"clean_score": self.clean} if test is None else self._test(test).differences
+        differences = self.whole if test is None else self._test(test).differences
         if metric not in differences:
             where = "the two models as a whole" if test is None else f"test {test!r}"
             raise ComparisonError(f"{where}: no difference of {metric!r}; there are: {', '.join(differences)}")
@@ -117,7 +124,7 @@ class Comparison:
 
     def summary(self) -> pd.DataFrame:
         """A row per test and metric: a, b, difference, lo50, hi50, lo95, hi95, prob_more_robust, n, informative."""
-        rows = [("", self.clean)]
+        rows = [("", difference) for difference in self.whole.values()]
         rows += [(name, difference) for name, test in self.tests.items() for difference in test.differences.values()]
         return pd.DataFrame([_summary_row(name, difference) for name, difference in rows])
 

@@ -93,14 +93,18 @@ def columns_of(result: Result) -> dict[str, Any]:
 
 
 def test_every_test_is_compared(comparison: Comparison) -> None:
+    followed = ("skill", "roc_auc", "balanced_accuracy")
+    swept = {f"{name}_{what}" for name in followed for what in ("mean_drop", "holds_until")}
+    swept |= {"mean_drop", "effect", "holds_until"}
     assert {name: set(test.differences) for name, test in comparison.tests.items()} == {
         "b": {"effect", "slope", "unexpected", "spread"},
         "group": {"spread"},
         "class": {"spread"},
-        "one side": {"mean_drop", "effect", "slope", "holds_until"},
-        "two sides": {"mean_drop", "effect", "holds_until"},
-        "no neutral": {"mean_drop", "effect", "slope", "holds_until"},
+        "one side": swept | {"slope"},
+        "two sides": swept,
+        "no neutral": swept | {"slope"},
     }
+    assert set(comparison.metrics) == {"skill", "clean_roc_auc", "clean_balanced_accuracy"}
     assert list(comparison.not_compared) == ["confident"]
     assert "one of the predictions" in comparison.not_compared["confident"]
     assert comparison.paired and comparison.n == N and not comparison.identical
@@ -163,7 +167,7 @@ def test_the_other_way_round_is_the_mirror_image_of_every_contrast(
 
 def test_it_survives_json_and_gives_the_same_again(comparison: Comparison, old: Result, new: Result) -> None:
     assert Comparison.from_json(comparison.to_json()) == comparison == compare(old, new)
-    assert len(comparison.summary()) == 1 + sum(len(test.differences) for test in comparison.tests.values())
+    assert len(comparison.summary()) == 4 + sum(len(test.differences) for test in comparison.tests.values())
     assert mlflow_sensie.compare(old, new) == comparison and mlflow_sensie.Comparison is Comparison
 
 

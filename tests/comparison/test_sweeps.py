@@ -57,11 +57,12 @@ def test_few_changes_are_guarded() -> None:
 
 def test_truth_lies_in_the_intervals(rng: np.random.Generator) -> None:
     """Mean drop, effect, holds until and the whole curve in 200 data sets, Monte Carlo error .015."""
-    exact = pair_of(np.tile(OURS, (4000, 1)), np.tile(THEIRS, (4000, 1))).differences(FLOOR, rng)
+    truth_of = pair_of(np.tile(OURS, (4000, 1)), np.tile(THEIRS, (4000, 1)))
+    exact = truth_of.differences(truth_of.holding(FLOOR), rng)
     inside = {name: 0 for name in ("mean_drop", "effect", "holds_until", "curve")}
     for _ in range(200):
         pair = pair_of(*two_sweeps(rng, 120, OURS, THEIRS))
-        for name, found in pair.differences(FLOOR, rng).items():
+        for name, found in pair.differences(pair.holding(FLOOR), rng).items():
             if name in inside:
                 low, high = found.difference.lo95, found.difference.hi95
                 inside[name] += low <= exact[name].difference.value <= high
@@ -100,7 +101,7 @@ def test_a_side_that_stays_the_better_one_may_get_worse(rng: np.random.Generator
 
 def test_a_model_that_never_fell_is_held_to_what_was_tested(rng: np.random.Generator) -> None:
     ours, theirs = np.array([0.8, 0.79, 0.78, 0.77, 0.76]), np.array([0.8, 0.78, 0.76, 0.74, 0.68])
-    found = pair_of(*two_sweeps(rng, 2000, ours, theirs)).holds_until(FLOOR, rng)
+    found = pair_of(*two_sweeps(rng, 2000, ours, theirs)).holding(FLOOR).difference("holds_until", rng)
     assert found.a == 4 and found.b < 3.6
     assert found.difference.value == pytest.approx(found.b - 4)
     assert found.prob_worse_by_at_most(1.0) > 0.95 > 0.05 > found.prob_worse_by_at_most(0.1)

@@ -73,7 +73,7 @@ def compared(name: str, magnitudes: list[float], a: float, b: float) -> tuple[Te
     level = 0.9 + 0.03 * rng.normal(size=(400, 1))
     ours, theirs = (level - loss * far / far.max() + 0.01 * rng.normal(size=(400, len(far))) for loss in (a, b))
     pair = SweepPair(sweep, paired(np.hstack([ours, theirs - ours]), contrasts_of(sweep), (0, 1)), (0, 1))
-    found = pair.differences(Floor.of(0.1, True), rng)
+    found = pair.differences(pair.holding(Floor.of(0.1, True)), rng)
     test = TestComparison(name, "test", "perturbation", kind.unit, 400, found, pair.curve(rng))
     return test, [alone(scores, sweep) for scores in (ours, theirs)]
 
