@@ -65,6 +65,7 @@ class PredictedProperty:
     slug: str
     measure: Callable[[NDArray[np.float64]], NDArray[np.float64]]
     settle: Callable[[pd.Series[Any]], PropertyData]
+    unit: str = ""
 
 
 Bins = Callable[[NDArray[np.float64]], tuple[Any, Any]]

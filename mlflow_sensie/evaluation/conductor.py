@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mlflow_sensie.data.examples import CHUNK, row_bytes
 from mlflow_sensie.data.identity import digests_of
@@ -19,28 +19,24 @@ from mlflow_sensie.evaluation.auto import choose_by_class
 from mlflow_sensie.evaluation.checkpoint import Checkpoint, folder_of
 from mlflow_sensie.evaluation.chunks import largest_chunk, parts, perturbed
 from mlflow_sensie.evaluation.columns import PropertyData, Roles, target_slices
-from mlflow_sensie.evaluation.engines import apply_engine
-from mlflow_sensie.evaluation.fitting import CLASS, allowed_drop, clean_score, first_failures, infer, when_precise
+from mlflow_sensie.evaluation.findings import KEPT, findings_of, kept_of, not_followed, sampling_warnings
+from mlflow_sensie.evaluation.fitting import CLASS, Questions, when_precise
 from mlflow_sensie.evaluation.gallery import make_galleries
 from mlflow_sensie.evaluation.inputs import EvaluationRequest, ResolvedInputs, resolve
 from mlflow_sensie.evaluation.metrics import Followed
 from mlflow_sensie.evaluation.plan import Plan
 from mlflow_sensie.evaluation.predict_calls import predict_in_calls
 from mlflow_sensie.evaluation.progress import Bar, Estimate
-from mlflow_sensie.evaluation.slices import infer_interactions, infer_slices
 from mlflow_sensie.evaluation.stopping import Stopping, strata_of, stratified_order
 from mlflow_sensie.evaluation.sweep import Sweep
-from mlflow_sensie.inference.multiplicity import several
-from mlflow_sensie.inference.pymc_engine import Sampling
 from mlflow_sensie.models.model import Model
 from mlflow_sensie.models.outputs import Predictions
 from mlflow_sensie.recipe.model import Recipe, SliceSpec
 from mlflow_sensie.recipe.reading import capped_log_examples
-from mlflow_sensie.result import Interaction, Result, ScoreInfo, SliceColumn, TestResult
-from mlflow_sensie.scores.kinds import KINDS
+from mlflow_sensie.result import Result
 from mlflow_sensie.scores.metric_reader import METADATA, MetricReader
 from mlflow_sensie.scores.scorer import Scorer, Targets, resolve_scorer
-from mlflow_sensie.scores.table import WEIGHT, ScoreTable, property_column
+from mlflow_sensie.scores.table import ScoreTable, property_column
 
 SCORE_BYTES = 8
 ROPE, ROPE_OF_ERROR = 0.02, 0.05  # of a probability; of the best constant's error, elsewhere
@@ -96,7 +92,7 @@ def prepare(request: EvaluationRequest) -> Prepared:
     inputs = replace(inputs, choices=(*inputs.choices, *choices))
     properties = (*plan.properties, *([_class_levels(scorer, targets)] if recipe.class_test else []))
     roles = _with_target_slices(by_class, recipe, scorer, targets)
-    recipe = _with_rope(recipe, scorer, targets, roles)
+    recipe = with_rope(recipe, scorer, targets, roles.weights)
     n_by_target = len(roles.slices) - len(plan.roles.slices)
     recipe = recipe.model_copy(update={"slices": recipe.slices or (SliceSpec(target=True),) * n_by_target})
     digests = digests_of(inputs.examples, roles.identity(), {prop.name: prop.column() for prop in properties})
@@ -109,26 +105,17 @@ def prepare(request: EvaluationRequest) -> Prepared:
 def evaluate(prepared: Prepared) -> Result:
     """Sweep, and infer what the score table tells; failed tests are in the result."""
     started = time.monotonic()
-    scorer, properties = prepared.scorer, prepared.properties
-    recipe, plan = prepared.recipe, prepared.inputs.plan
     sweep = sweep_of(prepared)
     with Bar(len(sweep.examples), sweep.n_planned, may_stop=sweep.stopping.order is not None) as bar:
         sweep.progress = bar
         table = sweep.run()
         bar.finish(sweep.savings)
-    table.metadata = _table_metadata(prepared)
-    infer_part = functools.partial(infer, recipe, prepared.followed, plan, properties, sweep)
-    tests, sampled = apply_engine(recipe, infer_part(table))
-    tests = _with_first_failures(tests, recipe, plan, scorer, table)
-    result = _result(
-        prepared, tests, table, sweep, started,
-        infer_slices(prepared.roles.slices, table, prepared.followed, infer_part),
-        infer_interactions(recipe, plan, properties, tests, table, scorer),
-    )  # fmt: skip
-    if sampled is not None:
-        result = _with_draws(result, *sampled)
-    if recipe.log_examples == "full":
-        result._galleries = make_galleries(sweep, plan.survey, table, [name for name in tests if tests[name].ok])
+    questions = _questions(prepared, sweep)
+    table.metadata = _table_metadata(prepared) | {KEPT: kept_of(questions, prepared.inputs.examples.target)}
+    result = _result(prepared, questions, table, sweep, started)
+    if prepared.recipe.log_examples == "full":
+        names = [name for name, test in result.tests.items() if test.ok]
+        result._galleries = make_galleries(sweep, prepared.inputs.plan.survey, table, names)
     return result
 
 
@@ -201,23 +188,6 @@ def _first_predictions(inputs: ResolvedInputs) -> Predictions:
         raise ModelError(text) from error
 
 
-def _with_first_failures(
-    tests: dict[str, TestResult], recipe: Recipe, plan: Plan, scorer: Scorer, table: ScoreTable
-) -> dict[str, TestResult]:
-    """The tests with the examples that each perturbation upsets first, as far as the recipe allows to show them."""
-    if recipe.log_examples == "none":
-        return tests
-    tests = dict(tests)
-    for spec, test in zip(recipe.perturbations, plan.tests, strict=True):
-        if (fit := tests[test.name].fit) is not None:
-            failures = first_failures(
-                test, fit, table, allowed_drop(spec, recipe),
-                fractional=scorer.scale.fractional, targets=recipe.log_examples == "full",
-            )  # fmt: skip
-            tests[test.name] = tests[test.name].model_copy(update={"flips": failures})
-    return tests
-
-
 def _with_target_slices(roles: Roles, recipe: Recipe, scorer: Scorer, targets: Targets) -> Roles:
     if not targets.are_labels:
         if any(spec.target for spec in recipe.slices or ()):
@@ -227,7 +197,7 @@ def _with_target_slices(roles: Roles, recipe: Recipe, scorer: Scorer, targets: T
     return replace(roles, slices=(*roles.slices, *target_slices(recipe, _labels(targets), classes=classes)))
 
 
-def _with_rope(recipe: Recipe, scorer: Scorer, targets: Targets, roles: Roles) -> Recipe:
+def with_rope(recipe: Recipe, scorer: Scorer, targets: Targets, weights: NDArray[np.float64] | None) -> Recipe:
     """Write out how small an effect does not matter: .02 of a probability, else .05 of the best constant's error.
 
     Where that is unknown, it is .02 of the score's range, or without bounds .02 in its unit.
@@ -237,7 +207,7 @@ def _with_rope(recipe: Recipe, scorer: Scorer, targets: Targets, roles: Roles) -
     scale = scorer.scale
     width = ROPE if scale.lower is None or scale.upper is None else ROPE * (scale.upper - scale.lower)
     if not scale.fractional and scale.upper is not None:
-        best = scorer.no_skill_score(targets.values, roles.columns().get(WEIGHT))
+        best = scorer.no_skill_score(targets.values, weights)
         width = ROPE_OF_ERROR * (scale.upper - best) if best is not None and best < scale.upper else width
     inference = recipe.inference.model_copy(update={"rope": width})
     return recipe.model_copy(update={"inference": inference})
@@ -272,16 +242,6 @@ def _stopping(recipe: Recipe, scorer: Scorer, targets: Targets, plan: Plan) -> S
     return Stopping(stratified_order(strata_of(targets), recipe.seed), precise, seconds)
 
 
-def _not_followed(recipe: Recipe, scorer: Scorer) -> tuple[str, ...]:
-    """Say where calibration was asked for and the score is none that a model announces."""
-    if not recipe.calibration or scorer.announces:
-        return ()
-    wanted = " or ".join(kind.name for kind in KINDS.values() if kind.expected is not None)
-    return (
-        f"calibration: the score is {scorer.kind.name!r}, of which no model says what to expect; it needs {wanted}",
-    )
-
-
 def _table_metadata(prepared: Prepared) -> dict[str, Any]:
     tests = prepared.inputs.plan.tests
     return {
@@ -293,50 +253,35 @@ def _table_metadata(prepared: Prepared) -> dict[str, Any]:
     }
 
 
+def _questions(prepared: Prepared, sweep: Sweep) -> Questions:
+    plan, properties = prepared.inputs.plan, prepared.properties
+    slugs = [*(p.slug for p in properties), *(p.slug for p in plan.predicted), *(test.slug for test in plan.tests)]
+    return Questions(
+        prepared.recipe, prepared.followed, plan.tests, properties, plan.predicted, prepared.roles.slices,
+        {slug: str(failure) for slug, failure in sweep.failures.items()}, {slug: sweep.reason(slug) for slug in slugs},
+    )  # fmt: skip
+
+
 def _result(
-    prepared: Prepared, tests: dict[str, TestResult], table: ScoreTable, sweep: Sweep, started: float,
-    slices: tuple[SliceColumn, ...], interactions: tuple[Interaction, ...],
+    prepared: Prepared, questions: Questions, table: ScoreTable, sweep: Sweep, started: float
 ) -> Result:  # fmt: skip
     inputs, scorer, recipe = prepared.inputs, prepared.scorer, prepared.recipe
-    clean = clean_score(table, scorer.scale)
+    findings, draws = findings_of(questions, table)
     result = Result(
+        **findings,
         version=version("mlflow-sensie"),
-        score=ScoreInfo(
-            kind=scorer.kind.name, lower=scorer.scale.lower, upper=scorer.scale.upper, unit=scorer.scale.unit,
-            source=scorer.source,
-        ),
-        n=len(table),
-        clean=clean.plain.summary(),
-        clean_known=clean,
         no_skill_score=prepared.no_skill_score,
-        metric_estimates=prepared.followed.estimates(table),
-        tests=tests,
-        several=several(
-            [test.fit for test in tests.values() if test.ok], recipe.n_tests, family=recipe.inference.family
-        ),
-        slices=slices,
-        interactions=interactions,
-        recipe=recipe.to_plain(),
-        recipe_yaml=recipe.to_yaml(),
-        recipe_sha256=recipe.digest(),
         data_sha256=prepared.data_sha256,
         examples_sha256=prepared.examples_sha256,
         model_name=inputs.model.name,
         model_uuid=inputs.model.model_uuid,
         choices=inputs.choices,
-        warnings=(*scorer.warnings, *_not_followed(recipe, scorer), *sweep.cuts),
+        warnings=(*scorer.warnings, *not_followed(recipe, scorer), *sweep.cuts, *sampling_warnings(findings)),
         n_predictions=0 if inputs.recorded else sweep.n_predictions,
         n_planned=sweep.n_planned,
         seconds=time.monotonic() - started,
         prefix=recipe.prefix,
-    )  # fmt: skip
-    result._score_table, result._metric_functions = table, prepared.followed.reader.functions
-    return result
-
-
-def _with_draws(result: Result, sampling: Sampling, data: Any) -> Result:
-    """Add how engine ``pymc`` sampled, what is to be warned of, and the draws themselves."""
-    texts = (*result.warnings, *sampling.warnings)
-    result = result.model_copy(update={"sampling": sampling, "warnings": texts})
-    result._inference_data = data
+    )
+    result._score_table, result._inference_data = table, draws
+    result._metric_functions = prepared.followed.reader.functions
     return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,6 @@ from mlflow_sensie.evaluation.chunks import SweepTest
 from mlflow_sensie.evaluation.columns import PredictedProperty, PropertyData
 from mlflow_sensie.evaluation.metrics import Followed
 from mlflow_sensie.evaluation.plan import Plan
-from mlflow_sensie.evaluation.sweep import Sweep
 from mlflow_sensie.inference import (
     CategoryFit,
     ExtraFits,
@@ -35,7 +34,7 @@ from mlflow_sensie.inference.grid import Side
 from mlflow_sensie.inference.holds_until import AllowedDrop, Floor
 from mlflow_sensie.inference.within import split_effect
 from mlflow_sensie.recipe.model import PerturbationSpec, Recipe
-from mlflow_sensie.result import FirstFailure, Kind, TestResult
+from mlflow_sensie.result import FirstFailure, Kind, Reason, TestResult
 from mlflow_sensie.scores.metrics import SKILL
 from mlflow_sensie.scores.scorer import Scorer
 from mlflow_sensie.scores.table import CLEAN, CLUSTER, EXPECTED, ID, TARGET, WEIGHT, ScoreTable, property_column
@@ -59,26 +58,44 @@ FLAGS = {
 }
 
 
-def infer(
-    recipe: Recipe,
-    followed: Followed,
-    plan: Plan,
-    properties: Sequence[PropertyData],
-    sweep: Sweep,
-    table: ScoreTable,
-) -> dict[str, TestResult]:
+@dataclass(frozen=True)
+class Questions:
+    """What is asked of a score table: all that inference needs beside it, neither model nor inputs among it.
+
+    ``properties`` have the class test's, ``predicted`` are those of the predictions; ``slices`` are columns of slices.
+    By slug, ``failures`` are the errors of tests that failed in the sweep, and ``stopped`` says why a test saw no more
+    examples.
+    """
+
+    recipe: Recipe
+    followed: Followed
+    tests: Sequence[SweepTest]
+    properties: Sequence[PropertyData]
+    predicted: Sequence[PredictedProperty]
+    slices: Sequence[PropertyData]
+    failures: Mapping[str, str]
+    stopped: Mapping[str, Reason]
+
+    @property
+    def scorer(self) -> Scorer:
+        """How predictions were scored."""
+        return self.followed.scorer
+
+
+def infer(questions: Questions, table: ScoreTable) -> dict[str, TestResult]:
     """Every test by name: properties in the recipe's order, the class test, then the perturbations.
 
     What rests on clean scores alone uses every example that has one; a perturbation test those it was asked of.
     """
-    by_property = {prop.name: _infer_property(prop, recipe, followed, table) for prop in properties}
-    by_property |= {prop.name: _infer_predicted(prop, recipe, followed, table) for prop in plan.predicted}
+    recipe, followed = questions.recipe, questions.followed
+    by_property = {prop.name: _infer_property(prop, recipe, followed, table) for prop in questions.properties}
+    by_property |= {prop.name: _infer_predicted(prop, recipe, followed, table) for prop in questions.predicted}
     order = [*(spec.name for spec in recipe.properties), *([CLASS] if recipe.class_test else [])]
     tests = {name: by_property[name] for name in order}
-    for spec, test in zip(recipe.perturbations, plan.tests, strict=True):
-        failure = sweep.failures.get(test.slug)
-        tests[test.name] = _infer_perturbation(spec, test, recipe, followed, table, str(failure) if failure else None)
-    return {name: test.model_copy(update={"stopped": sweep.reason(test.slug)}) for name, test in tests.items()}
+    for spec, test in zip(recipe.perturbations, questions.tests, strict=True):
+        failure = questions.failures.get(test.slug)
+        tests[test.name] = _infer_perturbation(spec, test, recipe, followed, table, failure)
+    return {name: test.model_copy(update={"stopped": questions.stopped[test.slug]}) for name, test in tests.items()}
 
 
 def when_precise(width: float, recipe: Recipe, scorer: Scorer, plan: Plan) -> Callable[[SweepTest, ScoreTable], bool]:

@@ -83,7 +83,7 @@ def _plan_perturbation(spec: PerturbationSpec, surveys: Surveys, seed: int) -> S
     test = SweepTest(spec.name, slug(spec.name), perturbation, tested, spec.label or "")
     if is_open(test, spec.neutral):
         test = with_neutral(test, surveys.examples, seed)
-    _check_fit_range(spec, test, where)
+    check_fit_range(spec, test, where)
     return test
 
 
@@ -147,7 +147,8 @@ def _check_magnitudes(magnitudes: tuple[float, ...], perturbation: Perturbation,
         )
 
 
-def _check_fit_range(spec: PerturbationSpec, test: SweepTest, where: str) -> None:
+def check_fit_range(spec: PerturbationSpec, test: SweepTest, where: str) -> None:
+    """Raise RecipeError where a test has fewer than two points in the range that it is to be fitted in."""
     if spec.fit_range is None or spec.fit_range == "auto":
         return
     low, high = spec.fit_range
@@ -161,24 +162,31 @@ def _check_fit_range(spec: PerturbationSpec, test: SweepTest, where: str) -> Non
 
 
 def _plan_property(spec: PropertySpec, surveys: Surveys) -> PropertyData | PredictedProperty:
-    def as_property(column: pd.Series[Any], unit: str) -> PropertyData:
-        prop = to_property(spec.name, slug(spec.name), column, unit, functools.partial(bins_of, spec.bins), merge_rare)
-        if spec.rank and prop.levels is not None:
-            levels = ", ".join(map(repr, prop.levels[:3])) + (", …" if len(prop.levels) > 3 else "")
-            raise DataError(f"{where}: rank: true needs numbers or dates; its values are {levels}")
-        return replace(prop, ranks=Ranks.of(prop.values) if spec.rank else None)
-
     where, examples = f"property {spec.name!r}", surveys.examples
     if isinstance(spec.of, str) and (column := examples.column(spec.of)) is not None:
-        return as_property(column.reset_index(drop=True), "")
+        return property_of(spec, column.reset_index(drop=True), "")
     target = _find_property(spec, examples, where)
     in_column = getattr(target, "kind", "any") in ("tensor", "series") and examples.input_format.kind == "tabular"
     measured = surveys.only_column(target.kind, where) if in_column else surveys.whole
     function = _bound(target, spec, measured, where)
     unit = str(getattr(function, "unit", ""))
     if getattr(function, "needs", "inputs") == "probabilities":
-        return PredictedProperty(spec.name, slug(spec.name), function, lambda column: as_property(column, unit))
-    return as_property(_measure(function, measured.examples, where), unit)
+        settle = functools.partial(property_of, spec, unit=unit)
+        return PredictedProperty(spec.name, slug(spec.name), function, settle, unit)
+    return property_of(spec, _measure(function, measured.examples, where), unit)
+
+
+def property_of(spec: PropertySpec, column: pd.Series[Any], unit: str) -> PropertyData:
+    """Turn the values of all examples into the property that a recipe asks for.
+
+    Raises:
+        DataError: it cannot be one, or ranks are asked for and it has levels.
+    """
+    prop = to_property(spec.name, slug(spec.name), column, unit, functools.partial(bins_of, spec.bins), merge_rare)
+    if spec.rank and prop.levels is not None:
+        levels = ", ".join(map(repr, prop.levels[:3])) + (", …" if len(prop.levels) > 3 else "")
+        raise DataError(f"property {spec.name!r}: rank: true needs numbers or dates; its values are {levels}")
+    return replace(prop, ranks=Ranks.of(prop.values) if spec.rank else None)
 
 
 def _find_property(spec: PropertySpec, examples: Examples, where: str) -> Any:

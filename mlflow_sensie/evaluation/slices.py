@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,50 +13,44 @@ from mlflow_sensie.evaluation.chunks import SweepTest
 from mlflow_sensie.evaluation.columns import TARGET, PropertyData
 from mlflow_sensie.evaluation.fitting import (
     CLASS,
+    Questions,
     clean_score,
     design_of,
     fit_property,
+    infer,
     settle_predicted,
     unannounced,
 )
-from mlflow_sensie.evaluation.metrics import Followed
-from mlflow_sensie.evaluation.plan import Plan
 from mlflow_sensie.inference import PerturbationFit, ScoreScale
 from mlflow_sensie.recipe.model import Recipe
 from mlflow_sensie.result import Interaction, Kind, Slice, SliceColumn, TestResult
-from mlflow_sensie.scores.scorer import Scorer
 from mlflow_sensie.scores.table import CLEAN, ScoreTable, property_column, slice_column
 
 
-def infer_slices(
-    columns: Sequence[PropertyData],
-    table: ScoreTable,
-    followed: Followed,
-    run: Callable[[ScoreTable], dict[str, TestResult]],
-) -> tuple[SliceColumn, ...]:
-    """Run the tests within each slice; ``run`` infers all tests from a part of the score table."""
-    return tuple(SliceColumn(column=prop.name, slices=tuple(_slices(prop, table, followed, run))) for prop in columns)
+def infer_slices(questions: Questions, table: ScoreTable) -> tuple[SliceColumn, ...]:
+    """Run all tests within each slice, on its part of the score table."""
+    columns = questions.slices
+    return tuple(SliceColumn(column=column.name, slices=tuple(_slices(column, questions, table))) for column in columns)
 
 
-def _slices(
-    column: PropertyData, table: ScoreTable, followed: Followed, run: Callable[[ScoreTable], dict[str, TestResult]]
-) -> Iterator[Slice]:
+def _slices(column: PropertyData, questions: Questions, table: ScoreTable) -> Iterator[Slice]:
+    scale = questions.scorer.scale
     without = {CLASS} if column.name == TARGET else {column.name}  # constant within its own slices
     for code, level in enumerate(column.levels or ()):
         part = table.part(slice_column(column.slug), code)
         try:
-            known = clean_score(part, followed.scorer.scale)
+            known = clean_score(part, scale)
         except DataError:  # fewer than two examples
             continue
-        tests = {name: test for name, test in run(part).items() if test.ok and name not in without}
+        tests = {name: test for name, test in infer(questions, part).items() if test.ok and name not in without}
         yield Slice(
             level=level,
             code=code,
             n=len(part),
             clean=known.plain.summary(),
             clean_known=known,
-            unannounced=None if column.name == TARGET else unannounced(part, followed.scorer.scale),
-            metric_estimates=followed.estimates(part),
+            unannounced=None if column.name == TARGET else unannounced(part, scale),
+            metric_estimates=questions.followed.estimates(part),
             tests=tests,
         )
 
@@ -65,24 +59,20 @@ def _slices(
 
 
 def infer_interactions(
-    recipe: Recipe,
-    plan: Plan,
-    properties: Sequence[PropertyData],
-    tests: Mapping[str, TestResult],
-    table: ScoreTable,
-    scorer: Scorer,
+    questions: Questions, tests: Mapping[str, TestResult], table: ScoreTable
 ) -> tuple[Interaction, ...]:
     """Relate the examples' own effects of perturbations to properties, as the recipe asks.
 
     Pairs of which a test failed are left out: its error says why.
     """
-    sweeps = {test.name: test for test in plan.tests}
-    known = {prop.name: prop for prop in properties}
+    recipe, scale = questions.recipe, questions.scorer.scale
+    sweeps = {test.name: test for test in questions.tests}
+    known = {prop.name: prop for prop in questions.properties}
     interactions = []
     for name, other in recipe.pairs():
         if tests[name].ok and tests[other].ok:
-            prop = known.get(name) or settle_predicted(next(p for p in plan.predicted if p.name == name), table)
-            interactions.append(_interaction(prop, sweeps[other], tests[other].fit, table, scorer.scale, recipe))
+            prop = known.get(name) or settle_predicted(next(p for p in questions.predicted if p.name == name), table)
+            interactions.append(_interaction(prop, sweeps[other], tests[other].fit, table, scale, recipe))
     return tuple(interactions)
 
 

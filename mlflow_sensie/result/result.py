@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -178,6 +178,36 @@ class Result(Frozen):
     def interactions_frame(self) -> pd.DataFrame:
         """A row per property and perturbation: effect (or spread) of the examples' own effects, and its interval."""
         return frames.interactions_frame(self.interactions)
+
+    def refit(
+        self, changes: Mapping[str, Any] | None = None, *, score: Any = None, metrics: Sequence[Any] | None = None
+    ) -> Result:
+        """Ask other questions to the same predictions: no model is asked again.
+
+        ``changes`` are recipe keys; each replaces its whole value, but a test or slice given by its name stays what it
+        was. ``score`` and ``metrics`` are those of a recipe. Everything that the score table keeps can be asked: rope,
+        fit range, polynomial and engine under ``inference``, ``allowed_drop``, bins and ranks of properties, fewer
+        tests or slices, interactions; another score or metric as far as it can be made of what was kept. Where a
+        time budget ended the sweep, bins and the best constant are those of the examples that were reached. The new
+        result has no verdict: ``judge`` gives it one.
+
+        Raises:
+            DataError: there is no score table, as after ``from_json``, or an earlier version wrote it.
+            RecipeError: a change needs what was not kept; the message says what to set in the next evaluation.
+
+        >>> import mlflow_sensie, numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(200, 2))
+        >>> recipe = {"perturbations": [{"name": "shift", "apply": "tabular.shift", "magnitudes": [0, 1, 2]}]}
+        >>> model = lambda X: 1 / (1 + np.exp(-X[:, 0]))
+        >>> result = mlflow_sensie.probe(model, X, (X[:, 0] > 0).astype(int), recipe)
+        >>> again = result.refit({"inference": {"rope": 0.5}}, score="correct")
+        >>> again.score.kind, again.recipe["inference"]["rope"], again.tests["shift"].fit.decision
+        ('correct', 0.5, 'negligible')
+        """
+        from mlflow_sensie.evaluation.refit import refit
+
+        return refit(self, changes, score=score, metrics=metrics)
 
     def plot(self, name: str | None = None, *, kind: PlotKind = "auto") -> Figure:
         """Draw a figure.

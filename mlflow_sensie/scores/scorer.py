@@ -212,6 +212,15 @@ def _agreement(model: Model, first: Predictions, recipe: Recipe) -> Scorer:
     return Scorer(kind, score, answers=answers, encode=encode)
 
 
+def refuse_unfit(kind: ScoreKind, targets: NDArray[Any]) -> None:
+    """Raise DataError where a kind of score is undefined for some targets (n,)."""
+    if kind.unfit is not None and (unfit := kind.unfit[1](targets)).any():
+        raise DataError(
+            f"score: {kind.name} is undefined where the target is {kind.unfit[0]}, as {int(unfit.sum())} of "
+            f"{len(targets)} are; use {default_kind('numbers').name}, or leave those examples out"
+        )
+
+
 def _guess_task(first: Predictions, targets: NDArray[Any], kind: ScoreKind | None, recipe: Recipe) -> str:
     if kind is not None:
         return str(kind.task)
@@ -234,11 +243,7 @@ def _regression(
     sd = float(values.std())
     if not np.isfinite(sd) or sd == 0:
         raise DataError(f"the targets of a regressor must be finite and vary; their SD is {sd}")
-    if kind.unfit is not None and (unfit := kind.unfit[1](values)).any():
-        raise DataError(
-            f"score: {kind.name} is undefined where the target is {kind.unfit[0]}, as {int(unfit.sum())} of "
-            f"{len(values)} are; use {default_kind('numbers').name}, or leave those examples out"
-        )
+    refuse_unfit(kind, values)
     if first.values.ndim == 2:
         names = list(first.columns or range(first.values.shape[1]))
         raise ModelError(

@@ -51,6 +51,21 @@ def is_output(column: str) -> bool:
     return column.startswith("output/")
 
 
+def is_score(column: str) -> bool:
+    """Whether a column holds scores: clean, or at a test's magnitude."""
+    return column == CLEAN or column.startswith("score/")
+
+
+def is_expected(column: str) -> bool:
+    """Whether a column holds scores that the model announces."""
+    return column == EXPECTED or column.startswith("expected/")
+
+
+def expected_of(scores: str) -> str:
+    """Name of the column of announced scores that belongs to a column of scores."""
+    return EXPECTED if scores == CLEAN else f"expected/{scores.removeprefix('score/')}"
+
+
 class ScoreTable:
     """Row blocks of equal columns, appended one by one and read back one by one.
 
@@ -97,6 +112,18 @@ class ScoreTable:
             _write(path, self._blocks, self.metadata)
             self._spilled.append(path)
             self._blocks.clear()
+
+    def with_metadata(self, metadata: Mapping[str, Any]) -> ScoreTable:
+        """Return a view of the same rows under other metadata."""
+        view = copy.copy(self)
+        view.metadata = dict(metadata)
+        return view
+
+    def emptied(self) -> ScoreTable:
+        """Return a table without rows, for rows whose columns end where those of this one do."""
+        table = ScoreTable(self.metadata, spill_bytes=self._spill_bytes)
+        table._ends = dict(self._ends)
+        return table
 
     def end(self, columns: Iterable[str], rows: int) -> None:
         """Say that these columns hold nothing after their first ``rows`` rows."""

@@ -308,7 +308,8 @@ def test_what_a_result_says_of_itself(result: Result) -> None:
     assert len(result.recipe_sha256) == len(result.data_sha256) == 64 and result.seconds > 0
     assert result.score_table is not None and len(result.score_table) == N
     metadata = dict(result.score_table.metadata)
-    predictions = metadata.pop("predictions")
+    predictions, tests = metadata.pop("predictions"), metadata.pop("tests_kept")
+    assert tests["sweeps"].keys() == metadata["tests"].keys()
     assert (predictions["needs"], predictions["parts"], predictions["classes"]) == (
         "probabilities",
         ["1"],
