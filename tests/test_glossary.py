@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "glossary.md"
 WORDS = [
     "example", "score", "clean score", "property", "perturbation", "magnitude", "neutral", "distance", "curve", "slope",
     "effect", "mean drop", "holds until", "spread", "within effect", "unexpected", "decision", "slice", "cluster",
-    "survey", "score table", "gate", "verdict",
+    "survey", "score table", "gate", "verdict", "no-skill score", "skill", "metric",
 ]  # fmt: skip
 
 

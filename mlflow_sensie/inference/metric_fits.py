@@ -88,9 +88,11 @@ def metric_estimate(sample: MetricSample, family: int = 1) -> MetricEstimate:
     >>> metric_estimate(MetricSample("mae", np.array([0.5]), rows, "mean", 101, lower=0)).interval.lo95.__round__(3)
     0.442
     """
-    interval = None if sample.method == "none" else value_interval(sample, 0, family)
+    interval = posterior = None
+    if sample.method != "none":
+        (posterior,) = contrast_posteriors(sample, np.eye(len(sample.values))[:, :1])
+        interval = value_interval(sample, 0, family, posterior)
     flags = _flags(sample, interval)
-    posterior = None if interval is None else contrast_posteriors(sample, np.eye(len(sample.values))[:, :1])[0]
     return MetricEstimate(sample.name, float(sample.values[0]), interval, sample.no_skill, sample.n, posterior, flags)
 
 

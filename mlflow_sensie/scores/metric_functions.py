@@ -92,7 +92,7 @@ def squared_distance(probabilities: Floats, truth: Truth) -> Floats:
     array([0.5, 2. ])
     """
     of_target = probabilities[np.arange(len(truth.targets)), truth.targets]
-    return np.asarray(np.square(probabilities).sum(axis=1) - 2 * of_target + 1)
+    return np.asarray(np.einsum("ij,ij->i", probabilities, probabilities) - 2 * of_target + 1)
 
 
 def brier(probabilities: Floats, truth: Truth) -> Estimate:
@@ -260,15 +260,15 @@ def _per_class(name: str, labels: Integers, truth: Truth) -> tuple[Floats, Float
     """Return recall, precision or F1 of each class (K,), and what makes their influences.
 
     The influence of an example on that of class k is (right·2^[F1] − value)·weight for its target and its label:
-    ``by_target`` and ``by_label`` (K,) are those weights, 0 where they do not count.
+    ``by_target`` and ``by_label`` (K,) are those weights, 0 where they do not count; the labels' shares (K,) come last.
     """
     right, targets, predicted = _counts(labels, truth)
     if name == "recall":
-        return _ratio(right, targets), _ratio(np.ones_like(targets), targets), np.zeros_like(targets), right
+        return _ratio(right, targets), _ratio(np.ones_like(targets), targets), np.zeros_like(targets), predicted
     if name == "precision":
-        return _ratio(right, predicted), np.zeros_like(targets), _ratio(np.ones_like(targets), predicted), right
+        return _ratio(right, predicted), np.zeros_like(targets), _ratio(np.ones_like(targets), predicted), predicted
     inverse = _ratio(np.ones_like(targets), targets + predicted)
-    return 2 * right * inverse, inverse, inverse, right
+    return 2 * right * inverse, inverse, inverse, predicted
 
 
 def confusion_metric(labels: Integers, truth: Truth, *, name: str, of: int | None = None) -> Estimate:
@@ -281,9 +281,9 @@ def confusion_metric(labels: Integers, truth: Truth, *, name: str, of: int | Non
     >>> [round(confusion_metric(np.array([1, 1, 1, 0]), truth, name=name)[0], 3) for name in ("recall", "precision")]
     [0.667, 0.667]
     """
-    values, by_target, by_label, _ = _per_class(name, labels, truth)
+    values, by_target, by_label, predicted = _per_class(name, labels, truth)
     k = of if of is not None else truth.positive if truth.classes == 2 else None
-    present = (truth.class_shares > 0) | (np.bincount(labels[labels >= 0], minlength=truth.classes) > 0)
+    present = (truth.class_shares > 0) | (predicted > 0)
     if k is not None and not (truth.class_shares[k] > 0 if name != "precision" else present[k]):
         raise Undefined("no example is of the class")
     part = present / present.sum() if k is None else np.eye(truth.classes)[k]
