@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mlflow_sensie.gate.quantities import Evidence, gather
-from mlflow_sensie.gate.scope import Case, NotJudged, Scope, cases
-from mlflow_sensie.recipe.reading import load_gate
+from mlflow_sensie.gate.scope import SKILL_RULE, Case, NotJudged, Scope, cases, rules_of
 from mlflow_sensie.recipe.rules import Rule
 from mlflow_sensie.result import Result
 from mlflow_sensie.result.verdict import Judgement, Outcome, Verdict, overall
@@ -26,6 +25,8 @@ def judge(
     A rule passes when the posterior probability that it is kept is at least its confidence, fails when that of its
     being broken is, and is inconclusive in between. What cannot be judged fails: a test, metric or slice that is
     missing, a test that failed, a baseline that is missing, or of other examples or another kind of score.
+    The first judgement is that of a rule which nobody has to write, skill of at least 0: the model is better than the
+    best constant prediction, whatever it is compared with. Undefined skill is said and blocks nothing.
     ``baseline`` is the result of the model to judge against, on the same examples, with its score table as ``result``
     with its own. ``today`` decides on waivers.
 
@@ -34,7 +35,7 @@ def judge(
         ComparisonError: an earlier version of mlflow-sensie wrote a result; it is to be evaluated again.
     """
     whole, day = Scope(result, baseline), today or datetime.date.today()
-    judgements = tuple(_judge(case, day) for rule in load_gate(rules) for case in cases(rule, whole))
+    judgements = tuple(_judge(case, day) for rule in rules_of(rules) for case in cases(rule, whole))
     return Verdict(
         outcome=overall(judgements), judgements=judgements, n=result.n, score=result.score.kind,
         data_sha256=result.data_sha256, recipe_sha256=result.recipe_sha256, candidate=result.model_name,
@@ -46,6 +47,9 @@ def _judge(case: Case, today: datetime.date) -> Judgement:
     try:
         evidence = gather(case)
     except NotJudged as error:
+        if case.rule is SKILL_RULE:
+            unknown = _judgement(case, today, "inconclusive", f"skill is not judged, which blocks nothing: {error}")
+            return unknown.model_copy(update={"severity": "warn"})
         return _judgement(case, today, "fail", f"{_quantity(case)} cannot be judged: {error}")
     confidence = case.rule.confidence
     kept, broken = evidence.kept >= confidence, evidence.broken >= confidence
@@ -85,10 +89,14 @@ def _in_words(case: Case, evidence: Evidence, outcome: Outcome, n_more: int | No
     sign, how = (-1, "better by ") if better else (1, "worse by " if rule.versus else "")
     low, high = (_number(bound, sign) for bound in (evidence.lo95, evidence.hi95)[::sign])
     how_many = "no number of examples within reach" if n_more is None else f"about {n_more:,} more examples"
+    kept, broken, passes = "kept", "broken", ""
+    if rule is SKILL_RULE:
+        kept, broken = (f"{word} than the best constant prediction" for word in ("better", "worse"))
+        passes = f"{kept} "
     ends = {
-        "pass": f"with probability {_probability(evidence.kept)}",
-        "fail": f"broken with probability {_probability(evidence.broken)}",
-        "inconclusive": f"kept with probability {evidence.kept:.3f}, where {rule.confidence:g} passes and "
+        "pass": f"{passes}with probability {_probability(evidence.kept)}",
+        "fail": f"{broken} with probability {_probability(evidence.broken)}",
+        "inconclusive": f"{kept} with probability {evidence.kept:.3f}, where {rule.confidence:g} passes and "
         f"{1 - rule.confidence:g} fails; {how_many} would settle it",
     }
     return f"{_quantity(case)} is {how}{_number(evidence.value, sign)} [{low}, {high}]; {rule.claim}: {ends[outcome]}"

@@ -12,8 +12,7 @@ from scipy.special import ndtr, ndtri
 
 from mlflow_sensie.comparison import Comparison
 from mlflow_sensie.gate.quantities import gather, quantity_of
-from mlflow_sensie.gate.scope import Case, NotJudged, Scope, cases
-from mlflow_sensie.recipe.reading import load_gate
+from mlflow_sensie.gate.scope import SKILL_RULE, Case, NotJudged, Scope, cases, rules_of
 from mlflow_sensie.recipe.rules import Rule
 from mlflow_sensie.result import Result
 
@@ -107,9 +106,10 @@ def power(
         ComparisonError: an earlier version of mlflow-sensie wrote a result; it is to be evaluated again.
     """
     whole = Scope(result, baseline)
-    blocking = [rule for rule in load_gate(rules) if rule.severity == "error"]
+    blocking = [rule for rule in rules_of(rules) if rule.severity == "error"]
     # A rule's n is that of the whole evaluation, of which a slice has its share.
-    return Power(n or result.n, tuple(_plan(case, result.n) for rule in blocking for case in cases(rule, whole)))
+    plans = (_plan(case, result.n) for rule in blocking for case in cases(rule, whole))
+    return Power(n or result.n, tuple(plan for plan in plans if plan is not None))
 
 
 def _percent(chance: float) -> str:
@@ -135,10 +135,13 @@ def _examples_for(rules: Iterable[RulePower]) -> int | None:
 # --- how far the rules are from their limits, in standard errors -------------------------------------------
 
 
-def _plan(case: Case, n: int) -> RulePower:
+def _plan(case: Case, n: int) -> RulePower | None:
+    """The chance of a rule; none of undefined skill, which blocks nothing."""
     try:
         distance, source = _distance(case)
     except NotJudged as error:
+        if case.rule is SKILL_RULE:
+            return None
         distance, source = -math.inf, str(error)
     test = case.test.name if case.test else case.rule.test
     return RulePower(case.rule.label, test, case.scope.where, n, distance, case.rule.confidence, source)

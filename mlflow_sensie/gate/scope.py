@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,11 +10,15 @@ from typing import Any
 from mlflow_sensie.comparison import Comparison, Difference, compare
 from mlflow_sensie.errors import ComparisonError
 from mlflow_sensie.recipe.model import slug
+from mlflow_sensie.recipe.reading import load_gate
 from mlflow_sensie.recipe.rules import Rule, metric_of, rule_quantity
 from mlflow_sensie.result import Result, TestResult, evaluate_again
 from mlflow_sensie.scores.table import slice_column
 
 EVERY = "*"
+# The first rule of every gate, which nobody has to write: whatever it is compared with, a model has to be worth more
+# than a constant, which by a score alone may look better where one class is rare.
+SKILL_RULE = Rule(metric="skill", at_least=0.0)
 
 
 class NotJudged(Exception):
@@ -120,6 +124,15 @@ class Case:
             return self.scope.comparison.difference(self.test.name if self.test else None, self.rule.metric)
         except ComparisonError as error:
             raise NotJudged(str(error)) from error
+
+
+def rules_of(gate: Iterable[Rule | Mapping[str, Any]]) -> tuple[Rule, ...]:
+    """All rules of a gate as a recipe has it, the unwritten one first.
+
+    Raises:
+        RecipeError: a rule is not understood.
+    """
+    return (SKILL_RULE, *load_gate(gate))
 
 
 def cases(rule: Rule, whole: Scope) -> Iterator[Case]:

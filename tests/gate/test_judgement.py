@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from gate.made import made, rules
+from gate.made import judged, made, rules
 from mlflow_sensie import Result
 from mlflow_sensie.errors import RecipeError
 from mlflow_sensie.gate import judge, power
@@ -22,7 +22,7 @@ VERSUS: dict[str, Any] = {"metric": "clean_score", "versus": "baseline", "worse_
 
 
 def one(result: Result, rule: dict[str, Any], baseline: Result | None = None, **given: Any) -> Judgement:
-    (found,) = judge(result, rules(rule), baseline, **given).judgements
+    (found,) = judged(result, rules(rule), baseline, **given)
     return found
 
 
@@ -161,6 +161,46 @@ def test_unexpected_of_a_sweep(rng: np.random.Generator) -> None:
     )
 
 
+# --- the rule that nobody has to write ---------------------------------------------------------------------
+
+
+def skill_of(result: Result, **more: Any) -> Judgement:
+    return judge(result, rules({"metric": "clean_score", "at_least": 0.0}), **more).judgements[0]
+
+
+def test_a_gate_begins_with_the_rule_that_a_model_is_better_than_a_constant(result: Result) -> None:
+    skill = skill_of(result)
+    estimate = result.metric_estimates["skill"]
+    assert (skill.rule, skill.outcome, skill.value) == ("skill at least 0", "pass", estimate.value)
+    assert skill.reason == (
+        f"skill is {estimate.value:.4g} [{skill.lo95:.4g}, {skill.hi95:.4g}]; at least 0: "
+        "better than the best constant prediction with probability above .999"
+    )
+
+
+def test_a_model_that_is_worse_than_a_constant_does_not_pass_whatever_else_is_kept(scores: Array) -> None:
+    worse = made(scores - 0.45)
+    verdict = judge(worse, rules({"metric": "clean_score", "at_least": 0.3}), made(scores - 0.45))
+    assert [one.outcome for one in verdict.judgements] == ["fail", "pass"] and not verdict.passed
+    assert verdict.reasons[0].endswith("worse than the best constant prediction with probability above .999")
+
+
+def test_skill_that_is_not_known_yet_is_inconclusive(rng: np.random.Generator) -> None:
+    skill = skill_of(made(rng.uniform(0.1, 0.9, 40) + 0.02))
+    assert skill.outcome == "inconclusive" and skill.blocks
+    assert "; at least 0: better than the best constant prediction with probability 0." in skill.reason
+
+
+def test_undefined_skill_is_said_and_blocks_nothing(scores: Array) -> None:
+    undefined = made(scores, score=lambda predictions, targets: predictions)
+    verdict = judge(undefined, rules({"metric": "clean_score", "at_least": 0.0}))
+    skill = verdict.judgements[0]
+    assert verdict.passed and (skill.outcome, skill.severity, skill.value) == ("inconclusive", "warn", None)
+    assert skill.reason.startswith("skill is not judged, which blocks nothing: nothing says what no skill scores")
+    (own,) = judged(undefined, rules({"metric": "skill", "at_least": 0.1}))
+    assert own.outcome == "fail"  # who asks for it must have it
+
+
 # --- against a baseline ------------------------------------------------------------------------------------
 
 
@@ -283,13 +323,13 @@ def test_many_tests_are_those_that_have_the_metric(rng: np.random.Generator) -> 
     wider = made(scores, perturbations=[broken], class_test=True, on_error="record")
 
     def about(result: Result, **rule: Any) -> list[str | None]:
-        return [each.test for each in judge(result, rules({"at_most": 0.9, **rule})).judgements]
+        return [each.test for each in judged(result, rules({"at_most": 0.9, **rule}))]
 
     assert about(result, metric="effect", test="*") == ["a", "sweep"]
     assert about(result, metric="effect", kind="property") == ["a"]
     assert about(result, metric="spread", test="*") == ["a", "class"]
     assert about(result, metric="spread", kind="class") == ["class"]
-    (failed,) = judge(wider, rules({"metric": "mean_drop", "test": "*", "at_most": 0.9})).judgements
+    (failed,) = judged(wider, rules({"metric": "mean_drop", "test": "*", "at_most": 0.9}))
     assert failed.outcome == "fail" and "test 'broken' failed" in failed.reason and "division by zero" in failed.reason
 
 
@@ -314,19 +354,15 @@ def test_slices(scores: Array) -> None:
     worse = np.where((site == "B")[:, None], scores - 0.1, scores)
     old, new = made(scores, "old", **given), made(worse, "new", **given)
     absolute = {"metric": "clean_score", "at_least": 0.75}
-    found = judge(new, rules({**absolute, "slice": {"site": "*"}})).judgements
+    found = judged(new, rules({**absolute, "slice": {"site": "*"}}))
     assert [(each.slice, each.outcome, each.n) for each in found] == [
         ("site = A", "pass", 100),
         ("site = B", "fail", 100),
     ]
     assert found[1].value == pytest.approx(worse[site == "B", 0].mean())
-    assert [each.outcome for each in judge(new, rules({**VERSUS, "slice": {"site": "*"}}), old).judgements] == [
-        "pass",
-        "fail",
-    ]
-    (drop,) = judge(
-        new, rules({"metric": "mean_drop", "test": "sweep", "at_most": 0.12, "slice": {"site": "B"}})
-    ).judgements
+    outcomes = [each.outcome for each in judged(new, rules({**VERSUS, "slice": {"site": "*"}}), old)]
+    assert outcomes == ["pass", "fail"]
+    (drop,) = judged(new, rules({"metric": "mean_drop", "test": "sweep", "at_most": 0.12, "slice": {"site": "B"}}))
     assert (drop.n, drop.reason[:39]) == (100, "mean_drop of sweep where site = B is 0.")
     assert "no slice site = 'C'; there are: A, B" in one(new, {**absolute, "slice": {"site": "C"}}).reason
 
@@ -362,12 +398,12 @@ def test_only_what_blocks_decides(result: Result) -> None:
 
 def test_a_waiver_is_told(result: Result) -> None:
     waive = {"reason": "new labels", "until": "2026-01-31"}
-    (held,) = verdict(result, {**BROKEN, "waive": waive}).judgements
+    _, held = verdict(result, {**BROKEN, "waive": waive}).judgements
     assert held.waived and held.outcome == "fail"
     assert held.reason.endswith("Waived until 2026-01-31: new labels")
-    (ended,) = verdict(result, {**BROKEN, "waive": {**waive, "until": "2026-01-30"}}).judgements
+    _, ended = verdict(result, {**BROKEN, "waive": {**waive, "until": "2026-01-30"}}).judgements
     assert not ended.waived and ended.reason.endswith("Its waiver ended on 2026-01-30: new labels")
-    (kept,) = verdict(result, {**KEPT, "waive": waive}).judgements
+    _, kept = verdict(result, {**KEPT, "waive": waive}).judgements
     assert not kept.waived and "aive" not in kept.reason
 
 
@@ -385,8 +421,8 @@ def test_the_verdict_as_json_and_as_a_table(result: Result) -> None:
     assert (found.n, found.candidate, found.baseline, found.score) == (200, "model", None, "probability")
     assert (found.data_sha256, found.recipe_sha256) == (result.data_sha256, result.recipe_sha256)
     table = found.summary()
-    assert table["outcome"].tolist() == ["pass", "fail"]
-    assert table["rule"].tolist() == ["clean_score at least 0.1", "high"]
+    assert table["outcome"].tolist() == ["pass", "pass", "fail"]
+    assert table["rule"].tolist() == ["skill at least 0", "clean_score at least 0.1", "high"]
 
 
 def test_rules_may_come_as_a_recipe_has_them(result: Result) -> None:

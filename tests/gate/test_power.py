@@ -16,6 +16,7 @@ from mlflow_sensie import Result
 from mlflow_sensie.gate import judge, power
 
 CLEAN: dict[str, Any] = {"metric": "clean_score", "versus": "baseline", "worse_by_at_most": 0.01}
+OF_SKILL = "measured; an absolute rule supposes a model just as good"
 DROP: dict[str, Any] = {"metric": "mean_drop", "kind": "perturbation", "versus": "baseline", "worse_by_at_most": 0.02}
 
 
@@ -40,7 +41,7 @@ def test_from_one_model_by_its_standard_error(pair: tuple[Result, Result]) -> No
     apart = result.clean_known.posterior.scale * math.sqrt(2 * (1 - 0.88))
     found = power(result, rules(CLEAN))
     assert found.chance == pytest.approx(ndtr(0.01 / apart - 1.6449), abs=1e-4)
-    assert found.summary()["source"].tolist() == ["measured on one model, correlation 0.88 supposed"]
+    assert found.summary()["source"].tolist() == [OF_SKILL, "measured on one model, correlation 0.88 supposed"]
 
 
 def test_from_two_models_by_their_differences(pair: tuple[Result, Result]) -> None:
@@ -49,7 +50,7 @@ def test_from_two_models_by_their_differences(pair: tuple[Result, Result]) -> No
     apart = stats.sem(new.score_table.column("clean") - old.score_table.column("clean"))
     found = power(new, rules(CLEAN), old)
     assert found.chance == pytest.approx(ndtr(0.01 / apart - 1.6449), abs=0.01)
-    assert found.summary()["source"].tolist() == ["measured on two models"]
+    assert found.summary()["source"].tolist() == [OF_SKILL, "measured on two models"]
 
 
 @pytest.mark.parametrize("known", ["one", "two"])
@@ -68,7 +69,10 @@ def test_as_many_examples_as_said_make_it_ninety(pair: tuple[Result, Result], kn
 def test_rules_that_do_not_block_do_not_count(pair: tuple[Result, Result]) -> None:
     alone, beside = power(pair[0], rules(CLEAN)), power(pair[0], rules(CLEAN, {**DROP, "severity": "warn"}))
     assert alone.chance == beside.chance
-    assert "passes whatever comes" in power(pair[0], rules({**DROP, "severity": "warn"})).to_text()
+    of_skill = power(pair[0], rules({**DROP, "severity": "warn"}))
+    assert [rule.rule for rule in of_skill.rules] == ["skill at least 0"]
+    undefined = pair[0].model_copy(update={"metric_estimates": {}})
+    assert "passes whatever comes" in power(undefined, rules({**DROP, "severity": "warn"})).to_text()
 
 
 def test_an_absolute_rule_supposes_a_model_just_as_good(pair: tuple[Result, Result]) -> None:
@@ -85,7 +89,8 @@ def test_what_cannot_be_judged_cannot_pass(pair: tuple[Result, Result]) -> None:
     assert (found.chance, found.n_for_90) == (0.0, None)
     assert "no number of examples makes it 90 %" in found.to_text()
     table = found.summary()
-    assert table["source"][1].startswith("no test 'nope'") and table["n_for_90"].isna().tolist() == [False, True]
+    assert table["source"][2].startswith("no test 'nope'")
+    assert table["n_for_90"].isna().tolist() == [False, False, True]
 
 
 def test_a_certain_pass_is_not_promised(pair: tuple[Result, Result]) -> None:
@@ -96,10 +101,11 @@ def test_a_certain_pass_is_not_promised(pair: tuple[Result, Result]) -> None:
 def test_a_gate_of_many_rules_can_hardly_pass_and_says_so(pair: tuple[Result, Result]) -> None:
     many = [{**CLEAN, "worse_by_at_most": 0.008, "name": f"rule {i}"} for i in range(12)]
     few, found = power(pair[0], rules(many[0])), power(pair[0], rules(*many))
-    assert found.chance == pytest.approx(few.chance**12) and found.chance < 0.01
+    alone = few.rules[1].chance(400)
+    assert found.chance == pytest.approx(few.rules[0].chance(400) * alone**12) and found.chance < 0.01
     assert few.n_for_90 and found.n_for_90 and found.n_for_90 > 1.8 * few.n_for_90
     text = found.to_text()
-    assert text.startswith("With 400 examples this gate of 12 judgements passes two equally good models at least 0%")
+    assert text.startswith("With 400 examples this gate of 13 judgements passes two equally good models at least 0%")
     assert f"{found.n_for_90:,} examples make it 90 %" in text and "The hardest, with" in text
 
 
@@ -107,8 +113,8 @@ def test_slices_are_counted_with_their_share(rng: np.random.Generator) -> None:
     scores = draw(rng, 400)[0]
     given = {"metadata": {"site": np.array(["A", "B", "B", "B"])[np.arange(400) // 2 % 4]}, "slices": ["site"]}
     found = power(made(scores, **given), rules({**CLEAN, "slice": {"site": "*"}})).summary()
-    assert len(found) == 2
-    assert found["n_for_90"][0] / found["n_for_90"][1] == pytest.approx(3, rel=0.3)
+    assert len(found) == 3
+    assert found["n_for_90"][1] / found["n_for_90"][2] == pytest.approx(3, rel=0.3)
 
 
 @pytest.mark.slow

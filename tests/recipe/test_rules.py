@@ -36,6 +36,20 @@ def rules(*given: Any) -> tuple[Rule, ...]:
         (DROP, "mean_drop of every perturbation at most 0.1", 0.1),
         ({"metric": "effect", "test": "*", "at_most": 0.2}, "|effect| of every test at most 0.2", 0.2),
         ({"metric": "holds_until", "test": "rotation", "at_least": 20}, "holds_until of rotation at least 20", 20.0),
+        ({"metric": "skill", "at_least": 0.2}, "skill at least 0.2", 0.2),
+        ({"metric": "clean_roc_auc", "at_least": 0.8}, "clean_roc_auc at least 0.8", 0.8),
+        ({"metric": "clean_log_loss", "at_most": 0.4}, "clean_log_loss at most 0.4", 0.4),
+        (
+            {"metric": "recall-3_mean_drop", "test": "noise", "at_most": 0.1},
+            "recall-3_mean_drop of noise at most 0.1",
+            0.1,
+        ),
+        ({"metric": "f1_holds_until", "test": "*", "at_least": 2}, "f1_holds_until of every test at least 2", 2.0),
+        (
+            {"metric": "clean_recall", "at_least": 0.5, "slice": {"target": "x"}},
+            "clean_recall at least 0.5 where target = x",
+            0.5,
+        ),
         ({**DROP, "slice": {"site": "B"}}, "mean_drop of every perturbation at most 0.1 where site = B", 0.1),
         ({**DROP, "slice": {"site": "*"}}, "mean_drop of every perturbation at most 0.1 for every site", 0.1),
         ({**DROP, "name": "robust", "severity": "warn", "confidence": 0.8, "waive": WAIVE}, "robust", 0.1),
@@ -53,6 +67,14 @@ WRONG: list[tuple[Any, str]] = [
     (["clean"], "gate.0: Input should be a valid dictionary or instance of Rule; 'clean' came"),
     ([{"at_least": 0.9}], "gate.0.metric: Field required"),
     ([{**CLEAN, "metric": "max_drop"}], "gate.0.metric: one of clean_score, skill, mean_drop"),
+    ([{**CLEAN, "metric": "max_drop"}], "or clean_<metric>, <metric>_mean_drop, <metric>_holds_until; 'max_drop' came"),
+    ([{**CLEAN, "metric": "skil"}], "'skil' came (did you mean 'skill'?)"),
+    ([{**CLEAN, "metric": "clean_"}], "; 'clean_' came"),
+    ([{"metric": "clean_log_loss", "at_least": 1}], "smaller is better for clean_log_loss, so its limit is at_most"),
+    ([{"metric": "clean_f1", "at_most": 1}], "greater is better for clean_f1, so its limit is at_least"),
+    ([{**CLEAN, "metric": "skill", "test": "x"}], "skill belongs to the whole evaluation: leave test and kind out"),
+    ([{**CLEAN, "metric": "f1_mean_drop"}], "smaller is better for f1_mean_drop"),
+    ([{**DROP, "metric": "f1_mean_drop", "kind": "class"}], "a class test has no f1_mean_drop"),
     ([{**CLEAN, "at_laest": 1}], "unknown key 'at_laest' in gate.0 (did you mean 'at_least'?); allowed: metric, test"),
     ([{"metric": "clean_score"}], "exactly one of at_least, at_most, worse_by_at_most is needed; none came"),
     ([{**CLEAN, "at_most": 1}], "is needed; at_least and at_most came"),
@@ -99,7 +121,8 @@ def test_a_baseline_is_a_uri_and_needs_a_gate() -> None:
 
 
 def test_the_schema_refuses_a_wrong_rule() -> None:
-    for wrong in ({**CLEAN, "metric": "nope"}, {**CLEAN, "confidence": 2}, {**CLEAN, "severity": "info"}):
+    metrics = [{**CLEAN, "metric": name} for name in ("nope", "clean_", "_mean_drop", "skill_")]
+    for wrong in (*metrics, {**CLEAN, "confidence": 2}, {**CLEAN, "severity": "info"}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate({"class_test": True, "gate": [wrong]}, Recipe.model_json_schema())
 
