@@ -211,7 +211,9 @@ def _infer_perturbation(
     drop = allowed_drop(spec, recipe)
     sweeps = followed.sweeps(test, table, drop, recipe.family)
     if SKILL in sweeps and isinstance(drop, int | float):
-        fit = fit.held_by(sweeps[SKILL].sides, no_skill="no_skill" in sweeps[SKILL].flags)
+        skill = sweeps[SKILL]
+        lost = skill.mean_drop.lo95 > drop * max(skill.values[0], 0.0)
+        fit = fit.held_by(skill.sides, no_skill="no_skill" in skill.flags, lost=lost)
     tested = _test(test.name, test.slug, "perturbation", unit, fit, sweeps)
     return tested.model_copy(update={"label": label, "warnings": (*test.notes, *tested.warnings)})
 

@@ -175,8 +175,12 @@ class PerturbationFit:
         flags = (*flags, *narrower(effects, [side.posterior for side in self.sides]))
         return replace(self, flags=flags, **_of_sides(sides, self.rope, self.family))
 
-    def held_by(self, sides: Sequence[HoldsUntil], *, no_skill: bool) -> PerturbationFit:
-        """Say up to where it holds by another curve, side by side; a model of ``no_skill`` holds until 0."""
+    def held_by(self, sides: Sequence[HoldsUntil], *, no_skill: bool, lost: bool) -> PerturbationFit:
+        """Say up to where it holds by another curve, side by side; a model of ``no_skill`` holds until 0.
+
+        Where more than the allowed drop of that curve is ``lost`` on average, for sure, the model is sensitive,
+        however little the mean score changes.
+        """
         first = min(sides, key=lambda holds: (holds.value, holds.censored))
         return replace(
             self,
@@ -184,6 +188,7 @@ class PerturbationFit:
             holds_until=first.value,
             holds_until_lo95=min(holds.lo95 for holds in sides),
             censored=first.censored,
+            decision="sensitive" if lost and not no_skill else self.decision,
             flags=(*self.flags, "no_skill") if no_skill else self.flags,
         )
 

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from mlflow_sensie import plots
+from mlflow_sensie.comparison.result import Comparison
 from mlflow_sensie.text.findings import Finding, Tone, findings, tones_of
+from mlflow_sensie.text.skill import is_without_skill, skill_sentence
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
     from matplotlib.figure import Figure
 
-    from mlflow_sensie.comparison import Comparison
     from mlflow_sensie.result import Result
 
 S = TypeVar("S", "Result", "Comparison")
@@ -113,7 +114,8 @@ def render_piece(subject: Result | Comparison) -> str:
     """Return findings and summary as a piece of HTML, for notebooks."""
     table = subject.summary().to_html(float_format="{:.3g}".format, na_rep="", border=0)
     shown = folded(findings(subject), tones_of(subject))
-    return environment().get_template("piece.html").render(findings=shown, table=table)
+    skill = "" if isinstance(subject, Comparison) or is_without_skill(subject) else skill_sentence(subject)
+    return environment().get_template("piece.html").render(skill=skill, findings=shown, table=table)
 
 
 def environment() -> Environment:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Literal
 from mlflow_sensie.comparison.difference import BETTER, UNDECIDED, WORSE, Conclusion
 from mlflow_sensie.comparison.result import Comparison
 from mlflow_sensie.inference import Interval
+from mlflow_sensie.scores.metrics import SKILL
 from mlflow_sensie.text import words
 from mlflow_sensie.text.sentences import clean_difference_sentence, difference_sentence, sentence
+from mlflow_sensie.text.skill import is_without_skill, skill_sentence
 
 if TYPE_CHECKING:
     from mlflow_sensie.result import Result, TestResult
@@ -49,9 +51,9 @@ def tones_of(subject: Result | Comparison) -> dict[Tone, str]:
 def findings(subject: Result | Comparison) -> list[Finding]:
     """Return what is to be said of a result, or of the comparison of two.
 
-    A result: what the model is sensitive to, what failed, what does not matter, what is undecided; within each the
-    largest first, slices after tests. A comparison: the clean score, then what B does worse, what better, and the
-    rest; within each the largest difference first, at the end what could not be compared.
+    A result: that the model has no skill, what it is sensitive to, what failed, what does not matter, what is
+    undecided; within each the largest first, slices after tests. A comparison: the clean score, then what B does
+    worse, what better, and the rest; within each the largest difference first, at the end what could not be compared.
     """
     return _of_comparison(subject) if isinstance(subject, Comparison) else _of_result(subject)
 
@@ -104,7 +106,8 @@ def _of_result(result: Result) -> list[Finding]:
     succeeded.sort(key=lambda test: abs(test.headline.value), reverse=True)
     tests = [Finding(test.name, sentence(result, test), _tone(test)) for test in succeeded]
     failures = [Finding(test.name, f"the test failed: {test.error}", "failed") for test in failed]
-    return _by_tone([*tests, *_slice_findings(result), *failures], RESULT_TONES)
+    skill = [Finding(SKILL, skill_sentence(result), "bad")] if is_without_skill(result) else []
+    return _by_tone([*skill, *tests, *_slice_findings(result), *failures], RESULT_TONES)
 
 
 def _tone(test: TestResult) -> Tone:

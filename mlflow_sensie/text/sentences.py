@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 from mlflow_sensie.comparison.difference import BETTER, UNDECIDED
 from mlflow_sensie.inference import CategoryFit, Interval, PerturbationFit, PropertyFit, RangeFit
 from mlflow_sensie.inference.decision import excludes_zero
+from mlflow_sensie.inference.metric_fits import MetricSweep
+from mlflow_sensie.scores.metrics import SKILL
 from mlflow_sensie.text import words
+from mlflow_sensie.text.skill import metric_label
 
 if TYPE_CHECKING:
     from mlflow_sensie.comparison import CurveDifference, Difference, TestComparison
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 # What stands before the end of a range over all of which the score holds, by its side: "all" without a neutral.
 SIGNS = {"below": "≤ ", "above": "≥ ", "all": "≥ "}
 AT_LEAST = dict.fromkeys(SIGNS, "at least ")
+NO_SKILL, MOST_METRICS = "no_skill", 2
 RANKS = "from the lowest to the highest rank"
 # How two models differ where B is better, where it is worse, and where that is open, by the kind of test.
 LEVELS = (
@@ -53,7 +57,7 @@ def sentence(result: Result, test: TestResult) -> str:
     """Say what a test that succeeded found."""
     fit = test.fit
     if isinstance(fit, PerturbationFit):
-        return f"{_drop(test, fit)}, and {_holds(result, test, fit)}{_announced(fit)}."
+        return f"{_drop(test, fit)}{_holds(result, test, fit)}{_metrics_at_worst(test)}{_announced(fit)}."
     if isinstance(fit, PropertyFit):
         return f"{_change(test, fit)}{_at_same_mix(fit)}{_claim(fit)}."
     return _levels(fit)
@@ -74,17 +78,58 @@ def _moved(fit: Any, interval: Interval, over: str, neutral: str, verbs: tuple[s
 
 
 def _holds(result: Result, test: TestResult, fit: PerturbationFit) -> str:
-    """Up to where it keeps its allowed share, a bound in brackets."""
-    share = _allowed_share(result, test)
+    """Up to where the allowed share is kept: of skill, else of the score; a bound in brackets."""
+    drop = allowed_drop(result, test)
+    without = _is_without_skill(result, test)
+    if isinstance(drop, Mapping) or (SKILL not in test.metric_fits and not _is_fraction(result)):
+        size = words.number(float(drop["absolute"] if isinstance(drop, Mapping) else drop))
+        nothing = "; but the model has no skill to keep" if without else ""
+        return f", and stays within {size} of the clean score {_until(test, fit)}{nothing}"
+    if without:
+        return "; the model has no skill to keep"
+    share, whose = words.number(100 * (1 - float(drop))), "skill" if SKILL in test.metric_fits else "value"
+    keeps = f"; the model keeps {share} % of its skill" if whose == "skill" else f", and keeps {share} % of its value"
+    return f"{keeps} {_until(test, fit)}"
+
+
+def _until(test: TestResult, fit: PerturbationFit) -> str:
     if all(side.holds.censored and side.holds.lo95 >= side.holds.value for side in fit.sides):
-        return f"{share} over the whole range"
+        return "over the whole range"
     if fit.neutral is None and any(s.holds.value <= s.holds.distances[0] and not s.holds.censored for s in fit.sides):
-        return f"{share} at no magnitude"
+        return "at no magnitude"
     ends, bounds = _holding_ends(fit, (max(fit.magnitudes) - min(fit.magnitudes)) / 150, AT_LEAST)
     unit = words.plain(test.unit)
     if len(ends) == 1:
-        return f"{share} up to {words.with_unit(ends[0], unit)} (95 % sure to {bounds[0]})"
-    return f"{share} from {words.with_unit(' to '.join(ends), unit)} (95 % sure from {' to '.join(bounds)})"
+        return f"up to {words.with_unit(ends[0], unit)} (95 % sure to {bounds[0]})"
+    return f"from {words.with_unit(' to '.join(ends), unit)} (95 % sure from {' to '.join(bounds)})"
+
+
+def _is_without_skill(result: Result, test: TestResult) -> bool:
+    """Whether the skill, of the examples that the test was asked of or of all, is not surely above 0."""
+    fits = (test.metric_fits.get(SKILL), result.metric_estimates.get(SKILL))
+    return any(NO_SKILL in getattr(fit, "flags", ()) for fit in fits)
+
+
+def _is_fraction(result: Result) -> bool:
+    return (result.score.lower, result.score.upper) == (0, 1)
+
+
+def _metrics_at_worst(test: TestResult) -> str:
+    """Where skill surely falls: how far, and the other metrics that surely do."""
+    skill = test.metric_fits.get(SKILL)
+    if not isinstance(skill, MetricSweep) or not skill.mean_drop.lo95 > 0 or NO_SKILL in skill.flags:
+        return ""
+    worst = min(range(1, len(skill.values)), key=lambda k: skill.values[k])
+    sweeps = (fit for name, fit in test.metric_fits.items() if name != SKILL and isinstance(fit, MetricSweep))
+    falling = [fit for fit in sweeps if fit.mean_drop.lo95 > 0][:MOST_METRICS]
+    changes = ", ".join(_fall(fit, worst) for fit in (skill, *falling))
+    return f"; at {_quantity(test, skill.p[worst] or 0.0)} {changes}"
+
+
+def _fall(fit: MetricSweep, worst: int) -> str:
+    step = max(abs(fit.values[0] - fit.values[worst]) / 10, abs(fit.values[0]) / 100)
+    clean, there = (words.number(fit.values[k], step, zeros=True) for k in (0, worst))
+    return f"{metric_label(fit.name)} is {there} (clean {clean})"
 
 
 def _holding_ends(fit: PerturbationFit, step: float, censored: Mapping[str, str]) -> tuple[list[str], list[str]]:
@@ -108,13 +153,10 @@ def _announced(fit: PerturbationFit) -> str:
     return f"; the model announces a larger fall, by {size}"
 
 
-def _allowed_share(result: Result, test: TestResult) -> str:
+def allowed_drop(result: Result, test: TestResult) -> Any:
+    """Give the allowed drop of a perturbation test: a fraction, or a mapping with an ``absolute`` one."""
     own: dict[str, Any] = next((spec for spec in result.recipe["perturbations"] if spec["name"] == test.name), {})
-    drop: Any = own.get("allowed_drop") or result.recipe["allowed_drop"]
-    if isinstance(drop, dict) or (result.score.lower, result.score.upper) != (0, 1):
-        size = drop["absolute"] if isinstance(drop, dict) else drop
-        return f"stays within {words.number(float(size))} of the clean score"
-    return f"keeps {words.number(100 * (1 - float(drop)))} % of its value"
+    return own.get("allowed_drop") or result.recipe["allowed_drop"]
 
 
 def _change(test: TestResult, fit: PropertyFit) -> str:
@@ -271,6 +313,8 @@ def _holds_phrase(fit: PerturbationFit, unit: str) -> str:
     """Say up to where the mean score stays above its floor, as a magnitude, and how sure that is."""
     step = (max(side.line.stop for side in fit.sides) - min(side.line.start for side in fit.sides)) / 300
     ends, bounds = _holding_ends(fit, step, SIGNS)
+    if NO_SKILL in fit.flags:
+        return "no skill to keep"
     text = f"holds {'until' if len(ends) == 1 else 'from'} {words.with_unit(' to '.join(ends), unit)}"
     if all(side.holds.lo95 == side.holds.value for side in fit.sides):
         return text

@@ -11,11 +11,13 @@ from mlflow_sensie.inference import Interval
 from mlflow_sensie.scores.kinds import CUSTOM, KINDS
 
 DAYS = "days since 1970-01-01"
+ROUNDING = 1e-12  # what sums of numbers about 1 leave of 0
 BEFORE = ("factor", "exponent", "opacity", "rate")
 
 
 def number(x: float, step: float | None = None, *, zeros: bool = False) -> str:
     """Write a number with a true minus sign, so that ``step`` can be told, by default three digits."""
+    x = 0.0 if abs(x) < ROUNDING else x
     step = abs(x) / 100 if step is None else step
     if not math.isfinite(x) or not 0 < step < math.inf:
         return "0" if x == 0 else f"{x:.4g}".replace("-", "−")

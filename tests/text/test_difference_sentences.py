@@ -148,7 +148,8 @@ def scaled(steep: float) -> mlflow_sensie.Result:
         p = 1 / (1 + np.exp(-steep * np.asarray(x, float)[:, 0]))
         return np.column_stack([1 - p, p])
 
-    scale = {"name": "scale", "apply": "tabular.scale", "magnitudes": [0.05, 0.1, 0.2, 0.4, 0.7]}
+    scale = {"name": "scale", "apply": "tabular.scale", "magnitudes": [0.05, 0.1, 0.2, 0.4, 0.7],
+             "allowed_drop": {"absolute": 0.08}}  # fmt: skip
     return mlflow_sensie.probe(predict, inputs, (inputs["a"] > 0).astype(int).to_numpy(), {"perturbations": [scale]})
 
 
