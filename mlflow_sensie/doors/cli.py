@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from mlflow_sensie.doors.cli_run import DataOptions, data_options, run
+from mlflow_sensie.doors.cli_run import DataOptions, data_options, refit, run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +32,7 @@ def main() -> None:
 
 
 main.add_command(run)
+main.add_command(refit)
 
 
 @main.group(invoke_without_command=True)

@@ -1,10 +1,11 @@
-"""The command line's evaluation: `run`, and what it will cost."""
+"""The command line's evaluations: `run` and what it will cost, and `refit`."""
 
 from __future__ import annotations
 
 import functools
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -136,3 +137,44 @@ def _linked(model_id: str | None) -> dict[str, Any]:
     if model_id is None or not hasattr(entities.Metric, "model_id"):
         return {}
     return {"model": entities.LoggedModelInput(model_id)}
+
+
+@click.command()
+@click.argument("run")
+@click.option("--changes", type=click.Path(exists=True, dir_okay=False), help="A YAML file with recipe keys to change.")
+@click.option("--score", help="Another score, by its name.")
+@click.option("--metric", "metrics", multiple=True, help="A metric to follow; repeat it for more.")
+@click.option(
+    "--output", type=click.Path(file_okay=False, path_type=Path), help="A folder for the files of the result."
+)
+@click.option("--log", is_flag=True, help="Log the result onto a new run, in the experiment of RUN.")
+@click.option("--allow-code", is_flag=True, help="Trust module:function in the file of changes.")
+def refit(
+    run: str, changes: str | None, score: str | None, metrics: tuple[str, ...], output: Path | None, log: bool,
+    allow_code: bool,
+) -> None:  # fmt: skip
+    """Ask other questions to the predictions that RUN keeps; no model is asked again.
+
+    RUN is a run's id, runs:/ID, or a folder with report.json and scores.parquet. What may change is what the score
+    table has: inference, allowed_drop, bins, fewer tests and slices, and score and metrics as far as they can be made.
+    """
+    from mlflow.exceptions import MlflowException
+
+    from mlflow_sensie.errors import SensieError
+    from mlflow_sensie.recipe.reading import read_changes
+    from mlflow_sensie.tracking.artifacts import write_files
+    from mlflow_sensie.tracking.runs import log_refit, read_result
+
+    try:
+        asked = {} if changes is None else read_changes(changes, allow_code=allow_code)
+        result = read_result(run).refit(asked, score=score, metrics=list(metrics) or None)
+        if output is not None:
+            write_files(result, output)
+        run_id = log_refit(result, run) if log else None
+    except (SensieError, MlflowException, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    for text in result.warnings:
+        click.echo(f"warning: {text}", err=True)
+    click.echo(result.summary().to_string())
+    if run_id is not None:
+        click.echo(f"run {run_id}")

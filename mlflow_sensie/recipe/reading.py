@@ -57,6 +57,15 @@ def load_recipe(source: Any = None, *, allow_code: bool = False) -> Recipe:
         raise RecipeError(_explain(error)) from error
 
 
+def read_changes(path: str | Path, *, allow_code: bool = False) -> dict[str, Any]:
+    """Return the recipe keys that a YAML file has, without defaults.
+
+    Raises:
+        RecipeError: it is not understood, or names code and ``allow_code`` is false.
+    """
+    return _read_file(path, allow_code)
+
+
 def load_gate(rules: Iterable[Rule | Mapping[str, Any]]) -> tuple[Rule, ...]:
     """Return the rules of a gate, given as a recipe has them.
 

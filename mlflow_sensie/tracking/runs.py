@@ -291,6 +291,18 @@ def log_leaderboard(table: pd.DataFrame, comparisons: Mapping[str, Comparison], 
     return run_id
 
 
+def log_refit(result: Result, source: str) -> str:
+    """Log a refitted result onto a new run in the experiment of ``source``, the run that it was made of; return its id.
+
+    Raises:
+        ComparisonError: the source is no run.
+        mlflow.exceptions.MlflowException: the tracking server failed; the run then ends as failed.
+    """
+    with _new_run((source,), f"{result.title} refitted") as (client, run_id):
+        log_result(result, Destination(run_id), client)
+    return run_id
+
+
 @contextmanager
 def _new_run(sources: Iterable[str], name: str) -> Iterator[tuple[MlflowClient, str]]:
     """Make a run that ends as failed where something fails."""
