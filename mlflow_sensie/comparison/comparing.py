@@ -27,6 +27,7 @@ from mlflow_sensie.comparison.sweeps import Holding, SweepPair, contrasts_of
 from mlflow_sensie.inference import Interval, PropertyFit, Ranks, ScoreScale, bin_edges, property_test
 from mlflow_sensie.inference.binning import inner_edges
 from mlflow_sensie.inference.holds_until import AllowedDrop, Floor
+from mlflow_sensie.inference.metric_fits import MetricSweep
 from mlflow_sensie.inference.weights import FloatArray
 from mlflow_sensie.result import HEADLINES, Result, TestResult
 from mlflow_sensie.scores.metrics import SKILL
@@ -96,7 +97,9 @@ class _ResultPair:
             warnings=(*self._warnings(clean.n), *([self._agreement(identical, same_model, same)] if agree else [])),
             sides=sides,
             metrics=metrics,
-            headline=self._headline(metrics),
+            headline=headline
+            if clean_name(headline := str(self.a.recipe.get("headline", SCORE))) in metrics
+            else SCORE,
         )
 
     def _tests(self) -> tuple[dict[str, TestComparison], dict[str, str]]:
@@ -134,11 +137,6 @@ class _ResultPair:
             warnings.append("the two recipes are not the same; what agrees between them is compared")
         return warnings
 
-    def _headline(self, metrics: Mapping[str, Difference]) -> str:
-        """What leads: the metric that A's recipe names, if it is compared, else the score."""
-        headline = str(self.a.recipe.get("headline", SCORE))
-        return headline if clean_name(headline) in metrics else SCORE
-
     def _agreement(self, identical: bool, same_model: bool, same_predictions: bool) -> str:
         """Say what it means that all scores agree."""
         if same_model:
@@ -169,7 +167,9 @@ class _ResultPair:
             FEW_OF_A_CLASS: any(difference.few_of_a_class for difference in differences.values()),
         }
         few = tuple(text for text, raised in flags.items() if raised)
-        return TestComparison(test.name, test.slug, test.kind, test.unit, n, differences, curve, few)
+        leads = f"{self.a.recipe.get('headline')}_mean_drop"
+        leads = leads if leads in differences else ""
+        return TestComparison(test.name, test.slug, test.kind, test.unit, n, differences, curve, few, leads)
 
     def _perturbation(self, test: TestResult, rng: Rng) -> tuple[dict[str, Difference], CurveDifference]:
         grid, magnitudes = test.fit.grid, range(len(test.fit.grid.magnitudes))
@@ -272,8 +272,9 @@ def leaderboard(results: Mapping[str, Result]) -> tuple[pd.DataFrame, dict[str, 
 
     Gives the table, a row per result, and the comparisons by the name of B. ``worst`` is the test with the largest
     mean drop, size of effect or spread, whichever kind of these the first result has, and ``worst_loss`` that
-    value; results are in its order. ``clean_difference`` is that to the first result; ``more_robust`` and
-    ``less_robust`` count the tests whose 95 % interval speaks for or against the result.
+    value; results are in its order. Where the first result's headline is a metric, mean drops are its. ``skill`` and
+    ``clean_<metric>`` are those that all results follow. ``clean_difference`` is that of the headline to the first
+    result; ``more_robust`` and ``less_robust`` count the tests whose 95 % interval speaks for or against the result.
 
     Raises:
         ComparisonError: two of them cannot be compared.
@@ -281,16 +282,41 @@ def leaderboard(results: Mapping[str, Result]) -> tuple[pd.DataFrame, dict[str, 
     first, *others = results
     comparisons = {name: compare(results[first], results[name], first, name) for name in others}
     kind = next((kind for kind in HEADLINES if any(test.kind == kind for test in results[first].tests.values())), "")
-    rows = [_row(name, result, comparisons.get(name), kind) for name, result in results.items()]
+    ranked = _Ranked.of(list(results.values()), kind)
+    rows = [_row(name, result, comparisons.get(name), ranked) for name, result in results.items()]
     return pd.DataFrame(rows).sort_values("worst_loss", kind="stable").reset_index(drop=True), comparisons
 
 
-def _row(name: str, result: Result, comparison: Comparison | None, kind: str) -> dict[str, Any]:
-    tests = [test for test in result.tests.values() if test.kind == kind and test.ok]
-    worst = max(tests, key=lambda test: _loss(test).value, default=None)
+@dataclass(frozen=True)
+class _Ranked:
+    """What results are ranked by: a ``kind`` of tests, of the ``headline``; ``metrics`` are shown."""
+
+    kind: str
+    headline: str
+    metrics: tuple[str, ...]
+
+    @classmethod
+    def of(cls, results: Sequence[Result], kind: str) -> _Ranked:
+        headline = str(results[0].recipe.get("headline", SCORE))
+        names = [name for name in results[0].metric_estimates if all(name in one.metric_estimates for one in results)]
+        return cls(kind, headline if headline in names else SCORE, tuple(names))
+
+    def loss(self, test: TestResult) -> Interval:
+        """Give what stands for a test, turned so that more of it is worse."""
+        fit = test.metric_fits.get(self.headline)
+        return fit.mean_drop if isinstance(fit, MetricSweep) else _loss(test)
+
+
+def _row(name: str, result: Result, comparison: Comparison | None, ranked: _Ranked) -> dict[str, Any]:
+    tests = [test for test in result.tests.values() if test.kind == ranked.kind and test.ok]
+    worst = max(tests, key=lambda test: ranked.loss(test).value, default=None)
     row = {"run": name, "model": result.title, **_interval("clean_score", result.clean)}
-    row |= {"worst": worst.name if worst else "", **_interval("worst_loss", _loss(worst) if worst else None)}
-    row |= _interval("clean_difference", comparison.clean.difference if comparison else None)
+    for metric in ranked.metrics:
+        estimate = result.metric_estimates[metric]
+        interval = estimate.interval or Interval(estimate.value, *(float("nan"),) * 4)
+        row |= _interval(clean_name(metric), interval)
+    row |= {"worst": worst.name if worst else "", **_interval("worst_loss", ranked.loss(worst) if worst else None)}
+    row |= _interval("clean_difference", comparison.leading.difference if comparison else None)
     losses = [test.headline.worse_by for test in comparison.tests.values()] if comparison else []
     counts = sum(loss.hi95 < 0 for loss in losses), sum(loss.lo95 > 0 for loss in losses)
     return {**row, "more_robust": counts[0], "less_robust": counts[1], "compared": len(losses)}

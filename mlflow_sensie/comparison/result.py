@@ -24,7 +24,8 @@ class TestComparison:
     """The differences of one test by metric, those that its kind has.
 
     Perturbations: mean_drop, effect, slope (where the sweep has one side), holds_until, and unexpected (where both
-    followed their own confidence). Properties: effect, slope, unexpected, spread. Categories and classes: spread.
+    followed their own confidence), and of each metric <metric>_mean_drop and <metric>_holds_until. Properties: effect,
+    slope, unexpected, spread. Categories and classes: spread. `leads` names the one that stands for the test.
     `curve` compares the models magnitude by magnitude, bin by bin or level by level; None for a property without
     bins. `n` examples have every score of it in both.
     """
@@ -39,10 +40,16 @@ class TestComparison:
     differences: dict[str, Difference]
     curve: CurveDifference | None = None
     warnings: tuple[str, ...] = ()
+    leads: str = ""
 
     @property
     def headline(self) -> Difference:
         """The difference that stands for the test: of the mean drops, effects or spreads, by its kind."""
+        return self.differences[self.leads] if self.leads else self.of_score
+
+    @property
+    def of_score(self) -> Difference:
+        """The difference of the score that stands for the test, whichever metric leads."""
         return self.differences[HEADLINES[self.kind]]
 
     def as_identical(self) -> TestComparison:
@@ -72,7 +79,8 @@ class Comparison:
     they are the `same_model`, or the scores differ so much among themselves, as probabilities do, that two models do
     not agree on all by chance; every difference is then exactly 0.
     `correlation` is that of the clean scores: an unpaired comparison would need about 1 / (1 - correlation) times
-    the examples. `not_compared` says of each other test why it could not be.
+    the examples. `metrics` are the differences of the clean inputs by ``skill`` and ``clean_<metric>``, and `headline`
+    is what leads, ``score`` or a metric. `not_compared` says of each other test or metric why it could not be.
     """
 
     a: str
@@ -97,6 +105,14 @@ class Comparison:
     def whole(self) -> dict[str, Difference]:
         """The differences of the clean inputs by name: ``clean_score``, and those of metrics."""
         return {"clean_score": self.clean, **self.metrics}
+
+    @property
+    def leading(self) -> Difference:
+        """The difference of the clean inputs that stands for the two: of the headline."""
+        return next(
+            (self.metrics[name] for name in (self.headline, f"clean_{self.headline}") if name in self.metrics),
+            self.clean,
+        )
 
     @property
     def conclusions(self) -> list[Conclusion]:

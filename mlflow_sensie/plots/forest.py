@@ -166,9 +166,9 @@ def difference_rows(comparison: Comparison) -> list[Row]:
     rows = [Row("clean score"), row("all examples", comparison.clean.worse_by)]
     for kinds, (_, heading) in HEADINGS.items():
         tests = [test for test in comparison.tests.values() if test.kind in kinds]
-        tests.sort(key=lambda test: -test.headline.worse_by.value)
+        tests.sort(key=lambda test: -test.of_score.worse_by.value)
         rows += [Row(heading)] if tests else []
-        rows += [row(fonts.name_of(test), test.headline.worse_by) for test in tests]
+        rows += [row(fonts.name_of(test), test.of_score.worse_by) for test in tests]
     return rows
 
 

@@ -61,9 +61,10 @@ def draw_pair(comparison: Comparison, test: TestComparison) -> Figure:
 
 
 def _phrases(test: TestComparison) -> list[str]:
-    metrics = [name for name in ("mean_drop", "effect", "spread", "holds_until") if name in test.differences]
+    names = (test.leads, "mean_drop", "effect", "spread", "holds_until")
+    metrics = [name for name in names if name in test.differences]
     return [
-        *(f"{NAMES.get(name, name.replace('_', ' '))} {_change(test.differences[name])}" for name in metrics),
+        *(f"{NAMES.get(name, words.difference_name(name))} {_change(test.differences[name])}" for name in metrics),
         f"P(B is more robust) {words.probability(test.headline.prob_more_robust)}",
         f"n = {test.n:,}",
         "few examples carry this: interval guarded" if test.warnings else "",

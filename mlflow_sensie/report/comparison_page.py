@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mlflow_sensie.comparison.result import Comparison
 
 NAME = "sensie_comparison.html"
+SCORE, SKILL, OF_SCORE = "score", "skill", ("clean_score", "clean_difference")
 # What the differences are called; the rest is called by its own name.
 QUANTITIES = {
     "clean_score": "clean score",
@@ -25,6 +26,7 @@ QUANTITIES = {
     "slope": "slope, per unit",
     "holds_until": "holds until, as a distance from the neutral",
 }
+TWICE = "skill_holds_until"  # which holds_until is where an allowed drop is a fraction
 SAME = "no difference: every score is the same."
 NOTE = (
     "Numbers in brackets are 95 % intervals of B − A. Green: B is better, its interval excludes 0; orange: B is worse; "
@@ -74,7 +76,7 @@ def _tests(drawn: Drawn[Comparison]) -> list[dict[str, Any]]:
             "tone": TONES[test.headline.conclusion],
             "sentence": sentences.get(test.name, SAME),
             "figure": drawn.figures.get(test.name),
-            "differences": [difference_row(difference) for difference in test.differences.values()],
+            "differences": [difference_row(one) for name, one in test.differences.items() if name != TWICE],
         }
         for test in drawn.tests
     ]
@@ -87,7 +89,7 @@ def difference_row(difference: Difference) -> tuple[str, ...]:
     decimals = len(value.partition(".")[2])
     a, b = (f"{round(x, decimals) + 0.0:.{decimals}f}".replace("-", "−") for x in (difference.a, difference.b))
     _, low50, high50 = words.between(Interval(known.value, known.lo50, known.hi50, known.lo50, known.hi50))
-    name = QUANTITIES.get(difference.metric, difference.metric)
+    name = QUANTITIES.get(difference.metric, words.difference_name(difference.metric))
     probability = words.probability(difference.prob_more_robust)
     return name, a, b, value, f"{low50} to {high50}", f"{low} to {high}", probability
 
@@ -117,7 +119,10 @@ def _command(comparison: Comparison) -> str:
 SECTIONS: Mapping[str, Callable[[Drawn[Comparison]], Any]] = {
     "comparison_header": _header,
     "findings": lambda drawn: drawn.findings_section(NOTE),
-    "differences": lambda drawn: {"figure": drawn.overview, "clean": [difference_row(drawn.subject.clean)]},
+    "differences": lambda drawn: {
+        "figure": drawn.overview,
+        "clean": list(map(difference_row, drawn.subject.whole.values())),
+    },
     "comparison_tests": _tests,
     "sources": lambda drawn: {"facts": _facts(drawn.subject), "command": _command(drawn.subject)},
 }
@@ -130,9 +135,19 @@ def render_leaderboard(table: pd.DataFrame, comparisons: Mapping[str, Comparison
     """Return a leaderboard and what each comparison found as HTML; ``folders`` hold the comparisons' own pages."""
     models = {str(run): str(model) for run, model in zip(table["run"], table["model"], strict=True)}
     first = next(run for run in models if run not in comparisons)
-    rows = [_leader({str(key): value for key, value in row.items()}, first) for row in table.to_dict("records")]
+    metrics = [str(name) for name in table]
+    metrics = [name for name in metrics if name == SKILL or (name.startswith("clean_") and name not in OF_SCORE)]
+    metrics = [name for name in metrics if not name.endswith(("_lo95", "_hi95"))]
+    records = ({str(key): value for key, value in row.items()} for row in table.to_dict("records"))
     one = next(iter(comparisons.values()))
-    leaders = {"score": words.score_name(one.score, one.score_unit), "run": first, "model": models[first], "rows": rows}
+    leaders = {
+        "score": words.score_name(one.score, one.score_unit),
+        "headline": "" if one.headline == SCORE else words.metric_label(one.headline),
+        "run": first,
+        "model": models[first],
+        "metrics": list(map(words.difference_name, metrics)),
+        "rows": [_leader(row, first, metrics) for row in records],
+    }
     links = [f"{folder}/{NAME}" if folder else "" for folder in folders or [""] * len(comparisons)]
     parts = [
         {
@@ -149,17 +164,22 @@ def render_leaderboard(table: pd.DataFrame, comparisons: Mapping[str, Comparison
     return Page(f"{len(table)} models compared", sections).render()
 
 
-def _leader(row: Mapping[str, object], first: str) -> list[str]:
-    """The cells of a row: run, model, and each interval as text."""
-    intervals = [_interval(row, name) for name in ("clean_score", "clean_difference", "worst_loss")]
+def _leader(row: Mapping[str, object], first: str, metrics: Sequence[str]) -> dict[str, Any]:
+    """The cells of a row: run, model, each interval as text, the worst test, and how many are more or less robust."""
+    intervals = [_interval(row, name) for name in ("clean_score", *metrics, "clean_difference", "worst_loss")]
     counts = f"{row['more_robust']} / {row['less_robust']} of {row['compared']}"
     counts = "the first" if row["run"] == first else counts if row["compared"] else "nothing compared"
-    return [str(row["run"]), str(row["model"]), *intervals, str(row["worst"]), counts]
+    return {
+        "run": str(row["run"]), "model": str(row["model"]), "intervals": intervals, "worst": str(row["worst"]),
+        "counts": counts,
+    }  # fmt: skip
 
 
 def _interval(row: Mapping[str, object], name: str) -> str:
     value, low, high = (float(str(row[name + end])) for end in ("", "_lo95", "_hi95"))
     if value != value:
         return ""
+    if low != low:  # biased, as a calibration error
+        return words.number(value, 0.001)
     text, bottom, top = words.between(Interval(value, low, high, low, high))
     return f"{text}\n[{bottom}, {top}]"

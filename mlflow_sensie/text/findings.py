@@ -15,6 +15,7 @@ from mlflow_sensie.text.sentences import clean_difference_sentence, difference_s
 from mlflow_sensie.text.skill import is_without_skill, skill_sentence
 
 if TYPE_CHECKING:
+    from mlflow_sensie.comparison.difference import Difference
     from mlflow_sensie.result import Result, TestResult
 
 Tone = Literal["bad", "good", "open", "failed"]
@@ -64,10 +65,20 @@ def lead(comparison: Comparison) -> str:
         return "A and B cannot be told apart: every score is the same."
     conclusions = comparison.conclusions
     counts = [f"{word.removeprefix('B is ')} in {conclusions.count(word)}" for word in TONES if word in conclusions]
-    differs = {BETTER: "its clean score is higher", WORSE: "its clean score is lower"}
-    clean = differs.get(comparison.clean.conclusion, "the clean scores are not told apart")
+    clean = _clean_in_short(comparison.leading)
     tests = f"Of {len(conclusions)} test{'s' if len(conclusions) != 1 else ''}, B is {', '.join(counts)}"
     return f"{tests if counts else 'No test could be compared'}; {clean}."
+
+
+def _clean_in_short(difference: Difference) -> str:
+    if difference.metric == "clean_score":
+        name, many = "clean score", "clean scores are"
+    else:
+        name = words.difference_label(difference.metric)
+        many = f"{name} of the two is"
+    if difference.conclusion == UNDECIDED:
+        return f"the {many} not told apart"
+    return f"its {name} is {'higher' if difference.b > difference.a else 'lower'}"
 
 
 def pairing(comparison: Comparison) -> str:
@@ -91,11 +102,17 @@ def _of_comparison(comparison: Comparison) -> list[Finding]:
     if comparison.identical:
         same = f"every score of the two is the same on {comparison.n:,} examples: no difference anywhere."
         return [Finding("A and B", same, "open"), *failed]
-    clean = comparison.clean
-    first = Finding("clean score", clean_difference_sentence(clean), TONES[clean.conclusion])
+    first, *others = sorted(comparison.whole.values(), key=lambda difference: difference is not comparison.leading)
+    others = [difference for difference in others if difference.conclusion != UNDECIDED]
+    clean = [_of_clean(difference) for difference in (first, *others)]
     tests = sorted(comparison.tests.values(), key=lambda test: -abs(test.headline.worse_by.value))
     rest = [Finding(test.name, difference_sentence(test), TONES[test.headline.conclusion]) for test in tests]
-    return [first, *_by_tone(rest, COMPARISON_TONES), *failed]
+    return [*clean, *_by_tone(rest, COMPARISON_TONES), *failed]
+
+
+def _of_clean(difference: Difference) -> Finding:
+    name = "clean score" if difference.metric == "clean_score" else words.difference_label(difference.metric)
+    return Finding(name, clean_difference_sentence(difference), TONES[difference.conclusion])
 
 
 # --- of a result -------------------------------------------------------------------------------------------

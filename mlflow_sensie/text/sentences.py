@@ -43,10 +43,11 @@ DIFFERENCES: Mapping[str, tuple[str, str, str]] = {
     "category": LEVELS,
     "class": LEVELS,
 }
-CLEAN = (
-    "B is better on the inputs as they are: its score is higher by {}",
-    "B is worse on the inputs as they are: its score is lower by {}",
-    "B's score less A's is {}",
+# The same of a metric's mean drop, whichever way the metric gets worse.
+OF_METRIC = (
+    "B's METRIC suffers less, by {} on average",
+    "B's METRIC suffers more, by {} on average",
+    "the mean drop of B's METRIC less that of A's is {}",
 )
 
 
@@ -219,14 +220,23 @@ def _size(interval: Interval) -> Interval:
 def difference_sentence(test: TestComparison) -> str:
     """Say how the two differ in one test, and how likely B is the more robust."""
     difference = test.headline
-    text = _told_apart(difference, difference.worse_by, DIFFERENCES[test.kind])
+    texts = tuple(text.replace("METRIC", words.difference_label(test.leads)) for text in OF_METRIC)
+    better, worse, undecided = texts if test.leads else DIFFERENCES[test.kind]
+    text = _told_apart(difference, difference.worse_by, (better, worse, undecided))
     holding = _holding_difference(test) if test.kind == "perturbation" else ""
     return f"{text}{holding}; {_probability('more robust', difference)}."
 
 
 def clean_difference_sentence(difference: Difference) -> str:
-    """Say how the two differ on the inputs as they are."""
-    return f"{_told_apart(difference, difference.difference, CLEAN)}; {_probability('better', difference)}."
+    """Say how the two differ on the inputs as they are, in the score or a metric."""
+    name = "score" if difference.metric == "clean_score" else words.difference_label(difference.metric)
+    ends = ("higher", "lower") if difference.better == "higher" else ("lower", "higher")
+    better, worse = (
+        f"B is {word} on the inputs as they are: its {name} is {end} by {{}}"
+        for word, end in zip(("better", "worse"), ends, strict=True)
+    )
+    texts = better, worse, f"B's {name} less A's is {{}}"
+    return f"{_told_apart(difference, difference.difference, texts)}; {_probability('better', difference)}."
 
 
 def _told_apart(difference: Difference, interval: Interval, texts: tuple[str, str, str]) -> str:

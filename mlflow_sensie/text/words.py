@@ -8,7 +8,9 @@ import unicodedata
 import numpy as np
 
 from mlflow_sensie.inference import Interval
+from mlflow_sensie.recipe.rules import metric_of
 from mlflow_sensie.scores.kinds import CUSTOM, KINDS
+from mlflow_sensie.scores.metrics import METRICS
 
 DAYS = "days since 1970-01-01"
 ROUNDING = 1e-12  # what sums of numbers about 1 leave of 0
@@ -109,3 +111,38 @@ def probability(p: float) -> str:
 def plain(text: str) -> str:
     """Replace white space by single spaces and leave out invisible marks and control characters."""
     return "".join(c for c in " ".join(str(text)[:2000].split()) if unicodedata.category(c) not in ("Cf", "Cc", "Cs"))
+
+
+def metric_label(name: str) -> str:
+    """Return what a metric is called in words.
+
+    >>> metric_label("roc_auc"), metric_label("recall-3"), metric_label("skill")
+    ('ROC AUC', 'recall of 3', 'skill')
+    """
+    known, _, of = name.partition("-")
+    if known in METRICS and name not in METRICS and of:
+        return f"{METRICS[known].label} of {of}"
+    return METRICS[name].label if name in METRICS else name
+
+
+def difference_label(name: str) -> str:
+    """Return what the metric of a difference's name is called, as ``clean_roc_auc`` or ``roc_auc_mean_drop``.
+
+    >>> difference_label("clean_roc_auc"), difference_label("skill_mean_drop"), difference_label("skill")
+    ('ROC AUC', 'skill', 'skill')
+    """
+    of_metric = metric_of(name)
+    return metric_label(name if of_metric is None else of_metric[0])
+
+
+def difference_name(name: str) -> str:
+    """Return what a difference is called in tables.
+
+    >>> difference_name("clean_roc_auc"), difference_name("f1_mean_drop"), difference_name("mean_drop")
+    ('ROC AUC', 'mean drop of F1', 'mean drop')
+    """
+    of_metric = metric_of(name)
+    if of_metric is None:
+        return name.replace("_", " ")
+    forms = {"_mean_drop": "mean drop of {}", "_holds_until": "holds until, by {}"}
+    return forms.get(of_metric[1], "{}").format(metric_label(of_metric[0]))

@@ -254,7 +254,8 @@ def log_comparison(comparison: Comparison, a: str, b: str) -> str:
     """Log a comparison onto a new run in the experiment of run ``a``, or ``b`` where that is none; return its id.
 
     ``a`` and ``b`` are what was compared, run ids, ``runs:/…`` URIs or folders, and stand in the tags. Metrics are
-    ``sensie_compare/<test>/<metric>`` with ``_lo95``, ``_hi95`` and ``_prob_more_robust``; the page,
+    ``sensie_compare/<test>/<metric>`` and ``sensie_compare/<metric>`` of the clean inputs, with ``_lo95``, ``_hi95``
+    and ``_prob_more_robust``; the page,
     ``sensie_comparison.html``, lies at the root, the other files below ``sensie_compare/``.
 
     Raises:
@@ -328,7 +329,9 @@ def _log_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> Non
 
 def comparison_metrics(comparison: Comparison) -> dict[str, float]:
     """Return the scalars of a comparison by their names on the run; finite floats all."""
-    metrics = _scalars(f"{COMPARISONS}/clean_score", comparison.clean)
+    metrics: dict[str, float] = {}
+    for name, difference in comparison.whole.items():
+        metrics |= _scalars(f"{COMPARISONS}/{name}", difference)
     for test in list(comparison.tests.values())[:MOST_TESTS_WITH_KEYS]:
         for metric, difference in test.differences.items():
             metrics |= _scalars(f"{COMPARISONS}/{test.slug}/{metric}", difference)
