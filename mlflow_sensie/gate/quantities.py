@@ -162,7 +162,8 @@ def _paired(limit: float, difference: Difference) -> Evidence:
     low = min(difference.loss.quantile(0.025), value)
     high = max(difference.worse_by_at_most(0.975), value)
     kept, broken = difference.prob_worse_by_at_most(limit), difference.prob_worse_by_more(limit)
-    few = (FEW,) if difference.few_informative else ()
+    flags = {FEW: difference.few_informative, FEW_OF_A_CLASS: difference.few_of_a_class}
+    few = tuple(text for text, raised in flags.items() if raised)
     times = functools.partial(_times_for_paired, limit, difference)
     return Evidence(value, low, high, kept, broken, difference.n, few, times)
 

@@ -12,7 +12,7 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
-from mlflow_sensie import Comparison, Result, compare, probe
+from mlflow_sensie import Comparison, Result, compare, judge, probe
 from mlflow_sensie.comparison.metrics import clean_name
 from mlflow_sensie.scores.table import ScoreTable
 
@@ -247,3 +247,34 @@ def test_results_that_were_read_back_compare_alike(
 
 def test_json_has_the_metrics(compared: Comparison) -> None:
     assert Comparison.from_json(compared.to_json()) == compared
+
+
+def test_a_gate_judges_metrics_against_a_baseline(pair: tuple[Result, Result]) -> None:
+    rules = [
+        {"metric": metric, "versus": "baseline", "worse_by_at_most": margin, **test}
+        for metric, margin, test in (
+            ("skill", 0.01, {}), ("clean_roc_auc", 0.2, {}), ("clean_log_loss", 2.0, {}),
+            ("roc_auc_mean_drop", 0.5, {"test": "more"}), ("roc_auc_holds_until", 3.0, {"test": "more"}),
+        )
+    ]  # fmt: skip
+    found = judge(pair[1], rules, pair[0]).judgements
+    judgements = {one.metric: one for one in found if one.versus == "baseline"}
+    difference = compare(*pair).difference(None, "clean_roc_auc")
+    assert judgements["clean_roc_auc"].probability == difference.prob_worse_by_at_most(0.2)
+    outcomes = {rule["metric"]: judgements[rule["metric"]].outcome for rule in rules}
+    assert outcomes == {
+        "skill": "fail", "clean_roc_auc": "pass", "clean_log_loss": "pass", "roc_auc_mean_drop": "pass",
+        "roc_auc_holds_until": "pass",
+    }  # fmt: skip
+
+
+def test_a_rare_class_is_said_to_promise_nothing() -> None:
+    frame = patients()
+    frame["ill"] = (np.arange(N) < 6).astype(int)
+    a, b = (result(of, frame, metrics=["recall"]) for of in (GOOD, OTHER))
+    found = compare(a, b)
+    assert found.difference(None, "clean_recall").few_of_a_class
+    assert any("fewer than ten examples" in warning for warning in found.tests["more"].warnings)
+    rule = {"metric": "clean_recall", "versus": "baseline", "worse_by_at_most": 0.1}
+    (judged,) = [one for one in judge(b, [rule], a).judgements if one.metric == "clean_recall"]
+    assert any("fewer than ten examples" in warning for warning in judged.warnings)
