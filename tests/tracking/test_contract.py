@@ -23,10 +23,14 @@ from tracking.digits import Digits, N, split
 ALL = {"ok", "sensitive"}
 SLOPE = {f"slope{part}" for part in ("", "_lo50", "_hi50", "_lo95", "_hi95")}
 DROP = {"mean_drop", "mean_drop_lo95", "mean_drop_hi95"}
+METRICS = ("skill", "balanced_accuracy")  # those of several classes, where a recipe names none
 PERTURBATION = ALL | SLOPE | DROP | {"holds_until", "holds_until_lo95", "censored"}
+PERTURBATION |= {f"{metric}_mean_drop" for metric in METRICS}
 PROPERTY = ALL | SLOPE | {"effect", "effect_lo95", "effect_hi95", "within_effect"}
 CATEGORY = ALL | {"spread", "spread_lo95", "spread_hi95", "range"}
-OVERVIEW = {"clean_score", "worst_mean_drop", "worst_effect_bound95", "worst_spread", "n_tests", "n_failed"}
+OVERVIEW = {"worst_mean_drop", "worst_effect_bound95", "worst_spread", "n_tests", "n_failed"}
+OVERVIEW |= {f"{name}{end}" for name in ("clean_score", "clean_balanced_accuracy") for end in ("", "_lo95", "_hi95")}
+OVERVIEW |= {"skill", "skill_lo95", "no_skill_score"}
 KEYS = {
     "ink": PROPERTY,
     "age": PROPERTY,
