@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 
 from mlflow_sensie.inference import Curve, HoldsUntil, Line, PerturbationFit, Polynomial, PropertyFit
-from mlflow_sensie.plots import canvas, fonts
+from mlflow_sensie.inference.metric_fits import MetricSweep
+from mlflow_sensie.plots import canvas, fonts, panels
 from mlflow_sensie.plots.canvas import BLUE, GREEN, GREY, INK, PALE, PURPLE, SKY, VERMILION, Style, handle, patch
+from mlflow_sensie.scores.metrics import SKILL
 from mlflow_sensie.text import words
-from mlflow_sensie.text.sentences import subtitle
+from mlflow_sensie.text.sentences import allowed_drop, subtitle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,20 +43,47 @@ Span = tuple[float, float]
 def draw_curve(result: Result, test: TestResult) -> Figure:
     """Draw means with intervals and SDs, and the fitted line; of a perturbation also where it holds until."""
     fit: Fit = test.fit
-    figure, top = canvas.sheet(fonts.name_of(test), subtitle(test))
+    names = panels.panels_of(result, test)
+    deep = len(names) * panels.PANEL
+    figure, top = canvas.sheet(fonts.name_of(test), subtitle(test), least=canvas.HEIGHT + deep)
     keys, strip = _keys(fit), _is_worth_a_strip(fit)
     right = canvas.WIDTH - (canvas.RIGHT if isinstance(fit, PerturbationFit) else 0.2)
-    bottom = canvas.legend_height(keys) + 0.5 + (STRIP if strip else 0)
+    under = canvas.legend_height(keys) + 0.5
+    bottom = under + deep + (STRIP if strip else 0)
     ax = canvas.add_axes(figure, canvas.LEFT, bottom, right, top)
     note = _x_axis(ax, test)
-    canvas.set_score_axis(ax, *score_range(fit, result.score))
-    _draw_fit(ax, fit, result.score)
+    canvas.set_score_axis(ax, *score_range(test, result.score))
+    _draw_fit(ax, test, result.score)
+    panels.draw_constant(ax, result.no_skill_score)
     name = fonts.axis_name(test, canvas.size_of(ax)[0], canvas.LABEL, note)
     canvas.name_axes(ax, name, words.score_name(result.score.kind, result.score.unit))
+    upper = [ax]
     if strip:
-        _draw_strip(ax, fit, canvas.add_axes(figure, canvas.LEFT, bottom - STRIP, right, bottom - 0.06))
+        upper.append(canvas.add_axes(figure, canvas.LEFT, bottom - STRIP, right, bottom - 0.06))
+        _draw_strip(ax, fit, upper[-1])
+    for k, metric in enumerate(names):
+        low = under + (len(names) - 1 - k) * panels.PANEL
+        panel = canvas.add_axes(figure, canvas.LEFT, low, right, low + panels.PANEL - panels.GAP)
+        panels.move_x_axis(upper, panel)
+        upper.append(panel)
+        _draw_metric(panel, result, test, metric)
     canvas.legend(figure, keys)
     return canvas.finish(figure)
+
+
+def _draw_metric(ax: Axes, result: Result, test: TestResult, name: str) -> None:
+    """Draw a metric's panel; that of skill says up to where a sweep holds, where that is said of skill."""
+    estimate = result.metric_estimates.get(name)
+    no_skill = None if estimate is None else estimate.no_skill
+    points, floor, sweep = panels.metric_points(test, name), None, test.metric_fits[name]
+    holding = name == SKILL and panels.is_held_by_skill(test)
+    if holding and isinstance(sweep, MetricSweep) and "no_skill" not in sweep.flags:
+        floor = sweep.values[0] * (1 - float(allowed_drop(result, test)))
+    panels.draw_panel(ax, points, name, no_skill, floor)
+    if floor is not None:
+        ax.axhline(floor, color=GREEN, lw=1, ls=DOTTED, zorder=1.5, label="floor")
+        for side in test.fit.sides:
+            _draw_holds(ax, test.fit, side.holds, floor)
 
 
 # --- where things are ------------------------------------------------------------------------------
@@ -104,14 +133,17 @@ def span(fit: Fit) -> Span:
     return min(ends), max(ends)
 
 
-def score_range(fit: Fit, score: ScoreInfo) -> Span:
+def score_range(test: TestResult, score: ScoreInfo) -> Span:
     """Give the range of scores to show: whatever is drawn of them."""
+    fit: Fit = test.fit
     # The interval of a single example, which has no SD, reaches from bound to bound: it must not decide the range.
     points = points_of(fit, missing=True).dropna(subset="sd")
     bars = [points["mean"] - points["sd"], points["mean"] + points["sd"]]
     scores = np.concatenate([points["mean"], points["low"], points["high"], *bars]).tolist()
     if isinstance(fit, PerturbationFit):
-        scores += [fit.clean.value, floor_of(fit, score), *(fit.calibration.expected if fit.calibration else ())]
+        floor = floor_of(test, score)
+        scores += [fit.clean.value, *([] if floor is None else [floor])]
+        scores += fit.calibration.expected if fit.calibration else ()
     for line in lines(fit):
         mean, low, high = line.at(np.array([line.start, line.stop]))
         scores += [*mean] if fit.curve is not None else [*low, *high]
@@ -120,8 +152,11 @@ def score_range(fit: Fit, score: ScoreInfo) -> Span:
     return canvas.score_window(score.lower, score.upper, scores)
 
 
-def floor_of(fit: PerturbationFit, score: ScoreInfo) -> float:
-    """Give the lowest mean score that counts as holding: that of a side's first point less its margin."""
+def floor_of(test: TestResult, score: ScoreInfo) -> float | None:
+    """Give the lowest mean score that counts as holding, a side's first point less its margin; none of skill."""
+    if panels.is_held_by_skill(test):
+        return None
+    fit: PerturbationFit = test.fit
     holds, top = fit.sides[0].holds, fit.clean.value
     if fit.neutral is None:
         first = fit.magnitude(holds.side, holds.distances[0])
@@ -168,7 +203,8 @@ def _x_ticks(ax: Axes, test: TestResult, span: Span) -> tuple[list[float], list[
 # --- what is drawn ---------------------------------------------------------------------------------
 
 
-def _draw_fit(ax: Axes, fit: Fit, score: ScoreInfo) -> None:
+def _draw_fit(ax: Axes, test: TestResult, score: ScoreInfo) -> None:
+    fit: Fit = test.fit
     points = points_of(fit, missing=True)
     _draw_sds(ax, points.dropna(subset="sd"), score)
     draw_points(ax, points)
@@ -185,7 +221,7 @@ def _draw_fit(ax: Axes, fit: Fit, score: ScoreInfo) -> None:
             magnitudes = list(fit.magnitudes) if fit.neutral is None else [fit.neutral, *fit.magnitudes]
             expected = sorted(zip(magnitudes, fit.calibration.expected[-len(magnitudes) :], strict=True))
             ax.plot(*zip(*expected, strict=True), **EXPECTED, label="expected")
-        _draw_floor(ax, fit, floor_of(fit, score))
+        _draw_floor(ax, fit, floor_of(test, score))
 
 
 def join_means(ax: Axes, fit: PerturbationFit, width: float) -> None:
@@ -231,18 +267,21 @@ def draw_line(
     ax.plot(p, mean, **style, label=f"{name}-{line.side}")
 
 
-def _draw_floor(ax: Axes, fit: PerturbationFit, floor: float) -> None:
-    """Draw the clean level, the floor, and on each side where the curve falls through it."""
+def _draw_floor(ax: Axes, fit: PerturbationFit, floor: float | None) -> None:
+    """Draw the clean level, the floor where there is one, and on each side where the curve falls through it."""
     clean = fit.clean.value
-    step, notes = abs(clean - floor) / 10 or None, []
+    step, notes = (None if floor is None else abs(clean - floor) / 10 or None), []
     for y, name, color, dashes in ((clean, "clean", GREY, DASHED), (floor, "floor", GREEN, DOTTED)):
+        if y is None:
+            continue
         ax.axhline(y, color=color, lw=1, ls=dashes, zorder=1.5, label=name)
         notes.append((y, f"{name} {words.number(y, step, zeros=True)}", color))
     canvas.margin_notes(ax, notes)
     if len(fit.sides) > 1 and fit.neutral is not None:
         ax.axvline(fit.neutral, color=PALE, lw=0.8, ls="-", zorder=0, label="neutral")
-    for side in fit.sides:
-        _draw_holds(ax, fit, side.holds, floor)
+    if floor is not None:
+        for side in fit.sides:
+            _draw_holds(ax, fit, side.holds, floor)
 
 
 def _draw_holds(ax: Axes, fit: PerturbationFit, holds: HoldsUntil, floor: float) -> None:
@@ -274,7 +313,7 @@ def _keys(fit: Fit) -> list[tuple[Any, str]]:
         (canvas.bar_handle(SKY, 3.2, alpha=0.45), "± SD", fit.curve is not None),
         (mean_handle(few=True), "little evidence", points_of(fit, missing=True)["few"].any()),
         ((patch(**BAND), handle(**LINE)), "line, 95 % band", True),
-        ((bound, diamond), "holds until, bound", isinstance(fit, PerturbationFit)),
+        ((bound, diamond), "holds until, bound", isinstance(fit, PerturbationFit) and "no_skill" not in fit.flags),
         (handle(**EXPECTED), "what the model expects", getattr(fit, "calibration", None)),
         ((patch(**RANGE_SHADE), handle(**RANGE_LINE)), "fit over the shaded range", fit.fit_range),
         *((curved, f"polynomial of order {order}", True) for order in orders),

@@ -46,12 +46,13 @@ def _draw_curve(ax: Axes, test: TestResult, score: ScoreInfo) -> None:
         ax.set_xticks(ends, [words.number(p) for p in ends])
     else:
         _set_ticks(ax, *_ticks(ax, test, *ends))
-    canvas.set_score_axis(ax, *curves.score_range(fit, score), most=4, note=False)
+    canvas.set_score_axis(ax, *curves.score_range(test, score), most=4, note=False)
     curves.draw_points(ax, curves.points_of(fit))
     if isinstance(fit, PerturbationFit):
         curves.join_means(ax, fit, 1.4)
-        floor = curves.floor_of(fit, score)
-        ax.axhline(floor, color=GREEN, lw=1.2, ls=curves.DOTTED, zorder=1.5, label="floor")
+        floor = curves.floor_of(test, score)
+        if floor is not None:
+            ax.axhline(floor, color=GREEN, lw=1.2, ls=curves.DOTTED, zorder=1.5, label="floor")
     else:
         curves.draw_line(ax, fit.line)
 
