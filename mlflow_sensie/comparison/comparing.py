@@ -227,7 +227,10 @@ class _ResultPair:
         differences = property_differences(ours, theirs, step, rng)
         if ours.spread is None or theirs.spread is None:
             return differences, None
-        differences["spread"], curve = self._groups(test, self._cuts(test), rng)
+        cuts = self._cuts(test)
+        if len(cuts) >= len(ours.curve.n):  # a slice has the bins of all examples, which its own do not tell
+            return differences, None
+        differences["spread"], curve = self._groups(test, cuts, rng)
         return differences, curve
 
     def _step(self, test: TestResult) -> PropertyFit:

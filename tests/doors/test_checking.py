@@ -110,7 +110,7 @@ def test_the_shipped_recipe_needs_no_word_more(models: Models) -> None:
     done = mlflow_sensie.check(f"models:/{models.name}/2", f"models:/{models.name}/1", data=models.data, targets="y")
     assert done.passed
     assert done.verdict is not None
-    assert {each.rule for each in done.verdict.judgements} == {"clean-score", "mean-drop", "effect"}
+    assert {each.rule for each in done.verdict.judgements} == {"skill at least 0", "skill", "skill-drop"}
 
 
 # --- reuse -------------------------------------------------------------------------------------------------
@@ -216,11 +216,11 @@ def test_a_dry_run_leaves_no_trace(models: Models, counted: Counted) -> None:
     told = dry_run(request)
     assert counted.sweeps == 1  # the baseline's
     assert 0 < told.chance < 1 and told.n == 600
-    assert "correlation 0.88 supposed" in told.summary()["source"][0]
+    assert "correlation 0.88 supposed" in told.summary()["source"][1]
     assert len(mlflow.search_runs(output_format="list")) == before
     assert tags(models.name, "2") == {} and alias(models.name) == "1"
     models.check(2, promote=None)
-    assert "measured on two models" in dry_run(request).summary()["source"][0]
+    assert "measured on two models" in dry_run(request).summary()["source"][1]
     assert counted.sweeps == 3
 
 

@@ -67,7 +67,7 @@ def test_what_to_make_of_the_inconclusive(models: Models, gate: str, tmp_path: P
 def test_a_dry_run_tells_and_stops(models: Models, gate: str) -> None:
     code, output = check(models, gate, 2, "--dry-run", "--promote", "champion")
     assert code == 0 and alias(models.name) == "1"
-    assert "With 600 examples this gate of 2 judgements passes two equally good models at least" in output
+    assert "With 600 examples this gate of 3 judgements passes two equally good models at least" in output
     assert "correlation 0.88 supposed" in output
     code, output = check(models, gate, 4, "--dry-run", "--promote", "champion")
     assert code == 2 and "Error: ModelError: the model failed on the unperturbed examples" in output
