@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mlflow_sensie.inference import Interval
+from mlflow_sensie.inference.metric_fits import MetricEstimate
 from mlflow_sensie.inference.multiplicity import Multiplicity
 from mlflow_sensie.inference.spread import pooled
 from mlflow_sensie.result.keys import HEADLINES
@@ -70,6 +71,23 @@ def slices_frame(columns: Sequence[SliceColumn], score: ScoreInfo) -> pd.DataFra
     rows = [row for column in columns for row in _column_rows(column, score)]
     names = ["column", "level", "n", "test", "kind", "quantity", "value", "lo95", "hi95"]
     return pd.DataFrame(rows, columns=[*names, "pooled", "pooled_lo95", "pooled_hi95", "worst"])
+
+
+def metrics_frame(whole: Mapping[str, MetricEstimate], columns: Sequence[SliceColumn]) -> pd.DataFrame:
+    """Return a row per metric, of all examples and of every slice; see ``Result.metrics_frame``."""
+    parts = [("", "", whole)]
+    parts += [(column.column, part.level, part.metric_estimates) for column in columns for part in column.slices]
+    rows = [
+        (column, level, name, metric.n, metric.value, *_ends(metric.interval), metric.no_skill)
+        for column, level, estimates in parts
+        for name, metric in estimates.items()
+    ]
+    frame = pd.DataFrame(rows, columns=["column", "level", "metric", "n", "value", "lo95", "hi95", "no_skill"])
+    return frame.astype({name: float for name in ("value", "lo95", "hi95", "no_skill")})
+
+
+def _ends(interval: Interval | None) -> tuple[float, float]:
+    return (np.nan, np.nan) if interval is None else (interval.lo95, interval.hi95)
 
 
 def _column_rows(column: SliceColumn, score: ScoreInfo) -> Iterator[tuple[Any, ...]]:

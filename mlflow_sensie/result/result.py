@@ -175,6 +175,14 @@ class Result(Frozen):
         """
         return frames.slices_frame(self.slices, self.score)
 
+    def metrics_frame(self) -> pd.DataFrame:
+        """A row per metric, first of all examples, then of every slice: value, 95 % interval, and that of a constant.
+
+        ``lo95`` and ``hi95`` are missing for a metric that is biased, as ``ece``. A slice in which a metric is
+        undefined has no row for it.
+        """
+        return frames.metrics_frame(self.metric_estimates, self.slices)
+
     def interactions_frame(self) -> pd.DataFrame:
         """A row per property and perturbation: effect (or spread) of the examples' own effects, and its interval."""
         return frames.interactions_frame(self.interactions)

@@ -15,6 +15,7 @@ from mlflow_sensie.inference.metric_fits import MetricEstimate, MetricGroups, Me
 from mlflow_sensie.result.keys import HEADLINES, Kind, metrics_of
 
 CURVE = ["p", "score", "sd", "n", "lo95", "hi95"]
+METRIC_CURVES = ["metric", "bin", "p", "value", "lo95", "hi95"]
 
 Reason = Literal["all", "precision", "time_budget"]  # why a test saw no more examples than it did
 _FITS: Mapping[str, TypeAdapter[Any]] = MappingProxyType(
@@ -113,6 +114,27 @@ class TestResult(Frozen):
         if parts and self.kind in ("category", "class"):
             frame = frame.assign(p=frame["label"])
         return frame.reindex(columns=CURVE).reset_index(drop=True)
+
+    @property
+    def metric_curves(self) -> pd.DataFrame:
+        """The metrics along the curve: metric, bin (the row of ``curve``), p (or level), value, lo95, hi95.
+
+        A bin where a metric is undefined has no row.
+        """
+        curve, rows = self.curve, []
+        places = curve["p"].tolist() if self.kind in ("perturbation", "category", "class") else self._labels
+        bins = {place: k for k, place in enumerate(places)}
+        for name, fit in self.metric_fits.items():
+            own = fit.p if isinstance(fit, MetricSweep) else fit.labels
+            points = dict(zip(own, zip(fit.values, fit.lo95, fit.hi95, strict=True), strict=True))
+            defined = [place for place in places if place in points and points[place][0] is not None]
+            rows += [(name, bins[place], curve["p"].iloc[bins[place]], *points[place]) for place in defined]
+        return pd.DataFrame(rows, columns=METRIC_CURVES)
+
+    @property
+    def _labels(self) -> tuple[str, ...]:
+        curve = getattr(self.fit, "curve", None)
+        return () if curve is None else tuple(curve.label)
 
     @property
     def own_holds_until(self) -> pd.DataFrame:

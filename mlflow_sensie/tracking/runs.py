@@ -225,6 +225,8 @@ def series(test: TestResult, prefix: str = "") -> Iterator[tuple[str, int, float
         for step, value in enumerate(pd.to_numeric(pd.Series(values))):
             if np.isfinite(value):
                 yield f"{prefix}sensie/{test.slug}/{name}", step, float(value)
+    for name, step, _, value, _, _ in test.metric_curves.to_numpy(dtype=object):
+        yield f"{prefix}sensie/{test.slug}/{name}", int(step), float(value)
 
 
 def _log_images(result: Result, where: Destination, client: MlflowClient) -> None:

@@ -68,7 +68,9 @@ def test_what_is_returned_is_the_result_and_is_on_the_run(digits: Digits) -> Non
 
 def test_beside_the_scalars_there_are_only_series(digits: Digits) -> None:
     others = set(digits.evaluated.run.data.metrics) - set(digits.found.metrics)
-    assert others == {f"sensie/{test}/{name}" for test in KEYS for name in ("p", *SERIES)}
+    tests = digits.found.tests
+    assert others == {f"sensie/{test}/{name}" for test in KEYS for name in ("p", *SERIES, *tests[test].metric_fits)}
+    assert "balanced_accuracy" in tests["rotation"].metric_fits
 
 
 def test_a_scalar_has_one_value(digits: Digits, store: mlflow.MlflowClient) -> None:
@@ -82,6 +84,9 @@ def test_a_series_is_the_curve(test: str, digits: Digits, store: mlflow.MlflowCl
     curve = digits.found.tests[test].curve
     for name, column in SERIES.items():
         assert points(digits.run_id, f"sensie/{test}/{name}") == list(enumerate(curve[column]))
+    metrics = digits.found.tests[test].metric_curves
+    for name, rows in metrics.groupby("metric"):
+        assert points(digits.run_id, f"sensie/{test}/{name}") == list(zip(rows["bin"], rows["value"], strict=True))
     numeric = digits.found.tests[test].kind in ("property", "perturbation")
     p = curve["p"].dropna() if numeric else range(len(curve))
     assert points(digits.run_id, f"sensie/{test}/p") == list(enumerate(p))
