@@ -111,15 +111,21 @@ def kept_files(result: Result, home: Path) -> list[Path]:
 
 
 def bins_table(result: Result) -> pd.DataFrame:
-    """Return the curves of all tests below each other: row (unique), score, test, kind, p, label, sd, n, lo95, hi95."""
-    parts = []
+    """Return the curves of all tests below each other: row (unique), score, test, kind, p, label, sd, n, lo95, hi95.
+
+    A column per metric follows, empty where it is undefined.
+    """
+    metrics = dict.fromkeys(name for test in result.tests.values() for name in test.metric_fits if name not in BINS)
+    columns, parts = [*BINS, *metrics], []
     for test in filter(lambda test: test.ok, result.tests.values()):
         curve = test.curve
         numeric = test.kind in ("property", "perturbation")
         curve = curve.assign(label="" if numeric else curve["p"], p=curve["p"] if numeric else np.nan)
         rows = [f"{test.slug}/{index:03d}" for index in range(len(curve))]
-        parts.append(curve.assign(row=rows, test=test.name, kind=test.kind))
-    frame = pd.concat(parts, ignore_index=True)[BINS] if parts else pd.DataFrame(columns=BINS)
+        values = test.metric_curves.pivot(index="bin", columns="metric", values="value")
+        curve = curve.assign(row=rows, test=test.name, kind=test.kind)
+        parts.append(curve.join(values[[name for name in values if name in metrics]]))
+    frame = pd.concat(parts, ignore_index=True).reindex(columns=columns) if parts else pd.DataFrame(columns=columns)
     return frame.astype({"p": float, "label": str, "n": int})
 
 

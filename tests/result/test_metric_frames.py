@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from mlflow_sensie import Result, probe
+from mlflow_sensie.tracking.artifacts import bins_table
 
 N = 300
 
@@ -72,3 +73,12 @@ def test_a_curve_is_of_the_examples_of_its_bins(result: Result, targets: NDArray
     assert auc == pytest.approx([roc_auc_score(targets[bins == k], p[bins == k]) for k in range(4)], abs=1e-9)
     swept = result.tests["shift"].metric_curves.query("metric == 'roc_auc'").set_index("p")["value"]
     assert swept[0.0] == pytest.approx(roc_auc_score(targets, p), abs=1e-9)
+
+
+def test_the_table_of_bins_has_a_column_per_metric(result: Result) -> None:
+    table = bins_table(result)
+    for test in result.tests.values():
+        rows, curves = table[table["test"] == test.name].reset_index(drop=True), test.metric_curves
+        for name in test.metric_fits:
+            own = curves[curves["metric"] == name].set_index("bin")["value"]
+            assert rows[name].dropna().to_dict() == own.to_dict()
