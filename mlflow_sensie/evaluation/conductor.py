@@ -40,6 +40,7 @@ from mlflow_sensie.scores.table import ScoreTable, property_column
 
 SCORE_BYTES = 8
 ROPE, ROPE_OF_ERROR = 0.02, 0.05  # of a probability; of the best constant's error, elsewhere
+MOST_OUTPUT_BYTES = 200 * 2**20  # of predictions that the score table keeps because the recipe says so
 MOST_ESTIMATED = 1024  # examples that are tried out for an estimate
 
 
@@ -85,6 +86,11 @@ def prepare(request: EvaluationRequest) -> Prepared:
     first = _first_predictions(inputs)
     examples = inputs.examples
     scorer, targets = resolve_scorer(inputs.model, first, examples.targets, recipe, examples.target)
+    if recipe.keep == "predictions" and (size := _output_bytes(scorer, inputs)) > MOST_OUTPUT_BYTES:
+        less = recipe.model_copy(update={"keep": "scores"})
+        scorer, targets = resolve_scorer(inputs.model, first, examples.targets, less, examples.target)
+        text = f"keep: the predictions take {size / 2**20:,.0f} MB, more than {MOST_OUTPUT_BYTES / 2**20:.0f} MB; "
+        scorer = replace(scorer, warnings=(*scorer.warnings, f"{text}what score and metrics need is kept of them"))
     if plan.predicted and scorer.probabilities is None:
         name = plan.predicted[0].name
         raise ModelError(f"property {name!r} needs class probabilities, which the model does not give")
@@ -100,6 +106,13 @@ def prepare(request: EvaluationRequest) -> Prepared:
     reader = MetricReader.of(recipe.metrics, scorer, targets, weights, recipe.seed)
     followed = Followed(reader, scorer)
     return Prepared(replace(inputs, recipe=recipe), scorer, followed, targets, properties, roles, *digests, first)
+
+
+def _output_bytes(scorer: Scorer, inputs: ResolvedInputs) -> int:
+    """How much the score table keeps of predictions."""
+    n_versions = 1 + sum(len(test.magnitudes) for test in inputs.plan.tests)
+    outputs = scorer.outputs
+    return len(inputs.examples) * n_versions * len(outputs.parts) * np.dtype(outputs.dtype).itemsize
 
 
 def evaluate(prepared: Prepared) -> Result:
@@ -142,7 +155,8 @@ def estimate(prepared: Prepared) -> Estimate:
         tests=recipe.n_tests,
         predictions=n * n_versions,
         input_bytes=n * n_versions * row_bytes(chunk.source),
-        score_bytes=n * (n_versions + len(prepared.properties)) * SCORE_BYTES,
+        score_bytes=n * (n_versions + len(prepared.properties)) * SCORE_BYTES
+        + _output_bytes(prepared.scorer, prepared.inputs),
         seconds=(seconds_predicting * n_versions + seconds_perturbing) * n / len(chunk),
         at_most=recipe.precision is not None or recipe.time_budget is not None,
     )

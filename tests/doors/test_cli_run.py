@@ -244,7 +244,7 @@ def test_a_dry_run_tells_the_cost_and_logs_nothing(
     named = ["--data", str(write(frame, tmp_path, "parquet")), "--targets", "y", "--recipe", recipe]
     output = run(model, *named, "--dry-run")
     # 300 examples, clean and at two magnitudes (the neutral is not asked); two features of eight bytes
-    assert "300 examples, 4 tests: 900 predictions, on 14.4 kB of inputs in all; 14.4 kB of scores; about " in output
+    assert "300 examples, 4 tests: 900 predictions, on 14.4 kB of inputs in all; 21.6 kB of scores; about " in output
     assert "Nothing was evaluated." in output
     assert len(mlflow.MlflowClient().search_runs([experiment_id])) == before
 

@@ -14,6 +14,7 @@ from sklearn.metrics import fbeta_score
 
 from mlflow_sensie import Result, probe
 from mlflow_sensie.errors import DataError, RecipeError
+from mlflow_sensie.evaluation import conductor
 from mlflow_sensie.tracking.artifacts import read_folder, write_files
 
 N = 160
@@ -241,12 +242,18 @@ def test_what_was_not_kept_is_refused_by_name(binary: Result, changes: dict[str,
         binary.refit(changes)
 
 
-def test_what_to_keep_next_time_is_said() -> None:
+def test_what_to_keep_next_time_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     many = CASES["thirty classes"]()
     with pytest.raises(RecipeError, match="set keep: predictions next time"):
         many.refit(score="neg_log_loss")
     whole = evaluated(classifier(30), *data(30), {"perturbations": SWEEPS, "keep": "predictions"})
     assert whole.refit(score="neg_log_loss").score.kind == "neg_log_loss"
+    monkeypatch.setattr(conductor, "MOST_OUTPUT_BYTES", N * 6 * 30 * 8 - 1)
+    less = evaluated(classifier(30), *data(30), {"perturbations": SWEEPS, "keep": "predictions"})
+    assert any("what score and metrics need is kept of them" in text for text in less.warnings)
+    assert not any("is kept of them" in text for text in whole.warnings)
+    with pytest.raises(RecipeError, match="set keep: predictions next time"):
+        less.refit(score="neg_log_loss")
     assert many.refit(metrics=["f1"]).metric_estimates.keys() >= {"f1"}
     only_labels = CASES["labels"]()
     with pytest.raises(RecipeError, match="labels alone"):
