@@ -88,6 +88,8 @@ def _holds(result: Result, test: TestResult, fit: PerturbationFit) -> str:
         return f", and stays within {size} of the clean score {_until(test, fit)}{nothing}"
     if without:
         return "; the model has no skill to keep"
+    if _is_gone(test):
+        return f"; more than {words.number(100 * float(drop))} % of the model's skill is lost {_beyond(test, fit)}"
     share, whose = words.number(100 * (1 - float(drop))), "skill" if SKILL in test.metric_fits else "value"
     keeps = f"; the model keeps {share} % of its skill" if whose == "skill" else f", and keeps {share} % of its value"
     return f"{keeps} {_until(test, fit)}"
@@ -103,6 +105,22 @@ def _until(test: TestResult, fit: PerturbationFit) -> str:
     if len(ends) == 1:
         return f"up to {words.with_unit(ends[0], unit)} (95 % sure to {bounds[0]})"
     return f"from {words.with_unit(' to '.join(ends), unit)} (95 % sure from {' to '.join(bounds)})"
+
+
+def _is_gone(test: TestResult) -> bool:
+    """Whether skill falls so far that at some magnitude it is not surely above 0: then nothing is said to be kept."""
+    skill = test.metric_fits.get(SKILL)
+    return isinstance(skill, MetricSweep) and not skill.censored and min(skill.lo95[1:]) <= 0 < skill.mean_drop.lo95
+
+
+def _beyond(test: TestResult, fit: PerturbationFit) -> str:
+    if fit.neutral is None and any(side.holds.value <= side.holds.distances[0] for side in fit.sides):
+        return "at every magnitude"
+    ends, bounds = _holding_ends(fit, (max(fit.magnitudes) - min(fit.magnitudes)) / 150, AT_LEAST)
+    unit = words.plain(test.unit)
+    if len(ends) == 1:
+        return f"beyond {words.with_unit(ends[0], unit)} (95 % sure: not before {bounds[0]})"
+    return f"outside {words.with_unit(' to '.join(ends), unit)} (95 % sure: not within {' to '.join(bounds)})"
 
 
 def _is_without_skill(result: Result, test: TestResult) -> bool:

@@ -109,4 +109,4 @@ def test_permuting_every_column_is_sensitive_and_keeps_nothing(permuted: Result)
     assert auc.values[0] > 0.7 and auc.values[-1] == pytest.approx(0.5, abs=0.05)
     assert skill.values[0] > 0.05 and skill.values[-1] <= 0
     assert test.fit.holds_until < 0.1 and not test.fit.censored
-    assert not any("over the whole range" in finding.text for finding in findings(permuted))
+    assert not any(word in finding.text for finding in findings(permuted) for word in ("keep", "kept", "whole range"))

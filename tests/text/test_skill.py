@@ -207,6 +207,10 @@ ONE, TWO = [2.0, 4.0, 6.0], [-4.0, -2.0, 2.0, 4.0]
         ([0.5, 0.5, 0.5, 0.5], ONE, r"; the model keeps 90 % of its skill (up to at least 6 px|over the whole range)"),
         ([0.5, 0.1, 0.1, 0.1], ONE, r"; the model keeps 90 % of its skill up to 0\.25 px \(95 % sure to 0\.\d+\)"),
         ([0.5, 0.1, 0.48, 0.48, 0.1], TWO, r"keeps 90 % of its skill from −2\.\d+ to 2\.\d+ px \(95 % sure from −"),
+        ([0.5, 0.4, 0.1, -0.1], ONE, r"; more than 10 % of the model's skill is lost beyond 1(\.\d+)? px \(95 % sure: not "
+                                      r"before [01]\.\d+\); at 6 px skill is −0\.10 \(clean 0\.50\)\.$"),
+        ([0.5, -0.1, 0.48, 0.48, 0.1], TWO,
+         r"; more than 10 % of the model's skill is lost outside −2\.\d+ to 2\.\d+ px \(95 % sure: not within −"),
         ([0.0, 0.0, 0.0, 0.0], ONE, r"; the model has no skill to keep\.$"),
         ([-0.3, -0.3, -0.4, -0.5], ONE, r"; the model has no skill to keep\.$"),
         ([0.01, 0.0, 0.0, -0.1], ONE, r"; the model has no skill to keep\.$"),
@@ -216,7 +220,8 @@ ONE, TWO = [2.0, 4.0, 6.0], [-4.0, -2.0, 2.0, 4.0]
 def test_what_is_kept_of_skill(values: list[float], magnitudes: list[float], pattern: str) -> None:
     text, figure = kept(skill_over(values, magnitudes), magnitudes)
     assert re.search(pattern, text), text
-    assert ("no skill to keep" in text) == ("no skill to keep" in figure) == ("keeps" not in text)
+    assert ("no skill to keep" in text) == ("no skill to keep" in figure)
+    assert ("keeps" in text) == ("no skill" not in text and "is lost" not in text)
 
 
 @pytest.mark.parametrize(
@@ -255,8 +260,11 @@ def test_a_model_whose_skill_is_lost_is_sensitive_however_little_the_score_chang
     assert fit.mean_drop.value < fit.rope and fit.decision == "sensitive"
     text = findings(result)[0].text
     assert re.search(
-        r"keeps 90 % of its skill up to rate 0\.\d+ .*; at rate \S+ skill is −?0\.\d+ .*ROC AUC is 0\.5", text
+        r"; more than 10 % of the model's skill is lost beyond rate 0\.\d+ \(95 % sure: not before 0\.?\d*\); "
+        r"at rate \S+ skill is −?0\.\d+ .*ROC AUC is 0\.5",
+        text,
     )
+    assert not re.search(r"keep|kept", " ".join(finding.text for finding in findings(result)))
     assert "a constant would look better" in skill_sentence(result)
 
 
