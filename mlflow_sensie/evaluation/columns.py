@@ -33,7 +33,8 @@ class PropertyData:
 
     ``values`` (n,): floats with NaN for missing, or level numbers with −1 for missing where ``levels`` names
     them. ``span`` is the range that the effect is measured over; ``edges`` or ``unique`` say the bins; with
-    ``ranks``, those of all examples, the slope is that on the rank.
+    ``ranks``, those of all examples, the slope is that on the rank. A property that is no function of the input, nor
+    ``of_input``, may know of the answer what no model can: of such a one nothing is called unexpected.
     """
 
     name: str
@@ -46,6 +47,7 @@ class PropertyData:
     unique: tuple[float, ...] | None = None
     merged: int = 0
     ranks: Ranks | None = None
+    of_input: bool = True
 
     def column(self) -> pd.Series[Any]:
         """Return the numbers, or the names of the levels, "" where missing: what counts for the data's identity."""

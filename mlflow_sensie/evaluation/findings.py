@@ -37,6 +37,7 @@ def findings_of(questions: Questions, table: ScoreTable) -> tuple[dict[str, Any]
         "clean": clean.plain.summary(),
         "clean_known": clean,
         "metric_estimates": questions.followed.estimates(table),
+        "confidence": questions.followed.confidence(table),
         "tests": tests,
         "several": several(fits, recipe.n_tests, family=recipe.inference.family),
         "slices": infer_slices(questions, table),
@@ -115,4 +116,5 @@ def _described(part: PropertyData | PredictedProperty) -> dict[str, Any]:
     if isinstance(part, PredictedProperty):
         return {"name": part.name, "unit": part.unit, "predicted": True}
     levels = None if part.levels is None else list(part.levels)
-    return {"name": part.name, "unit": part.unit, "levels": levels, "merged": part.merged}
+    about = {"name": part.name, "unit": part.unit, "levels": levels, "merged": part.merged}
+    return about if part.of_input else {**about, "of_input": False}

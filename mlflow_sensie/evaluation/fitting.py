@@ -142,7 +142,7 @@ def _infer_property(prop: PropertyData, recipe: Recipe, followed: Followed, tabl
             recipe.rope,
             design_of(table),
             recipe.family,
-            expected=table.column(EXPECTED) if EXPECTED in table.columns and prop.levels is None else None,
+            expected=table.column(EXPECTED) if EXPECTED in table.columns and prop.of_input else None,
             extra=ExtraFits(recipe.inference.fit_range, recipe.inference.polynomial),
             classes=table.column(TARGET) if recipe.adjust == "target" and scorer.kind.task == "classifier" else None,
         )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from mlflow_sensie.evaluation.chunks import SweepTest
 from mlflow_sensie.evaluation.columns import PropertyData, groups_of
+from mlflow_sensie.inference import SamplingDesign, ScoreScale, mean_test
 from mlflow_sensie.inference.holds_until import AllowedDrop
 from mlflow_sensie.inference.metric_fits import (
     MetricEstimate,
@@ -15,7 +18,9 @@ from mlflow_sensie.inference.metric_fits import (
     metric_groups,
     metric_sweep,
 )
+from mlflow_sensie.result import Confidence
 from mlflow_sensie.scores.metric_reader import MetricReader
+from mlflow_sensie.scores.metrics import METRICS
 from mlflow_sensie.scores.scorer import Scorer
 from mlflow_sensie.scores.table import CLEAN, ScoreTable, property_column
 
@@ -31,6 +36,24 @@ class Followed:
         """Return the metrics of the clean inputs by name; one that is undefined for these examples is left out."""
         samples = self.reader.samples(table, [CLEAN])
         return {name: metric_estimate(sample) for name, sample in samples.items()}
+
+    def confidence(self, table: ScoreTable) -> Confidence | None:
+        """Return how sure the model is of its answers beside how often it is right; None without probabilities."""
+        reader = self.reader
+        if reader.outputs.needs != "probabilities":
+            return None
+        parts = table.array(reader.columns([CLEAN]))
+        rows = np.asarray(np.isfinite(parts).all(axis=1))
+        (probabilities,) = reader.outputs.columns_of(parts[rows], "probabilities")
+        truth, clusters = reader.truth(table, rows)
+        sure, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth.targets
+        design = SamplingDesign(truth.weights, clusters)
+        try:
+            gap = mean_test(right - sure, ScoreScale(-1.0, 1.0, "probability"), design).posterior.summary()
+        except ValueError:  # fewer than two independent examples
+            return None
+        ece, _ = METRICS["ece"].function(probabilities, truth)
+        return Confidence(mean=truth.mean(sure), accuracy=truth.mean(right.astype(float)), gap=gap, ece=ece)
 
     def sweeps(self, test: SweepTest, table: ScoreTable, drop: AllowedDrop, family: int) -> dict[str, MetricSweep]:
         """Return the metrics over a perturbation's magnitudes by name, of the examples that it was asked of."""

@@ -164,7 +164,8 @@ def check_fit_range(spec: PerturbationSpec, test: SweepTest, where: str) -> None
 def _plan_property(spec: PropertySpec, surveys: Surveys) -> PropertyData | PredictedProperty:
     where, examples = f"property {spec.name!r}", surveys.examples
     if isinstance(spec.of, str) and (column := examples.column(spec.of)) is not None:
-        return property_of(spec, column.reset_index(drop=True), "")
+        prop = property_of(spec, column.reset_index(drop=True), "")
+        return replace(prop, of_input=spec.of not in examples.extra_names())
     target = _find_property(spec, examples, where)
     in_column = getattr(target, "kind", "any") in ("tensor", "series") and examples.input_format.kind == "tabular"
     measured = surveys.only_column(target.kind, where) if in_column else surveys.whole

@@ -228,7 +228,8 @@ def _properties(
             predicted.append(PredictedProperty(spec.name, slug(spec.name), _gone, settle, about["unit"]))
         elif about["levels"] is None:
             column = pd.Series(table.column(property_column(slug(spec.name))))
-            properties.append(property_of(spec, column, about["unit"]))
+            prop = property_of(spec, column, about["unit"])
+            properties.append(replace(prop, of_input=about.get("of_input", True)))
         elif spec.rank:
             raise DataError(f"property {spec.name!r}: rank: true needs numbers or dates; it has levels")
         else:

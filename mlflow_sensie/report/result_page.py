@@ -13,7 +13,7 @@ from mlflow_sensie.inference import Interval
 from mlflow_sensie.report.page import Drawn, Page, drawing, in_words
 from mlflow_sensie.text import words
 from mlflow_sensie.text.findings import findings
-from mlflow_sensie.text.skill import is_without_skill, metric_rows, skill_sentence
+from mlflow_sensie.text.skill import confidence_sentence, is_without_skill, metric_rows, skill_sentence
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -99,6 +99,13 @@ def _header(drawn: Drawn[Result]) -> dict[str, Any]:
     score = words.score_name(result.score.kind, result.score.unit)
     skill = "" if is_without_skill(result) else skill_sentence(result)  # else the first finding says it
     return {"result": result, "score": score, "weights": _weights(result), "skill": skill}
+
+
+def _metrics(drawn: Drawn[Result]) -> dict[str, Any] | None:
+    result = drawn.subject
+    if not result.metric_estimates:
+        return None
+    return {"rows": metric_rows(result), "confidence": confidence_sentence(result)}
 
 
 def _weights(result: Result) -> str:
@@ -200,7 +207,7 @@ def _version(name: str) -> str:
 SECTIONS: Mapping[str, Callable[[Drawn[Result]], Any]] = {
     "header": _header,
     "findings": lambda drawn: drawn.findings_section(NOTE),
-    "metrics": lambda drawn: metric_rows(drawn.subject) if drawn.subject.metric_estimates else None,
+    "metrics": _metrics,
     "overview": lambda drawn: drawn.overview,
     "slices": lambda drawn: {"figures": drawn.slices, "prefix": drawn.subject.prefix} if drawn.slices else None,
     "interactions": _interactions,

@@ -15,7 +15,7 @@ from mlflow_sensie.inference.multiplicity import Multiplicity
 from mlflow_sensie.inference.pymc_engine import Sampling
 from mlflow_sensie.result import frames
 from mlflow_sensie.result.keys import WORST, essential_of, metrics_before, overview_of, size_of
-from mlflow_sensie.result.tests import Frozen, Interaction, ScoreInfo, SliceColumn, TestResult
+from mlflow_sensie.result.tests import Confidence, Frozen, Interaction, ScoreInfo, SliceColumn, TestResult
 from mlflow_sensie.result.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ class Result(Frozen):
     """What an evaluation found: every test by name, and what it was measured on.
 
     ``n`` examples have a clean score, of which ``clean_known`` is all that is known; the best constant prediction has
-    ``no_skill_score``. ``metric_estimates`` are the metrics of the clean inputs by name, skill first.
+    ``no_skill_score``. ``metric_estimates`` are the metrics of the clean inputs by name, skill first; ``confidence``
+    is how sure it is of its answers, where it gives probabilities.
     ``n_predictions`` were made for scores, of the ``n_planned`` of all examples at all magnitudes. ``sampling`` tells
     how engine ``pymc`` sampled. ``verdict`` is the answer of the recipe's gate. ``model_uuid`` is the identity of a
     logged model, which an alias or a version of a registry may stand for; ``label`` the name of its run, where its own
@@ -50,6 +51,7 @@ class Result(Frozen):
     clean_known: GuardedEstimate | None = None
     no_skill_score: float | None = None
     metric_estimates: dict[str, MetricEstimate] = Field(default_factory=dict)
+    confidence: Confidence | None = None
     tests: dict[str, TestResult]
     several: Multiplicity | None = None
     slices: tuple[SliceColumn, ...] = ()

@@ -51,6 +51,19 @@ class ScoreInfo(Frozen):
     source: str
 
 
+class Confidence(Frozen):
+    """How sure the model is of its answers, the mean of its largest probabilities, beside how often it is right.
+
+    ``gap`` is the accuracy less that confidence, below 0 for an overconfident model; ``ece`` is the expected
+    calibration error, which is biased upwards and so has no interval.
+    """
+
+    mean: float
+    accuracy: float
+    gap: Interval
+    ece: float
+
+
 class FirstFailure(Frozen):
     """An example whose own score falls below its own floor: where first, and its score before and there."""
 

@@ -87,6 +87,26 @@ def skill_sentence(result: Result) -> str:
     return f"{size}: {verdict}{_beside(result, skill)}."
 
 
+def confidence_sentence(result: Result) -> str:
+    """Say whether the model is as sure as it is right; "" where it gives no probabilities.
+
+    A gap whose interval holds 0 is not called calibrated: the data do not tell.
+    """
+    confidence = result.confidence
+    if confidence is None:
+        return ""
+    sure, right = words.number(confidence.mean, 0.01, zeros=True), words.number(confidence.accuracy, 0.01, zeros=True)
+    gap = words.bracketed(confidence.gap if confidence.gap.value >= 0 else confidence.gap.negated())
+    if confidence.gap.hi95 < 0:
+        verdict = f"too sure by {gap}"
+    elif confidence.gap.lo95 > 0:
+        verdict = f"not sure enough by {gap}"
+    else:
+        verdict = f"accuracy less confidence is {words.bracketed(confidence.gap)}"
+    ece = words.number(confidence.ece, 0.001, zeros=True)
+    return f"mean confidence {sure}, accuracy {right}: {verdict}; expected calibration error {ece}."
+
+
 def metric_rows(result: Result) -> list[MetricRow]:
     """Give the mean score and the metrics of the inputs as they are, the headline first."""
     rows = [_score_row(result), *map(_metric_row, result.metric_estimates.values())]

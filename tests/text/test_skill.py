@@ -207,8 +207,8 @@ ONE, TWO = [2.0, 4.0, 6.0], [-4.0, -2.0, 2.0, 4.0]
         ([0.5, 0.5, 0.5, 0.5], ONE, r"; the model keeps 90 % of its skill (up to at least 6 px|over the whole range)"),
         ([0.5, 0.1, 0.1, 0.1], ONE, r"; the model keeps 90 % of its skill up to 0\.25 px \(95 % sure to 0\.\d+\)"),
         ([0.5, 0.1, 0.48, 0.48, 0.1], TWO, r"keeps 90 % of its skill from −2\.\d+ to 2\.\d+ px \(95 % sure from −"),
-        ([0.5, 0.4, 0.1, -0.1], ONE, r"; more than 10 % of the model's skill is lost beyond 1(\.\d+)? px \(95 % sure: not "
-                                      r"before [01]\.\d+\); at 6 px skill is −0\.10 \(clean 0\.50\)\.$"),
+        ([0.5, 0.4, 0.1, -0.1], ONE, r"; more than 10 % of the model's skill is lost beyond 1(\.\d+)? px \(95 % "
+                                      r"sure: not before [01]\.\d+\); at 6 px skill is −0\.10 \(clean 0\.50\)\.$"),
         ([0.5, -0.1, 0.48, 0.48, 0.1], TWO,
          r"; more than 10 % of the model's skill is lost outside −2\.\d+ to 2\.\d+ px \(95 % sure: not within −"),
         ([0.0, 0.0, 0.0, 0.0], ONE, r"; the model has no skill to keep\.$"),
