@@ -260,7 +260,9 @@ def test_a_handful_of_examples_carries_the_same_keys_as_many(n: int) -> None:
         "class_test": True,
     }
     few, many = probe(model, X[:n], y[:n], asked), probe(model, X, y, asked)
-    assert list(few.metrics) == list(many.metrics)
+    # In a class of one example a property has no slope, so that there is no effect at the same mix of classes.
+    undefined = {"sensie/a/within_effect"} if n == 2 else set()
+    assert list(few.metrics) == [name for name in many.metrics if name not in undefined]
     assert all(np.isfinite(value) for value in few.metrics.values())
 
 
@@ -292,7 +294,7 @@ def test_probe_is_in_the_shop_window_and_takes_recipes_in_any_form(digits: tuple
 def test_predictions_are_counted_and_clean_scores_shared() -> None:
     X, y = tabular()
     result = probe(reasonable, X, y, WIDE_RECIPE)
-    assert result.n_predictions == 240 * (1 + 2 + 4 + 4 + 3)
+    assert result.n_predictions == 240 * (1 + 2 + 4 + 4 + 2)  # 0 changes nothing, and so is the neutral of "own"
     assert probe(reasonable, X, y, {"properties": ["a", "b"], "class_test": True}).n_predictions == 240
 
 

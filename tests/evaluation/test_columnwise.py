@@ -97,7 +97,7 @@ def test_random_draws_and_other_kinds_of_test(images: Any, ages: Any, labels: An
         0
     )  # of the numbers, which the model does not look at
     auto = probe(of_both, data, labels)
-    assert set(auto.tests) == {"age", "tabular.noise"}
+    assert set(auto.tests) == {"age", "tabular.noise", "class"}
 
 
 def test_all_columns_of_images_or_those_that_are_named(images: Any, labels: Any) -> None:
