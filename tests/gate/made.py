@@ -34,8 +34,7 @@ def made(scores: ArrayLike, name: str = "model", metadata: dict[str, Any] | None
     magnitudes = list(range(1, rows.shape[1]))
     sweep = {"name": "sweep", "apply": use, "magnitudes": magnitudes, "neutral": 0}
     wanted = {**({"perturbations": [sweep]} if len(magnitudes) > 1 else {"class_test": True}), **recipe}
-    more = None if metadata is None else pd.DataFrame(metadata)
-    result = probe(predict, X, X["truth"].to_numpy(), wanted, metadata=more)
+    result = probe(predict, X.assign(**(metadata or {})), X["truth"].to_numpy(), wanted)  # of inputs unexpected is said
     assert result.score_table is not None
     digest = f"{len(rows)} rows"  # the inputs are the scores, but of the same examples
     result.score_table.metadata["data_sha256"] = digest

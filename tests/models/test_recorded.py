@@ -94,15 +94,20 @@ def test_one_column(frame: pd.DataFrame, kind: str) -> None:
 
 def test_auto_takes_the_columns_and_no_perturbation(frame: pd.DataFrame) -> None:
     found = mlflow_sensie.probe(None, frame.drop(columns="y"), frame["y"], predictions=recorded(frame, "named columns"))
-    assert list(found.tests) == ["a", "b", "site"]
-    assert all("no model was asked" in reason for reason in found.choices) and len(found.choices) == 3
+    assert list(found.tests) == ["a", "b", "site", "class"]
+    of_columns = [reason for reason in found.choices if "no model was asked" in reason]
+    assert [reason.split(":")[0] for reason in found.choices if reason not in of_columns] == ["class"] and len(
+        of_columns
+    ) == 3
 
 
 def test_auto_of_images_keeps_their_properties() -> None:
     images = np.random.default_rng(1).random((60, 6, 6, 1))
     p = images.mean(axis=(1, 2, 3))
     found = mlflow_sensie.probe(None, images, np.arange(60) % 2, predictions=p)
-    assert list(found.tests) == ["ink", "contrast"] and not [c for c in found.choices if c.startswith("image.")]
+    assert list(found.tests) == ["ink", "contrast", "class"] and not [
+        c for c in found.choices if c.startswith("image.")
+    ]
 
 
 def test_properties_of_the_predictions(frame: pd.DataFrame) -> None:

@@ -182,7 +182,8 @@ def test_metrics_go_in_batches_that_the_server_takes(
     monkeypatch.setattr(tracking, "METRICS_PER_BATCH", 10)
     monkeypatch.setattr(mlflow.MlflowClient, "log_batch", spy)
     tracking.log_result(small, Destination(run_id))
-    assert max(sizes) <= 10 and sum(sizes) == len(small.metrics) + 4 * 4
+    of_bins = 4 * 4 + sum(len(test.metric_curves) for test in small.tests.values())  # a score has an interval and a p
+    assert max(sizes) <= 10 and sum(sizes) == len(small.metrics) + of_bins
     assert_complete(run_id, small)
 
 
