@@ -51,6 +51,16 @@ OF_METRIC = (
 )
 
 
+# What a regressor's score is minus of, and whether it has a unit of its own.
+ERRORS: Mapping[str, tuple[str, bool]] = {
+    "neg_absolute_error": ("the absolute error", True),
+    "neg_squared_error": ("the squared error", True),
+    "quantile": ("the pinball loss", True),
+    "neg_relative_error": ("the relative error", False),
+    "neg_log_error": ("the error of the logarithm", False),
+}
+
+
 # --- what a test found -------------------------------------------------------------------------------------
 
 
@@ -58,16 +68,28 @@ def sentence(result: Result, test: TestResult) -> str:
     """Say what a test that succeeded found."""
     fit = test.fit
     if isinstance(fit, PerturbationFit):
-        return f"{_drop(test, fit)}{_holds(result, test, fit)}{_metrics_at_worst(test)}{_announced(fit)}."
+        return f"{_drop(result, test, fit)}{_holds(result, test, fit)}{_metrics_at_worst(test)}{_announced(fit)}."
     if isinstance(fit, PropertyFit):
-        return f"{_change(test, fit)}{_at_same_mix(fit)}{_claim(fit)}."
+        return f"{_change(result, test, fit)}{_at_same_mix(fit)}{_claim(fit)}."
     return _levels(fit)
 
 
-def _drop(test: TestResult, fit: PerturbationFit) -> str:
+def _drop(result: Result, test: TestResult, fit: PerturbationFit) -> str:
     ends = [p for p in fit.curve.p if p is not None]
     over = f"on average over {_quantity(test, min(ends), max(ends))}"
+    if result.score.kind in ERRORS:
+        return _error_moved(result, fit, fit.mean_drop, over)
     return _moved(fit, fit.mean_drop, over, "loses", ("loses", "gains"))
+
+
+def _error_moved(result: Result, fit: Any, growth: Interval, over: str) -> str:
+    """What a regressor's error does as far as that is decided, in its own unit; it grows where the score falls."""
+    error, in_unit = ERRORS[result.score.kind]
+    unit = f" ({words.plain(result.score.unit)})" if in_unit else ""
+    if fit.decision == "negligible":
+        return f"no change that matters: {error} grows by {words.bracketed(growth)}{unit} {over}"
+    verb = "grows" if growth.value >= 0 else "shrinks"
+    return _as_decided(fit, f"{error} {verb} by {words.bracketed(_size(growth))}{unit} {over}")
 
 
 def _moved(fit: Any, interval: Interval, over: str, neutral: str, verbs: tuple[str, str]) -> str:
@@ -178,11 +200,13 @@ def allowed_drop(result: Result, test: TestResult) -> Any:
     return own.get("allowed_drop") or result.recipe["allowed_drop"]
 
 
-def _change(test: TestResult, fit: PropertyFit) -> str:
+def _change(result: Result, test: TestResult, fit: PropertyFit) -> str:
     over = RANKS if fit.ranks else f"from {_quantity(test, *fit.span)}"
     if fit.decision == "sensitive" and fit.spread is not None and not excludes_zero(fit.effect):
         bend = f"the score goes up and down: its bins differ by an SD of {words.bracketed(fit.spread.spread)}"
         return f"{bend}, while from end to end it changes by {words.bracketed(fit.effect)} {over}"
+    if result.score.kind in ERRORS:
+        return _error_moved(result, fit, fit.effect.negated(), over)
     return _moved(fit, fit.effect, over, "changes by", ("rises by", "falls by"))
 
 
