@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow_sensie import plots
 from mlflow_sensie.inference import Interval
+from mlflow_sensie.inference.metric_fits import MetricEstimate
 from mlflow_sensie.report.page import Drawn, Page, drawing, in_words
 from mlflow_sensie.text import words
 from mlflow_sensie.text.findings import findings
-from mlflow_sensie.text.skill import confidence_sentence, is_without_skill, metric_rows, skill_sentence
+from mlflow_sensie.text.skill import confidence_sentence, is_without_skill, metric_label, metric_rows, skill_sentence
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -117,6 +118,31 @@ def _weights(result: Result) -> str:
     return next(chosen, "weights: balanced, so that every class counts the same")
 
 
+def _slices(drawn: Drawn[Result]) -> dict[str, Any] | None:
+    """The heat maps, and of each column of slices a table of metrics: names, and by level what each is there."""
+    if not drawn.slices:
+        return None
+    result, tables = drawn.subject, []
+    for column in result.slices:
+        somewhere = {name for part in column.slices for name in part.metric_estimates}
+        names = [name for name in result.metric_estimates if name in somewhere]
+        parts = [("all", result.n, result.metric_estimates)]
+        parts += [(part.level, part.n, part.metric_estimates) for part in column.slices]
+        rows = [
+            [words.plain(level), f"{n:,}", *(_metric_cell(estimates.get(name)) for name in names)]
+            for level, n, estimates in parts
+        ]
+        if names:
+            tables.append({"column": words.plain(column.column), "metrics": map(metric_label, names), "rows": rows})
+    return {"figures": drawn.slices, "prefix": result.prefix, "tables": tables}
+
+
+def _metric_cell(estimate: MetricEstimate | None) -> str:
+    if estimate is None:  # undefined there
+        return "–"
+    return words.number(estimate.value) if estimate.interval is None else words.bracketed(estimate.interval)
+
+
 def _interactions(drawn: Drawn[Result]) -> list[list[str]] | None:
     rows = []
     for row in drawn.subject.interactions_frame().to_dict("records"):
@@ -209,7 +235,7 @@ SECTIONS: Mapping[str, Callable[[Drawn[Result]], Any]] = {
     "findings": lambda drawn: drawn.findings_section(NOTE),
     "metrics": _metrics,
     "overview": lambda drawn: drawn.overview,
-    "slices": lambda drawn: {"figures": drawn.slices, "prefix": drawn.subject.prefix} if drawn.slices else None,
+    "slices": _slices,
     "interactions": _interactions,
     "tests": _tests,
     "repeat": lambda drawn: {"result": drawn.subject, "facts": facts_of(drawn.subject)},

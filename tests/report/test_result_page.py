@@ -351,3 +351,23 @@ def test_a_model_that_breaks_at_the_first_magnitude_is_not_said_to_hold_there() 
     (found,) = findings(result)
     assert result.tests["blackout"].fit.decision == "sensitive"
     assert "keeps 90 % of its value at no magnitude" in found.text and "no change that matters" not in found.text
+
+
+def test_slices_have_a_table_of_metrics_with_intervals() -> None:
+    rng = np.random.default_rng(6)
+    X = pd.DataFrame({"a": rng.normal(size=400), "site": np.where(np.arange(400) < 200, "<b>x</b>", "y")})
+    y = np.where(X["site"] == "y", 1, rng.random(400) < 1 / (1 + np.exp(-X["a"]))).astype(int)
+    recipe = {"properties": ["a"], "slices": ["site"]}
+    result = mlflow_sensie.probe(lambda x: 1 / (1 + np.exp(-x["a"].to_numpy())), X, y, recipe)
+    page = result.html().replace("\u00a0", " ")
+    table = page[page.index("metrics by site") :].split("</table>")[0]
+    rows = [re.findall(r"<td.*?>(.*?)</td>", row) for row in table.split("<tr>")[1:]]
+    assert [row[0] for row in rows] == ["all", "&lt;b&gt;x&lt;/b&gt;", "y"] and [row[1] for row in rows] == [
+        "400",
+        "200",
+        "200",
+    ]
+    assert re.fullmatch(r"−?[\d.]+ \[−?[\d.]+, −?[\d.]+\]", rows[1][3])
+    assert rows[2][3] == "–"  # all of one class: no AUC
+    frame = result.metrics_frame().set_index(["level", "metric"])["value"]
+    assert float(rows[1][3].split()[0]) == pytest.approx(frame["<b>x</b>", "roc_auc"], abs=0.006)
