@@ -129,7 +129,7 @@ def test_what_it_cannot_tell_is_refused(more: Any, error: type[SensieError], sai
         probe(probabilities, frame(), recipe={**ASKED, **more})
 
 
-def test_a_baseline_that_a_door_puts_in_is_refused() -> None:
+def test_a_baseline_that_a_door_puts_in_is_refused(experiment_id: str) -> None:
     recipe = {**ASKED, "gate": [FLOOR]}
     with pytest.raises(RecipeError, match="agrees best"):
         check(probabilities, labels, data=frame(), recipe=recipe)
