@@ -59,8 +59,6 @@ def resolve_metrics(
 def _metric(spec: Any, needs: Needs, classes: Sequence[Any]) -> Metric:
     options: dict[str, Any] = {"name": spec} if isinstance(spec, str) else dict(spec)
     name, function = str(options["name"]), options.get("function")
-    if isinstance(function, str):
-        function = load_target(function)
     if function is not None:
         function = load_target(function) if isinstance(function, str) else function
         call = partial(_users_value, function=function, classes=_array_of(classes))

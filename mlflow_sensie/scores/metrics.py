@@ -17,6 +17,7 @@ from scipy.special import xlogy
 from mlflow_sensie.inference import ScoreScale
 from mlflow_sensie.scores import metric_functions as functions
 from mlflow_sensie.scores.metric_functions import Estimate, Truth
+from mlflow_sensie.scores.no_skill import quantile
 
 Needs = Literal["probabilities", "labels", "numbers", "scores"]
 Method = Literal["mean", "auc", "classes", "ratio", "bootstrap", "jackknife", "none"]
@@ -74,11 +75,8 @@ def _entropy(truth: Truth) -> float:
 
 def _of_quantile(function: Callable[[Any, Truth], Estimate], truth: Truth, *, q: float | None = None) -> float:
     """The metric of the weighted quantile, by default the median, of the targets."""
-    order = np.argsort(truth.targets)
-    reached = np.cumsum(truth.share[order])
-    level = truth.quantile if q is None else q
-    constant = truth.targets[order][min(int(np.searchsorted(reached, level)), len(order) - 1)]
-    return function(np.full(len(order), float(constant)), truth)[0]
+    constant = quantile(truth.targets, truth.weights, truth.quantile if q is None else q)
+    return function(np.full(len(truth.targets), constant), truth)[0]
 
 
 def _of_mean(function: Callable[[Any, Truth], Estimate], truth: Truth) -> float:

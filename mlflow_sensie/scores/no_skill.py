@@ -92,53 +92,6 @@ def quantile(values: Floats, weights: Weights, q: float) -> float:
     return float(values[order][np.searchsorted(reached, q * reached[-1] * (1 - 1e-12))])
 
 
-def absolute_error_of_median(targets: NDArray[Any], weights: Weights, settings: Settings) -> float:
-    """Return minus the mean absolute error of the targets' median.
-
-    >>> absolute_error_of_median(np.array([1.0, 2.0, 6.0]), None, {})
-    -1.6666666666666667
-    """
-    return -float(np.average(np.abs(targets - quantile(targets, weights, 0.5)), weights=weights))
-
-
-def squared_error_of_mean(targets: NDArray[Any], weights: Weights, settings: Settings) -> float:
-    """Return minus the mean squared error of the targets' mean.
-
-    >>> squared_error_of_mean(np.array([1.0, 2.0, 3.0]), None, {})
-    -0.6666666666666666
-    """
-    return -float(np.average(np.square(targets - np.average(targets, weights=weights)), weights=weights))
-
-
-def relative_error(targets: NDArray[Any], weights: Weights, settings: Settings) -> float:
-    """Return minus the mean relative error of the best constant, the targets' median weighted by 1/|target|.
-
-    >>> relative_error(np.array([1.0, 2.0, 4.0]), None, {})
-    -0.4166666666666667
-    """
-    per_unit = (1.0 if weights is None else weights) / np.abs(targets)
-    return -float(np.average(np.abs(quantile(targets, per_unit, 0.5) / targets - 1), weights=weights))
-
-
-def log_error_of_median(targets: NDArray[Any], weights: Weights, settings: Settings) -> float:
-    """Return minus the mean error of the logarithm, of the targets' median.
-
-    >>> round(log_error_of_median(np.array([1.0, 2.0, 4.0]), None, {}), 4)
-    -0.4621
-    """
-    return absolute_error_of_median(np.log(targets), weights, settings)
-
-
-def pinball_loss(targets: NDArray[Any], weights: Weights, settings: Settings) -> float:
-    """Return minus the mean pinball loss of the targets' own quantile.
-
-    >>> pinball_loss(np.array([1.0, 2.0, 6.0]), None, {"quantile": 0.5})
-    -0.8333333333333334
-    """
-    errors = targets - quantile(targets, weights, q := settings["quantile"])
-    return -float(np.average(np.maximum(q * errors, (q - 1) * errors), weights=weights))
-
-
 # The best constant prediction of the scores of numbers, by the kind's name.
 CONSTANTS: Mapping[str, Callable[[NDArray[Any], Weights, Settings], float]] = MappingProxyType(
     {
@@ -151,3 +104,19 @@ CONSTANTS: Mapping[str, Callable[[NDArray[Any], Weights, Settings], float]] = Ma
         "quantile": lambda targets, weights, settings: quantile(targets, weights, settings["quantile"]),
     }
 )
+
+
+def of_best_constant(name: str, score: Callable[..., Floats]) -> Callable[[NDArray[Any], Weights, Settings], float]:
+    """Return the no-skill function of a score of numbers: the mean score (predictions, targets) of its best constant.
+
+    >>> error = of_best_constant("neg_squared_error", lambda numbers, targets: -np.square(numbers - targets))
+    >>> error(np.array([1.0, 2.0, 3.0]), None, {})
+    -0.6666666666666666
+    """
+
+    def no_skill(targets: NDArray[Any], weights: Weights, settings: Settings) -> float:
+        own = {key: settings[key] for key in ("quantile",) if name == key}
+        constant = CONSTANTS[name](targets, weights, settings)
+        return float(np.average(score(np.full(len(targets), constant), targets, **own), weights=weights))
+
+    return no_skill

@@ -10,9 +10,10 @@ from mlflow_sensie.comparison.difference import BETTER, UNDECIDED
 from mlflow_sensie.inference import CategoryFit, Interval, PerturbationFit, PropertyFit, RangeFit
 from mlflow_sensie.inference.decision import excludes_zero
 from mlflow_sensie.inference.metric_fits import MetricSweep
+from mlflow_sensie.scores.kinds import KINDS
 from mlflow_sensie.scores.metrics import SKILL
 from mlflow_sensie.text import words
-from mlflow_sensie.text.skill import metric_label
+from mlflow_sensie.text.skill import ERRORS, metric_label
 
 if TYPE_CHECKING:
     from mlflow_sensie.comparison import CurveDifference, Difference, TestComparison
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 SIGNS = {"below": "≤ ", "above": "≥ ", "all": "≥ "}
 AT_LEAST = dict.fromkeys(SIGNS, "at least ")
 NO_SKILL, MOST_METRICS = "no_skill", 2
+# Up to where it is kept, or from where on it is lost: one end, two, none.
+KEPT = "up to {} (95 % sure to {})", "from {} (95 % sure from {})", "at no magnitude"
+LOST = "beyond {} (95 % sure: not before {})", "outside {} (95 % sure: not within {})", "at every magnitude"
 RANKS = "from the lowest to the highest rank"
 # How two models differ where B is better, where it is worse, and where that is open, by the kind of test.
 LEVELS = (
@@ -51,16 +55,6 @@ OF_METRIC = (
 )
 
 
-# What a regressor's score is minus of, and whether it has a unit of its own.
-ERRORS: Mapping[str, tuple[str, bool]] = {
-    "neg_absolute_error": ("the absolute error", True),
-    "neg_squared_error": ("the squared error", True),
-    "quantile": ("the pinball loss", True),
-    "neg_relative_error": ("the relative error", False),
-    "neg_log_error": ("the error of the logarithm", False),
-}
-
-
 # --- what a test found -------------------------------------------------------------------------------------
 
 
@@ -84,8 +78,9 @@ def _drop(result: Result, test: TestResult, fit: PerturbationFit) -> str:
 
 def _error_moved(result: Result, fit: Any, growth: Interval, over: str) -> str:
     """What a regressor's error does as far as that is decided, in its own unit; it grows where the score falls."""
-    error, in_unit = ERRORS[result.score.kind]
-    unit = f" ({words.plain(result.score.unit)})" if in_unit else ""
+    label = KINDS[result.score.kind].label  # "−absolute error ({unit})"
+    error = f"the {label.removeprefix('−').split(' (')[0]}"
+    unit = f" ({words.plain(result.score.unit)})" if "{unit}" in label else ""
     if fit.decision == "negligible":
         return f"no change that matters: {error} grows by {words.bracketed(growth)}{unit} {over}"
     verb = "grows" if growth.value >= 0 else "shrinks"
@@ -111,38 +106,28 @@ def _holds(result: Result, test: TestResult, fit: PerturbationFit) -> str:
     if without:
         return "; the model has no skill to keep"
     if _is_gone(test):
-        return f"; more than {words.number(100 * float(drop))} % of the model's skill is lost {_beyond(test, fit)}"
+        return f"; more than {words.number(100 * float(drop))} % of the model's skill is lost {_until(test, fit, LOST)}"
     share, whose = words.number(100 * (1 - float(drop))), "skill" if SKILL in test.metric_fits else "value"
     keeps = f"; the model keeps {share} % of its skill" if whose == "skill" else f", and keeps {share} % of its value"
     return f"{keeps} {_until(test, fit)}"
 
 
-def _until(test: TestResult, fit: PerturbationFit) -> str:
+def _until(test: TestResult, fit: PerturbationFit, texts: tuple[str, str, str] = KEPT) -> str:
+    """Write one end, or two, with their bounds, or that there is none, as the texts have it."""
     if all(side.holds.censored and side.holds.lo95 >= side.holds.value for side in fit.sides):
         return "over the whole range"
+    one, both, none = texts
     if fit.neutral is None and any(s.holds.value <= s.holds.distances[0] and not s.holds.censored for s in fit.sides):
-        return "at no magnitude"
+        return none
     ends, bounds = _holding_ends(fit, (max(fit.magnitudes) - min(fit.magnitudes)) / 150, AT_LEAST)
-    unit = words.plain(test.unit)
-    if len(ends) == 1:
-        return f"up to {words.with_unit(ends[0], unit)} (95 % sure to {bounds[0]})"
-    return f"from {words.with_unit(' to '.join(ends), unit)} (95 % sure from {' to '.join(bounds)})"
+    text = one if len(ends) == 1 else both
+    return text.format(words.with_unit(" to ".join(ends), words.plain(test.unit)), " to ".join(bounds))
 
 
 def _is_gone(test: TestResult) -> bool:
     """Whether skill falls so far that at some magnitude it is not surely above 0: then nothing is said to be kept."""
     skill = test.metric_fits.get(SKILL)
     return isinstance(skill, MetricSweep) and not skill.censored and min(skill.lo95[1:]) <= 0 < skill.mean_drop.lo95
-
-
-def _beyond(test: TestResult, fit: PerturbationFit) -> str:
-    if fit.neutral is None and any(side.holds.value <= side.holds.distances[0] for side in fit.sides):
-        return "at every magnitude"
-    ends, bounds = _holding_ends(fit, (max(fit.magnitudes) - min(fit.magnitudes)) / 150, AT_LEAST)
-    unit = words.plain(test.unit)
-    if len(ends) == 1:
-        return f"beyond {words.with_unit(ends[0], unit)} (95 % sure: not before {bounds[0]})"
-    return f"outside {words.with_unit(' to '.join(ends), unit)} (95 % sure: not within {' to '.join(bounds)})"
 
 
 def _is_without_skill(result: Result, test: TestResult) -> bool:

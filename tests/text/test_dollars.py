@@ -11,8 +11,7 @@ import pytest
 from mlflow_sensie import Result, probe
 from mlflow_sensie.scores.kinds import KINDS
 from mlflow_sensie.text.findings import findings
-from mlflow_sensie.text.sentences import ERRORS
-from mlflow_sensie.text.skill import skill_sentence
+from mlflow_sensie.text.skill import ERRORS, skill_sentence
 
 
 def diamonds(score: str) -> Result:
